@@ -161,17 +161,17 @@ def read_pointer(folder: Path) -> Pointer:
         cause = (
             error.cause
             if isinstance(error, FileError)
-            else Sentence("it is no pointer to an adapter")
+            else Sentence("it is not an adapter pointer")
         )
         raise AdapterError(
-            "cannot read {path}: {cause}; remove it, or `discern adapters off` writes a new "
-            "one and serves the base",
+            "cannot read {path}: {cause}; delete it, or run `discern adapters off` to replace it "
+            "and use the base model",
             path=path,
             cause=cause,
         ) from error
     if any(name is not None and not _ID.match(name) for name in (pointer.current, pointer.waiting)):
         raise AdapterError(
-            "{path} names an adapter in an impossible way; `discern adapters off` mends it",
+            "{path} contains an invalid adapter id; `discern adapters off` fixes it",
             path=path,
         )
     return pointer
@@ -185,7 +185,7 @@ def read_adapter(folder: Path, identity: str) -> Adapter:
     """
     if not _ID.match(identity):
         raise AdapterError(
-            "{identity!r} is not an adapter's id; see `discern adapters list`", identity=identity
+            "{identity!r} is not an adapter id; see `discern adapters list`", identity=identity
         )
     path = folder / identity / MANIFEST
     try:
@@ -197,13 +197,15 @@ def read_adapter(folder: Path, identity: str) -> Adapter:
         ) from None
     except ValueError as error:  # also pydantic's
         raise AdapterError(
-            "the manifest {path} is damaged; `discern adapters rollback` goes back to the "
-            "one before",
+            "the manifest {path} is damaged; `discern adapters rollback` restores the previous "
+            "adapter",
             path=path,
         ) from error
     if manifest.id != identity:
         raise AdapterError(
-            "the manifest {path} belongs to {id}; train again", path=path, id=manifest.id
+            "the manifest {path} belongs to the adapter {id}; train again",
+            path=path,
+            id=manifest.id,
         )
     return Adapter(
         folder=path.parent, manifest=manifest, sha256=hashlib.sha256(content).hexdigest()
@@ -240,10 +242,13 @@ def find_adapter(folder: Path, prefix: str) -> Adapter:
     found = [
         adapter for adapter in list_adapters(folder) if prefix and adapter.id.startswith(prefix)
     ]
-    if len(found) != 1:
-        many = Sentence("several adapters start") if found else Sentence("no adapter starts")
+    if not found:
         raise AdapterError(
-            "{many} with {prefix!r}; see `discern adapters list`", many=many, prefix=prefix
+            "no adapter id starts with {prefix!r}; see `discern adapters list`", prefix=prefix
+        )
+    if len(found) > 1:
+        raise AdapterError(
+            "several adapter ids start with {prefix!r}; see `discern adapters list`", prefix=prefix
         )
     return found[0]
 
@@ -261,8 +266,8 @@ def verify(adapter: Adapter, base_sha256: str | None = None) -> None:
         raise _changed(adapter.folder / MANIFEST)
     if base_sha256 is not None and adapter.manifest.base.sha256 != base_sha256:
         raise AdapterError(
-            "the adapter {id} was trained for {name}, not for the model that is served; "
-            "train again with `discern train` or choose that model",
+            "the adapter {id} was trained for {name}, not for the model in use; run `discern "
+            "train`, or switch to that model",
             id=adapter.id,
             name=adapter.manifest.base.name,
         )
@@ -272,7 +277,8 @@ def verify(adapter: Adapter, base_sha256: str | None = None) -> None:
         path = adapter.folder / name
         if path.is_symlink() or not path.is_file():
             raise AdapterError(
-                "{path} is missing; `discern adapters rollback` goes back", path=path
+                "{path} is missing; `discern adapters rollback` restores the previous adapter",
+                path=path,
             )
         if path.stat().st_size != entry.size or sha256_file(path) != entry.sha256:
             raise _changed(path)
@@ -288,8 +294,8 @@ def _published(folder: Path) -> dict[str, str]:
 
 def _changed(path: Path) -> AdapterError:
     return AdapterError(
-        "{path} is not what was published (its sha256 differs); `discern adapters "
-        "rollback` goes back to the one before",
+        "{path} has changed since it was published (its sha256 differs); `discern adapters "
+        "rollback` restores the previous adapter",
         path=path,
     )
 

@@ -42,7 +42,7 @@ def registered() -> set[str]:
     from trainer.stages import GROUPS
     from tui.app import TEXTUAL_COMMANDS
     from tui.chat.model_offload import AWAY
-    from tui.cli.training.report import WITHOUT
+    from tui.cli.training.report import LABELS, WITHOUT
     from tui.commands.registry import COMMANDS
     from tui.keys.registry import FIXED, KEYS, PLACES
     from tui.screens import help
@@ -67,7 +67,7 @@ def registered() -> set[str]:
     found |= {
         *REASONS.values(),
         *VERDICTS.values(),
-        *WITHOUT,
+        *(LABELS.get(verdict, verdict) for verdict in WITHOUT),
         *(head for head, _ in HEADS.values()),
     }
     found |= {*TEXTUAL_COMMANDS, *TEXTUAL_COMMANDS.values(), "recall"}

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Literal
 
 from memory.errors import MarkError
+from memory.sentence import Sentence
 
 MAX_FIELD = 20_000
 """Longest text of one field of a mark, in characters."""
@@ -200,7 +201,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def clean_field(name: str, text: str | None) -> str | None:
+def clean_field(name: str | Sentence, text: str | None) -> str | None:
     """Return a mark's text unchanged; None if it is blank.
 
     Raises:

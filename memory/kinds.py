@@ -161,7 +161,7 @@ def require_kind(text: str) -> Kind:
     hint = (
         Sentence("did you mean {near}?", near=near[0])
         if near
-        else Sentence("`discern memory kinds` lists them")
+        else Sentence("`discern memory kinds` lists the kinds")
     )
     shown = text if len(text) <= 60 else text[:57] + "..."
     raise MarkError(
@@ -225,7 +225,7 @@ def _family(
 ) -> Iterator[Kind]:
     if not isinstance(body, dict):
         raise SettingsError(
-            "{path}: {family!r} must be a section, [{family}]; fix it",
+            "{path}: {family!r} must be a section, written as [{family}]; fix it",
             path=path,
             family=family[:40],
         )
@@ -235,7 +235,7 @@ def _family(
         yield _kind(path, family, "", said, own)
     elif said:
         raise SettingsError(
-            "{path}: [{family}] is a built-in family, so {said!r} cannot be set; add types to it "
+            "{path}: [{family}] is a built-in family, so {said!r} cannot be set; add your types "
             "under [{family}.yours]",
             path=path,
             family=family,

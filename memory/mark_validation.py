@@ -23,6 +23,7 @@ from memory.difference import (
 from memory.errors import MarkError
 from memory.kinds import require_kind
 from memory.moments import require_moment
+from memory.sentence import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,9 @@ def make_mark(
     Raises:
         MarkError: it is refused; see above.
     """
-    expected = clean_field("expected reply", request.sounds)
+    expected = clean_field(Sentence("better answer"), request.sounds)
     if request.sounds is not None and expected is None:
-        raise MarkError(
-            "nothing follows =>; write how the reply should have sounded after it, or leave => out"
-        )
+        raise MarkError("there is no text after =>; add the better answer, or remove =>")
     difference = Difference(
         id=request.identity or new_id(),
         turn=turn.id,
@@ -71,11 +70,11 @@ def make_mark(
         replied=turn.replied,
         kind=require_kind(request.kind).name if request.kind else None,
         contrast=Contrast(
-            clean_field("missed line", request.missed),
-            clean_field("lost line", request.lost),
+            clean_field(Sentence("missed line"), request.missed),
+            clean_field(Sentence("lost line"), request.lost),
             expected,
         ),
-        note=clean_field("note", request.note),
+        note=clean_field(Sentence("note"), request.note),
         span=_span(request.quote, turn.replied, request.quote_at),
         model=turn.model,
         adapter=turn.adapter,
@@ -105,18 +104,18 @@ def change_mark(  # noqa: PLR0913 - any field of a mark can be changed alone
         MarkError: it is refused; see above.
     """
 
-    def line(name: str, given: str | None, present: str | None) -> str | None:
+    def line(name: Sentence, given: str | None, present: str | None) -> str | None:
         return present if given is None else clean_field(name, given)
 
     new = replace(
         old,
         moment=old.moment if moment is None else require_moment(moment),
         kind=old.kind if kind is None else require_kind(kind).name if kind else None,
-        note=line("note", note, old.note),
+        note=line(Sentence("note"), note, old.note),
         contrast=Contrast(
-            line("missed line", missed, old.contrast.missed),
-            line("lost line", lost, old.contrast.lost),
-            line("expected reply", sounds, old.contrast.sounds),
+            line(Sentence("missed line"), missed, old.contrast.missed),
+            line(Sentence("lost line"), lost, old.contrast.lost),
+            line(Sentence("better answer"), sounds, old.contrast.sounds),
         ),
     )
     if new == old:
@@ -152,28 +151,30 @@ def _refuse_useless(difference: Difference) -> None:
     if difference.moment is Moment.HOLD:
         if sounds and not the_same:
             raise MarkError(
-                "hold keeps the reply as it is, but this mark gives a better answer; leave that "
-                "out, or mark it as an error"
+                "a hold keeps the reply as it is, but this mark has a better answer; remove the "
+                "answer, or mark the reply as an error"
             )
     elif the_same:
         raise MarkError(
-            "what follows => is the very reply that was given; to keep a good reply mark it with "
+            "the text after => is the same as the reply; to keep a good reply, mark it with "
             "`/diff hold`"
         )
     elif sounds and span is not None and sounds == span.quote.strip():
-        raise MarkError("the text after => is the marked part itself; write what should replace it")
+        raise MarkError(
+            "the text after => is the same as the marked part; write what should replace it"
+        )
 
 
 def _span(quote: str | None, reply: str, at: int | None) -> Span | None:
     if quote is None:
         return None
     if not any(char.isprintable() and not char.isspace() for char in quote):
-        raise MarkError("the quoted part has no visible characters; select words of the reply")
+        raise MarkError("the marked part has no visible characters; select words of the reply")
     stands = at is not None and at >= 0 and quote and reply.startswith(quote, at)
     start = at if stands and at is not None else reply.find(quote) if quote else -1
     if start < 0:
         raise MarkError(
-            "the quoted part {quote!r} is not in the reply; select it again",
+            "the marked part {quote!r} is not in the reply; select it again",
             quote=quote[:40],
         )
     return Span.within(reply, start, start + len(quote))

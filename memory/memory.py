@@ -74,7 +74,7 @@ class Memory:
         if self.index is not None:
             return self.index.notice
         if self._wanted:
-            return Sentence("another process holds the index; recall goes by words alone here")
+            return Sentence("the index is in use by another process; using keyword search only")
         return None
 
     @property
@@ -189,16 +189,16 @@ class Memory:
             gone, taking = self.journal.differences.get(old), self.journal.differences.get(by)
             if gone.id == taking.id:
                 raise MarkError(
-                    "the difference {id} cannot supersede itself; name two, the old one first",
+                    "the difference {id} cannot supersede itself; give two different ids, the old "
+                    "one first",
                     id=gone.id[:8],
                 )
             after: Difference | None = taking
             while after is not None and after.superseded_by is not None:
                 if after.superseded_by == gone.id:
                     raise MarkError(
-                        "{newer} was superseded by {older} before, they cannot replace "
-                        "each other; `discern memory forget {older}` removes the wrong "
-                        "one",
+                        "{newer} is already superseded by {older}, so they cannot supersede each "
+                        "other; to remove the wrong one, run `discern memory forget {older}`",
                         newer=taking.id[:8],
                         older=gone.id[:8],
                     )
@@ -245,7 +245,7 @@ class Memory:
         """
         if self.index is None:
             raise HomeError(
-                "the index cannot be built: {notice}",
+                "cannot build the index: {notice}",
                 notice=self.notice or Sentence("memory.dense is false"),
             )
         return self.index.rebuild(progress)

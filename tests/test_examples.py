@@ -41,7 +41,7 @@ def talk(example: Path, *said: str) -> list[str]:
 def test_an_example_talks_is_marked_and_recalls(home: Home, example: Path) -> None:
     first, kept, second, *_ = talk(example, ASKED, f"/diff error => {SOUNDS}", ASKED)
     assert first != SOUNDS
-    assert kept.startswith("Kept as error")
+    assert kept.startswith("Saved as error")
     assert second == SOUNDS
     with Journal(home.journal) as journal:
         assert [turn.asked for turn in journal.turns.all()] == [ASKED, ASKED]

@@ -91,7 +91,7 @@ def compose(
             snapshot = replace(snapshot, differences=tuple(differences), taught=taught)
         if not any(item.teaches for item in snapshot.differences):
             raise NothingToTrainError(
-                "no difference teaches yet; mark a reply and say how it should have sounded"
+                "there is no difference to train yet; mark a reply and add the better answer"
             )
         source = pipeline.Source(home, model, base, snapshot)
         with Engine.open(model, settings.model) as engine:

@@ -132,8 +132,8 @@ def compose(
     plan = _plan(engine, journal, source, settings, answers)
     if not plan.lessons:
         left = list(plan.left_out.values())
-        why = left[0] if left else Sentence("none says how it should have sounded")
-        raise NothingToTrainError("no difference can be made a lesson: {why}", why=why)
+        why = left[0] if left else Sentence("none of them has a better answer")
+        raise NothingToTrainError("no lesson can be made from the differences: {why}", why=why)
     plan = how.choose(plan, answers)
     curriculum = answer_plan(engine, plan, answers, settings, how.progress, how.over)
     answers.save()
@@ -277,13 +277,13 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
     lessons, made = candidate.lessons, candidate.lessons.curriculum
     if not verdict.passed:
         raise AdapterError(
-            "the gate did not pass this adapter ({sentence}); train again",
+            "the adapter did not pass the evaluation ({sentence}); train again",
             sentence=verdict.sentence,
         )
     if (base := entry_of(lessons.model, home)) != lessons.base:
         raise TrainingError(
-            "the model {path} changed while its adapter was trained ({before} → {after}); "
-            "nothing was published, `discern train` trains for the new one",
+            "the model {path} changed during the training ({before} → {after}); nothing was "
+            "published; run `discern train` to train for the new model",
             path=lessons.model,
             before=lessons.base.sha256[:8],
             after=base.sha256[:8],

@@ -102,8 +102,7 @@ class DiscernApp(PatchedApp):
         self.register_theme(LIGHT)
         if settings.ui.theme not in THEMES:
             raise SettingsError(
-                "{settings_file}: ui.theme = {theme!r} is refused, the themes are {themes}; "
-                "mend that value",
+                "{settings_file}: ui.theme = {theme!r} is not a theme; set it to one of {themes}",
                 settings_file=home.settings_file,
                 theme=settings.ui.theme,
                 themes=", ".join(THEMES),
@@ -209,7 +208,7 @@ class DiscernApp(PatchedApp):
             not isinstance(error, DiscernError)
             and (path := write_crash_file(self.home, error)) is not None
         ):
-            said += "\n" + tr("Where it broke stands in {path}.", path=path)
+            said += "\n" + tr("The traceback is in {path}.", path=path)
         self.notify(clean(said), severity="error", markup=False)
 
     def crash_text(self, error: BaseException) -> str:
@@ -258,9 +257,9 @@ class DiscernApp(PatchedApp):
             return
         self._leaving_at = now
         self._flash(
-            tr("Ctrl+C again leaves. Leaving stops the training.")
+            tr("Press Ctrl+C again to quit. This stops the training.")
             if self._chat_screen.training.trainings.running
-            else tr("Ctrl+C again leaves.")
+            else tr("Press Ctrl+C again to quit.")
         )
 
     def _flash(self, text: str) -> None:

@@ -98,7 +98,7 @@ class Chat:
         report = on_step or (lambda _doing: None)
         with ExitStack() as stack:
             home.prepare()
-            report(Sentence("opening the memory"))
+            report(Sentence("opening the journal"))
             memory = Memory.open(home, settings, dense=dense, embedder=embedder(settings))
             stack.callback(memory.close)
             report(Sentence("loading the model"))
@@ -193,12 +193,13 @@ class Chat:
             HomeError: the journal cannot keep the turn.
         """
         if not text.strip():
-            raise ModelError("the message is empty; write something to ask")
+            raise ModelError("the message is empty; type a message")
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise ModelError(
-                "the message holds a broken character at position {start}; remove it and ask again",
+                "the message contains an invalid character at position {start}; remove it and ask "
+                "again",
                 start=error.start,
             ) from error
         with self._busy:

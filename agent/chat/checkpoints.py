@@ -167,8 +167,8 @@ def erase_thread(path: Path, thread: str) -> None:
                 _remove(path)
     except OSError as error:
         raise HomeError(
-            "cannot take the talk out of {path}: {strerror}; give its folder write "
-            "permission and try again",
+            "cannot remove the conversation from {path}: {strerror}; make its folder writable and "
+            "try again",
             path=path,
             strerror=error.strerror,
         ) from error
@@ -191,8 +191,8 @@ def look(path: Path) -> Sentence | None:
     if foreign:
         said = _foreign(foreign)
     return Sentence(
-        "the checkpoints {path} are damaged ({said}); nothing is lost, the next message puts them "
-        "aside and makes them anew from the journal",
+        "the checkpoints {path} are damaged ({said}); no data is lost: the next message rebuilds "
+        "them from the journal",
         path=path,
         said=said,
     )
@@ -201,23 +201,24 @@ def look(path: Path) -> Sentence | None:
 def explain(path: Path, error: Exception) -> Sentence:
     """Return the sentence on why the checkpoints stay in memory, and what to do."""
     said = error.strerror if isinstance(error, OSError) else error
-    whole = Sentence("the talk is kept in the journal all the same")
+    whole = Sentence("the conversation is still saved in the journal")
     if _code(error) in _HELD:
         return Sentence(
-            "the checkpoints {path} are held by another process; {whole}, close that one",
+            "the checkpoints {path} are in use by another process ({whole}); close that process",
             path=path,
             whole=whole,
         )
     if _code(error) in _NO_ROOM:
         return Sentence(
-            "no room to write the checkpoints {path} ({said}); {whole}, free some space there",
+            "no space left to write the checkpoints {path} ({said}; {whole}); free some space on "
+            "that disk",
             path=path,
             said=said,
             whole=whole,
         )
     return Sentence(
-        "cannot write the checkpoints {path} ({said}); {whole}, check the permissions "
-        "of the file and its folder",
+        "cannot write the checkpoints {path} ({said}; {whole}); check the permissions of the file "
+        "and its folder",
         path=path,
         said=said,
         whole=whole,
@@ -227,8 +228,8 @@ def explain(path: Path, error: Exception) -> Sentence:
 def damaged(path: Path, error: Exception) -> Sentence:
     """Return the sentence on what was done with damaged checkpoints."""
     return Sentence(
-        "the checkpoints {path} were damaged ({error}); they are kept as {copy} and made anew from "
-        "the journal, which holds every turn",
+        "the checkpoints {path} were damaged ({error}); they were moved to {copy} and rebuilt "
+        "from the journal, which holds every turn",
         path=path,
         error=error,
         copy=damaged_copy(path),
@@ -280,7 +281,7 @@ class _Foreign(sqlite3.DatabaseError):
 
 
 def _foreign(tables: set[str]) -> Sentence:
-    return Sentence("it holds {foreign}, which is another program's", foreign=min(tables))
+    return Sentence("it contains the table {foreign} of another program", foreign=min(tables))
 
 
 def _delete_rows(path: Path, thread: str) -> None:

@@ -52,7 +52,8 @@ def measure_context(chat: Chat, draft: str = "") -> ContextUsage:
     engine, dependencies = chat.engine, chat.dependencies
     if engine.offloaded:
         raise ModelError(
-            "the model is lent to the training, so nothing can be counted; ask when it is back"
+            "the model is unloaded during training, so tokens cannot be counted; try again when "
+            "it is loaded"
         )
     block, items = dependencies.recall(draft) if draft.strip() else ("", ())
     earlier = history_up_to(chat.journal, chat.thread.next_parent, engine)

@@ -50,7 +50,7 @@ _LOST = re.compile(_LABEL.format(names="lost|не удержано"), re.I | re.
 _SOUNDS = re.compile(_LABEL.format(names="sounds|звучит"), re.I | re.M)
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.S)
 
-EMPTY = Sentence("The model did not draft the three lines; they are yours to write.")
+EMPTY = Sentence("The model could not draft the three lines; write them yourself.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,13 +76,13 @@ def require_spoken_here(journal: Journal, turn: Turn) -> None:
         return
     asked, own = _cut(turn.asked), journal.turns.latest_at(ours)
     mine = (
-        Sentence("--turn {own} for your own", own=own[:8])
+        Sentence("--turn {own} for the last reply of this session", own=own[:8])
         if own
-        else Sentence("--turn ID for another")
+        else Sentence("--turn ID for another reply")
     )
     raise MarkError(
-        "another session spoke last, {seconds:.0f} s ago: “{asked}”; say which reply you "
-        "mean, --last for that one or {mine}",
+        "the latest reply belongs to another session ({seconds:.0f} s ago): “{asked}”; choose "
+        "which reply to mark: --last for that one, or {mine}",
         seconds=max(0, seconds),
         asked=asked,
         mine=mine,
@@ -97,13 +97,13 @@ def last_mark(journal: Journal) -> Difference:
     """
     marks = journal.differences.all()
     if not marks:
-        raise MarkError("there is no mark to take back; `discern mark` makes one")
+        raise MarkError("there is no mark to undo; `discern mark` adds one")
     mark, place = marks[-1], journal.turns.place_of(marks[-1].turn)
     seconds = (now() - mark.at).total_seconds()
     if place and place != terminal_session() and seconds < JUST_NOW:
         raise MarkError(
-            "the last mark was made {seconds:.0f} s ago on a reply of another session: "
-            "“{asked}”; `discern memory undo {id}` takes that one back",
+            "the last mark was made {seconds:.0f} s ago on a reply of another session: “{asked}”; "
+            "to undo it, run `discern memory undo {id}`",
             seconds=max(0, seconds),
             asked=_cut(mark.asked),
             id=mark.id[:8],
@@ -131,7 +131,7 @@ def receipt(
         what += ", " + tr("version {number}", number=difference.version)
     said = [
         tr(
-            "Kept as {what}, {id}, for “{asked}”.",
+            "Saved as {what}, {id}, for “{asked}”.",
             what=what,
             id=difference.id[:8],
             asked=_cut(difference.asked),
@@ -150,17 +150,18 @@ def receipt(
     if untaught is Untaught.BARE:
         said.append(
             tr(
-                "It will be recalled; to have it trained too, say how it should have sounded ({how}).",
+                "It will be recalled but not trained on; to train on it, add the better answer "
+                "({how}).",
                 how="/contrast" if typed else f"`discern memory edit {difference.id[:8]} --sounds`",
             )
         )
     elif reason := why_untaught(difference) or _too_long(difference, engine):
-        said.append(tr("Nothing will be trained: {reason}.", reason=reason))
+        said.append(tr("It will not be trained on: {reason}.", reason=reason))
     elif settings.night.enabled:
         time = settings.night.time
-        said.append(tr("Recalled from now on, trained tonight at {time}.", time=time))
+        said.append(tr("It is recalled from now on; training runs tonight at {time}.", time=time))
     else:
-        said.append(tr("Recalled from now on, trained when you run /train."))
+        said.append(tr("It is recalled from now on; run /train to train on it."))
     return " ".join(said)
 
 
@@ -174,7 +175,8 @@ def why_untaught(difference: Difference) -> str:
             return tr("the reply is empty, so there is nothing to keep")
         case Untaught.BARE:
             return tr(
-                "a bare mark: it does not say how it should have sounded (/contrast drafts that)"
+                "it has no better answer (`discern memory edit {id} --sounds` adds one)",
+                id=difference.id[:8],
             )
         case None:
             return ""
@@ -193,7 +195,9 @@ def _too_long(difference: Difference, engine: Engine | None) -> str:
     if tokens <= most:
         return ""
     return tr(
-        "the answer takes {tokens} tokens and a lesson holds {most}", tokens=tokens, most=most
+        "the answer has {tokens} tokens, and a lesson holds at most {most}",
+        tokens=tokens,
+        most=most,
     )
 
 
@@ -249,8 +253,8 @@ def parse_mark(text: str) -> MarkRequest:
         rest = remaining.strip()
     elif near := nearest_moment(first):
         raise MarkError(
-            "{first!r} is not a moment; did you mean {near}? Put a note that begins with it "
-            "in quotes",
+            "{first!r} is not a moment; did you mean {near}? To start a note with this word, put "
+            "the note in quotes",
             first=first,
             near=near,
         )
@@ -262,15 +266,15 @@ def parse_mark(text: str) -> MarkRequest:
         kind = None
         if near := nearest_kind(first, alone=not remaining):
             raise MarkError(
-                "there is no kind of difference called {first!r}; did you mean {near}? Put "
-                "a note that begins with it in quotes",
+                "there is no kind of difference named {first!r}; did you mean {near}? To start a "
+                "note with this word, put the note in quotes",
                 first=first,
                 near=near,
             )
     words = rest.split()
     typed = next(iter(words[1:2] if words and find_kind(words[0]) else words), "")
     if not arrow and typed in _ARROWS:
-        raise MarkError("write => before the better answer, not {typed}", typed=typed)
+        raise MarkError("use => before the better answer, not {typed}", typed=typed)
     note, *labelled = _LINES.split(rest)
     note = note.strip()
     if len(note) > 1 and note[0] == note[-1] == '"':

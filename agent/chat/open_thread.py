@@ -118,7 +118,7 @@ class OpenThread:
 
     def _require_idle(self, name: str) -> None:
         if name == self.name and self._busy.locked():
-            raise ThreadError("a reply is still being written in this thread; stop it first")
+            raise ThreadError("a reply is still being generated in this thread; stop it first")
 
     # --- what other processes do -------------------------------------------------------------
 
@@ -139,9 +139,9 @@ class OpenThread:
             return None
         if now_in:
             self._follow(now_in)
-            return tr("This thread is called {name} now.", name=repr(now_in))
+            return tr("This thread was renamed to {name}.", name=repr(now_in))
         self._open(old)
-        return tr("This thread was deleted elsewhere; what you say next begins it anew.")
+        return tr("This thread was deleted elsewhere; your next message starts it again.")
 
     def continued_elsewhere(self) -> str | None:
         """Return a sentence, once for each new turn, when another process continued this thread."""
@@ -151,6 +151,6 @@ class OpenThread:
         self._reported = head
         return tr(
             "This thread was continued elsewhere. Your next message follows the reply shown here; "
-            "`/thread {name}` shows the newer ones.",
+            "`/thread {name}` shows the newer replies.",
             name=self.name,
         )

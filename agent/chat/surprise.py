@@ -56,8 +56,8 @@ class Suggestion:
     answer: float | None = None
 
 
-SMOOTH = Sentence("The reply was predictable, what you said next was not")
-SLIP = Sentence("The reply holds a word the model itself did not expect")
+SMOOTH = Sentence("The reply was predictable, but your next message was not")
+SLIP = Sentence("The reply contains a word with a low probability")
 
 
 def suggest(

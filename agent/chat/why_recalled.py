@@ -52,17 +52,19 @@ def trace_recall(memory: Memory, turn: Turn, learned: Learned = NOTHING_LEARNED)
     if turn.recalled and not fits:
         again = memory.search(turn.asked, limit=50)
         fits = {item.difference.id: (item.score, item.matched) for item in again}
-        notes.append(tr("scores as of now: this turn is older than their keeping"))
+        notes.append(tr("these are current scores, because none were stored with this turn"))
     parts = tuple(_part(item, turn.asked, *fits.get(item.id, (None, ()))) for item in found)
     forgotten = len(turn.recalled) - len(found)
     if forgotten:
         notes.append(
-            trn("{n} more was forgotten since", "{n} more were forgotten since", forgotten)
+            trn(
+                "{n} more has been forgotten since", "{n} more have been forgotten since", forgotten
+            )
         )
     if left := _left_to_the_adapter(memory, turn, learned):
         notes.append(
             tr(
-                "not put into the context, because the adapter has learned it: {names}",
+                "not added to the context because the adapter has already learned it: {names}",
                 names=", ".join(left),
             )
         )

@@ -42,21 +42,34 @@ class ResidualCopies:
         said: list[str] = []
         if self.adapters:
             named = ", ".join(name[:8] for name in self.adapters)
+            count = len(self.adapters)
             if self.serving:
-                named += " " + tr("(one of them serves now)")
-            said.append(
-                trn(
-                    "Trained into {n} adapter {named}: `discern train` makes one without it.",
-                    "Trained into {n} adapters {named}: `discern train` makes one without it.",
-                    len(self.adapters),
-                    named=named,
+                said.append(
+                    trn(
+                        "{n} adapter was trained on it, the current one: {named}. `discern train` "
+                        "trains one without it.",
+                        "{n} adapters were trained on it, including the current one: {named}. "
+                        "`discern train` trains one without it.",
+                        count,
+                        named=named,
+                    )
                 )
-            )
+            else:
+                said.append(
+                    trn(
+                        "{n} adapter was trained on it: {named}. `discern train` trains one "
+                        "without it.",
+                        "{n} adapters were trained on it: {named}. `discern train` trains one "
+                        "without it.",
+                        count,
+                        named=named,
+                    )
+                )
         if self.replies:
             said.append(
                 trn(
-                    "{n} other reply was given with it and may repeat its words, in {named}.",
-                    "{n} other replies were given with it and may repeat its words, in {named}.",
+                    "{n} other reply had it in context and may repeat its words, in {named}.",
+                    "{n} other replies had it in context and may repeat its words, in {named}.",
                     sum(count for _thread, count in self.replies),
                     named=", ".join(thread for thread, _count in self.replies),
                 )
@@ -74,8 +87,8 @@ class ResidualCopies:
 def cleared_by_training() -> str:
     """Return the sentence about text that was removed while a training is running."""
     return tr(
-        "A training is running: it will not publish what you removed, and clears its files when it "
-        "ends."
+        "Training is running: it will not publish what you removed, and it deletes its own copies "
+        "when it ends."
     )
 
 

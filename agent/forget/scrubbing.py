@@ -85,7 +85,7 @@ def _erase(home: Home, identity: str, words: Collection[str]) -> int:
             shutil.rmtree(anchors, ignore_errors=True)
     except OSError as error:
         raise HomeError(
-            "cannot take the forgotten words out of {filename}: {strerror}; mend that and "
+            "cannot remove the forgotten text from {filename}: {strerror}; fix the cause and "
             "forget it again",
             filename=error.filename,
             strerror=error.strerror,

@@ -267,7 +267,7 @@ def _schema_of(form: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
         return dict(given.get("schema", given)), True
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ModelError(
-            "response_format {form!r} is not known; use json_object or json_schema",
+            "unknown response_format {form!r}; use json_object or json_schema",
             form=str(form)[:80],
         ) from None
 

@@ -30,7 +30,7 @@ def bound_to_schema(
     """
     if method not in ("json_schema", "json_mode"):
         raise ModelError(
-            "there is no method {method!r}; use json_schema, json_mode or function_calling",
+            "unknown method {method!r}; use json_schema, json_mode or function_calling",
             method=method,
         )
     plain = convert_to_json_schema(schema)

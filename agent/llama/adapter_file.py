@@ -66,14 +66,14 @@ def _inspect(path: Path, architecture: str | None) -> None:
         with open_file(path) as file:
             magic, version, tensors, keys = _HEADER.unpack(file.read(_HEADER.size))
     except (OSError, FileError, struct.error) as error:
-        raise _refusal(path, Sentence("it is no GGUF file, or cut off at its beginning")) from error
+        raise _refusal(path, Sentence("it is not a GGUF file, or its header is cut off")) from error
     if magic != b"GGUF" or version not in (2, 3):
-        raise _refusal(path, Sentence("it is no GGUF file of a version that is known"))
+        raise _refusal(path, Sentence("it is not a GGUF file of a supported version"))
     if not 2 <= tensors <= MOST_TENSORS:
         raise _refusal(
             path,
             Sentence(
-                "it says to hold {tensors} tensors (2 to {most} can be)",
+                "its header lists {tensors} tensors (must be 2 to {most})",
                 tensors=tensors,
                 most=MOST_TENSORS,
             ),
@@ -82,7 +82,7 @@ def _inspect(path: Path, architecture: str | None) -> None:
         raise _refusal(
             path,
             Sentence(
-                "it says to hold {keys} keys (at most {most} can be)",
+                "its header lists {keys} keys (must be 1 to {most})",
                 keys=keys,
                 most=MOST_KEYS,
             ),
@@ -106,11 +106,12 @@ def _check_keys(path: Path, fields: dict[str, Any], architecture: str | None) ->
             raise _refusal(
                 path,
                 Sentence(
-                    "it holds a key named {name!r}, which no LoRA of ours has", name=name[:60]
+                    "it contains the key {name!r}, which Discern's LoRA files do not have",
+                    name=name[:60],
                 ),
             )
     if (_word(fields, "general.type"), _word(fields, "adapter.type")) != ("adapter", "lora"):
-        raise _refusal(path, Sentence("it says of itself that it is something other than a LoRA"))
+        raise _refusal(path, Sentence("its header does not describe a LoRA"))
     found = _word(fields, "general.architecture")
     if architecture is not None and found != architecture:
         raise _refusal(
@@ -123,9 +124,11 @@ def _check_keys(path: Path, fields: dict[str, Any], architecture: str | None) ->
         )
     alpha = fields.get("adapter.lora.alpha")
     if alpha is None or [kind.name for kind in alpha.types] != ["FLOAT32"]:
-        raise _refusal(path, Sentence("it does not say its alpha, or not as a number of 32 bits"))
+        raise _refusal(path, Sentence("its alpha is missing or not a 32-bit float"))
     if not math.isfinite(value := float(alpha.contents())) or value <= 0:
-        raise _refusal(path, Sentence("its alpha is {alpha}", alpha=value))
+        raise _refusal(
+            path, Sentence("its alpha is {alpha}, but must be finite and positive", alpha=value)
+        )
 
 
 def _word(fields: dict[str, Any], name: str) -> str:
@@ -146,26 +149,28 @@ def _check_tensors(path: Path, named: dict[str, Any]) -> None:
             raise _refusal(
                 path,
                 Sentence(
-                    "it holds a tensor named {name!r}, which no LoRA of ours has", name=name[:60]
+                    "it contains the tensor {name!r}, which Discern's LoRA files do not have",
+                    name=name[:60],
                 ),
             )
         shape = [int(size) for size in tensor.shape]  # as ggml has it: columns first
         if len(shape) != 2 or tensor.tensor_type.name not in _DTYPES:
-            raise _refusal(path, Sentence("its tensor {name} is no plain matrix", name=name))
+            raise _refusal(path, Sentence("its tensor {name} is not a plain matrix", name=name))
         rank = shape[1] if match["half"] == "a" else shape[0]
         if not 1 <= rank <= LARGEST_RANK:
             raise _refusal(
-                path, Sentence("its tensor {name} has the rank {rank}", name=name, rank=rank)
+                path,
+                Sentence("its tensor {name} has the unsupported rank {rank}", name=name, rank=rank),
             )
         if not _finite(tensor):
             raise _refusal(
-                path, Sentence("its tensor {name} holds numbers that are not finite", name=name)
+                path, Sentence("its tensor {name} contains values that are not finite", name=name)
             )
         ranks.setdefault(name[:-1], {})[match["half"]] = rank
     for name, pair in ranks.items():
         if set(pair) != {"a", "b"} or pair["a"] != pair["b"]:
             raise _refusal(
-                path, Sentence("its pair {name}a, {name}b does not fit together", name=name)
+                path, Sentence("its tensors {name}a and {name}b do not match", name=name)
             )
 
 
@@ -181,4 +186,4 @@ def _finite(tensor: Any) -> bool:
 
 
 def _refusal(path: Path, why: Sentence) -> AdapterError:
-    return AdapterError("the adapter {path} is refused: {why}; train again", path=path, why=why)
+    return AdapterError("cannot use the adapter {path}: {why}; train again", path=path, why=why)

@@ -57,13 +57,16 @@ class GgufEmbedder:
             cause = log.cause
             self.close()
             raise ModelError(
-                "{path} cannot embed: {cause}; choose an embedding GGUF", path=path, cause=cause
+                "cannot use {path} for embeddings: {cause}; choose an embedding model in GGUF "
+                "format",
+                path=path,
+                cause=cause,
             )
         if llama_cpp.llama_pooling_type(self._context) == llama_cpp.LLAMA_POOLING_TYPE_NONE:
             self.close()
             raise ModelError(
-                "{path} gives no single vector for a text; choose an embedding GGUF such as "
-                "Qwen3-Embedding",
+                "{path} does not return one vector per text; choose an embedding model in GGUF "
+                "format, such as Qwen3-Embedding",
                 path=path,
             )
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
@@ -112,8 +115,8 @@ class GgufEmbedder:
         status = llama.llama_decode(self._context, llama.llama_batch_get_one(array, len(tokens)))
         if status:
             raise ModelError(
-                "the embedding model could not read {tokens} tokens (status {status}); "
-                "recall goes on by words with memory.dense = false",
+                "the embedding model could not process {tokens} tokens (status {status}); set "
+                "memory.dense = false to use keyword search only",
                 tokens=len(tokens),
                 status=status,
             )

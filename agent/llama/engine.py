@@ -137,8 +137,8 @@ class Engine:
                 return
         except DecodeAborted:
             raise ModelError(
-                "the message was not sent, for a training has the model's room; send it again when "
-                "the model is back, `/train stop` ends the training"
+                "the message was not sent because training is using the model's memory; send it "
+                "again when training ends, or stop training with `/train stop`"
             ) from None
 
     @contextmanager
@@ -321,8 +321,8 @@ class Engine:
     def _require_room(self, count: int) -> None:
         if count > self.info.context:
             raise ModelError(
-                "{count} tokens do not fit into the context of {context}; shorten the "
-                "message or set model.context in config.toml to a larger number",
+                "{count} tokens do not fit into the context of {context}; shorten the message, or "
+                "raise model.context in config.toml",
                 count=count,
                 context=self.info.context,
             )

@@ -71,7 +71,7 @@ def read_header(path: Path) -> Header:
             return _read(file)
     except (OSError, ValueError, OverflowError) as error:
         raise ModelError(
-            "the header of {path} cannot be read ({error}); the file is damaged or cut off",
+            "cannot read the header of {path} ({error}); the file is damaged or cut off",
             path=path,
             error=error,
         ) from error

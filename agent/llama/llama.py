@@ -154,8 +154,8 @@ class Llama:
         self._context = llama.llama_init_from_model(self.model, params)
         if not self._context:
             raise ModelError(
-                "a context of {size} tokens for {path} does not fit: {cause}; set "
-                "model.context in config.toml to a smaller number",
+                "a context of {size} tokens for {path} does not fit into memory: {cause}; lower "
+                "model.context in config.toml",
                 size=size,
                 path=path,
                 cause=log.cause,
@@ -262,8 +262,8 @@ class Llama:
                 if status == _ABORTED:
                     raise DecodeAborted
                 raise ModelError(
-                    "llama.cpp could not evaluate {tokens} tokens (status {status}); the "
-                    "context is full: set model.context in config.toml to a larger number",
+                    "llama.cpp could not evaluate {tokens} tokens (status {status}) because the "
+                    "context is full; raise model.context in config.toml",
                     tokens=len(tokens),
                     status=status,
                 )
@@ -320,7 +320,7 @@ class Llama:
         handle = self._llama.llama_adapter_lora_init(self.model, str(path).encode())
         if not handle:
             raise AdapterError(
-                "cannot load the adapter {path}: {cause}; `discern adapters off` goes on "
+                "cannot load the adapter {path}: {cause}; `discern adapters off` continues "
                 "without it",
                 path=path,
                 cause=log.cause,
@@ -335,7 +335,7 @@ class Llama:
         """
         adapter = LoadedAdapter(handle, scale) if handle is not None else None
         if not apply_adapter(self._context, adapter):
-            raise AdapterError("llama.cpp refused the adapter; train it again")
+            raise AdapterError("llama.cpp rejected the adapter; train it again")
         self.adapter = adapter
         if forget:
             self.forget()

@@ -97,7 +97,7 @@ def _why_no_gguf(path: Path, what: Sentence) -> Sentence | None:
         str(path).encode()
     except UnicodeEncodeError:
         return Sentence(
-            "the path of the {what} {shown} is not in UTF-8; rename the file or the folder",
+            "the path {shown} of the {what} is not valid UTF-8; rename the file or the folder",
             what=what,
             shown=os.fsencode(path).decode("utf-8", "backslashreplace"),
         )
@@ -151,8 +151,8 @@ def load_model(path: Path, gpu_layers: int, *, vocabulary_only: bool = False) ->
     model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
     if not model:
         raise ModelError(
-            "cannot load the model {path}: {cause}; it is damaged or not supported, choose "
-            'another GGUF (or set model.path to "" for the starter)',
+            "cannot load the model {path}: {cause}; it is damaged or not supported: choose "
+            'another GGUF, or set model.path to "" to use the starter model',
             path=path,
             cause=log.cause,
         )
@@ -325,7 +325,7 @@ def quantise(source: Path, target: Path, kind: str) -> None:
     )
     if failed:
         raise ModelError(
-            "llama.cpp could not quantise {source} to {kind}: {cause}",
+            "llama.cpp could not quantize {source} to {kind}: {cause}",
             source=source,
             kind=kind,
             cause=log.cause,

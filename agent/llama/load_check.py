@@ -67,8 +67,8 @@ def require_chat_model(path: Path) -> None:
     """
     if judge(path).embeds:
         raise ModelError(
-            "the model {path} is an embedding model and cannot chat; `discern model use "
-            "{path}` uses it for the memory",
+            "the model {path} is an embedding model and cannot chat; `discern model use {path}` "
+            "uses it for recall",
             path=path,
         )
 
@@ -82,9 +82,7 @@ def refusal(path: Path, result: ChildResult) -> Sentence:
         if result.status is None
         else Sentence("{doing} crashes the test process ({reason})", doing=doing, reason=reason)
     )
-    return Sentence(
-        "the model {path} cannot be used: {why}; choose another GGUF", path=path, why=why
-    )
+    return Sentence("cannot use the model {path}: {why}; choose another GGUF", path=path, why=why)
 
 
 def step(doing: Sentence) -> None:

@@ -34,8 +34,8 @@ def read_shape(header: Header, path: Path) -> Shape:
     row = ARCHITECTURES.get(header.architecture)
     if row is None:
         raise ModelError(
-            "the model {path} has the architecture {architecture!r}, which Discern does not know; "
-            "choose a GGUF of one of these: {architectures}",
+            "the model {path} has the architecture {architecture!r}, which is not supported; "
+            "choose a GGUF with one of these architectures: {architectures}",
             path=path,
             architecture=header.architecture,
             architectures=", ".join(ARCHITECTURES),
@@ -86,7 +86,7 @@ class _Reader:
             )
         if self.header.own("final_logit_softcapping", 0):
             raise self.refusal(
-                Sentence("final_logit_softcapping is set, which training does not know")
+                Sentence("final_logit_softcapping is set, which training does not support")
             )
         beyond = self.whole("nextn_predict_layers", 0, _MOST_LAYERS, 0)
         layers = self.whole("block_count", 1 + beyond, _MOST_LAYERS) - beyond
@@ -117,7 +117,8 @@ class _Reader:
         if (other := self.whole(key, 0, 1 << 31, head)) != head:
             raise self.refusal(
                 Sentence(
-                    "{key} is {other} and the head size is {head}, and llama.cpp needs them equal",
+                    "{key} is {other} and the head size is {head}, but llama.cpp requires them to "
+                    "be equal",
                     key=key,
                     other=other,
                     head=head,
@@ -129,7 +130,7 @@ class _Reader:
         strange = sorted(name for name in self.header.tensors if not known(name, layers))
         if strange:
             raise ModelError(
-                "the model {path} holds the tensor {tensor}, which is not known for the "
+                "the model {path} contains the tensor {tensor}, which is not supported for the "
                 "architecture {architecture}; choose another GGUF",
                 path=self.path,
                 tensor=strange[0][:60],
@@ -144,7 +145,8 @@ class _Reader:
             if count:
                 raise self.refusal(
                     Sentence(
-                        "expert_count is {experts}, and this architecture is known without experts",
+                        "expert_count is {experts}, but this architecture is supported only "
+                        "without experts",
                         experts=count,
                     )
                 )
@@ -195,8 +197,8 @@ class _Reader:
         if value_heads % key_heads or inner != value_heads * head:
             raise self.refusal(
                 Sentence(
-                    "ssm.inner_size is {inner}, with {value_heads} value heads of size {head} "
-                    "and {key_heads} key heads",
+                    "ssm.inner_size is {inner}, which does not match {value_heads} value heads of "
+                    "size {head} and {key_heads} key heads",
                     inner=inner,
                     value_heads=value_heads,
                     head=head,
@@ -211,7 +213,7 @@ class _Reader:
         size = self.whole("rope.dimension_count", 2, head, head)
         if size % 2:
             raise self.refusal(
-                Sentence("rope.dimension_count is {size} and must be even", size=size)
+                Sentence("rope.dimension_count is {size}, but must be even", size=size)
             )
         return Rope(
             theta=theta,
@@ -232,7 +234,7 @@ class _Reader:
         if kind not in _SCALINGS:
             raise self.refusal(
                 Sentence(
-                    "rope.scaling.type is {kind}, and only {known} can be served and trained alike",
+                    "rope.scaling.type is {kind}, but only {known} are supported",
                     kind=repr(kind),
                     known=", ".join(_SCALINGS),
                 )
@@ -245,7 +247,10 @@ class _Reader:
             return "none", 1.0
         if kind == "yarn" and ROTARY_FACTORS in self.header.tensors:
             raise self.refusal(
-                Sentence("rope.scaling.type is yarn, with factors for the frequencies besides")
+                Sentence(
+                    "rope.scaling.type is yarn and frequency factors are also set, which is not "
+                    "supported"
+                )
             )
         return kind, stretch
 
@@ -256,7 +261,7 @@ class _Reader:
         if type(value) is not int or not least <= value <= most:
             raise self.refusal(
                 Sentence(
-                    "{key} is {value} and must be one whole number from {least:,} to {most:,}",
+                    "{key} is {value}, but must be a whole number from {least:,} to {most:,}",
                     key=key,
                     value=repr(value),
                     least=least,
@@ -270,7 +275,7 @@ class _Reader:
         if type(value) not in (int, float) or not (math.isfinite(value) and 0 < value <= most):
             raise self.refusal(
                 Sentence(
-                    "{key} is {value} and must be a number above 0, at most {most:g}",
+                    "{key} is {value}, but must be a number above 0 and at most {most:g}",
                     key=key,
                     value=repr(value),
                     most=most,
@@ -286,7 +291,7 @@ class _Reader:
 
     def refusal(self, why: Sentence) -> ModelError:
         return ModelError(
-            "the model {path} cannot be served: in its header {why}; choose another GGUF",
+            "cannot use the model {path}: unsupported header ({why}); choose another GGUF",
             path=self.path,
             why=why,
         )

@@ -116,7 +116,7 @@ class OffloadableLlama:
         path = self.info.path
         if _size_and_time(path) != self._file:
             raise ModelError(
-                "the model {path} changed while it was put aside; open the chat anew to talk to it",
+                "the model {path} changed while it was unloaded; reopen the chat to use it",
                 path=path,
             )
         self._llama = llama = self._open(path, self.info.context)

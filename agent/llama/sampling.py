@@ -50,7 +50,8 @@ def json_grammar(schema: Mapping[str, Any]) -> str:
         return str(json_schema_to_gbnf(json.dumps(schema)))
     except Exception as error:  # the converter raises all kinds
         raise ModelError(
-            "this JSON schema cannot be made a grammar: {error}; use a simpler one", error=error
+            "cannot convert this JSON schema to a grammar: {error}; use a simpler schema",
+            error=error,
         ) from error
 
 
@@ -68,7 +69,7 @@ def sampler_chain(sampling: Sampling, vocabulary: Any) -> Any:
         rules = llama.llama_sampler_init_grammar(vocabulary, sampling.grammar.encode(), b"root")
         if not rules:
             llama.llama_sampler_free(chain)
-            raise ModelError("llama.cpp cannot read the grammar; use a simpler schema")
+            raise ModelError("llama.cpp cannot parse the grammar; use a simpler schema")
         parts.append(rules)
     if sampling.repeat_penalty != 1.0:
         size = llama.llama_vocab_n_tokens(vocabulary)

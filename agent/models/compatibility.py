@@ -22,9 +22,7 @@ from memory.errors import ModelError
 from memory.sentence import Sentence
 from memory.settings.settings import Settings
 
-ESTIMATE = Sentence(
-    "ten differences; measured speeds of 0.6B on two cores and of 4B on one large GPU, scaled"
-)
+ESTIMATE = Sentence("for ten differences, scaled from 0.6B on two cores and 4B on one large GPU")
 _TRAIN = 26 * 0.6e9  # weights × tokens per second and core, forward and backward in float32
 _TRAIN_GPU = 12_800 * 4e9
 _SPEAK = 8e9  # bytes of weights per second that a core reads
@@ -98,7 +96,7 @@ def check_compatibility(
     name = str(header.values.get("general.name") or path.stem)
     if verdict.embeds:
         kind = Line(
-            "kind", "broken", Sentence("an embedding model: for memory.embedder, it cannot talk")
+            "kind", "broken", Sentence("embedding model: use it as memory.embedder; it cannot chat")
         )
         made = Line("precision", "ok", _precision(header, size))
         return Compatibility(path, name, (kind, made), embeds=True)
@@ -133,27 +131,26 @@ def _room(
 ) -> list[Line]:
     """Return the lines on the memory of chat and training, and on the time that a night takes."""
     room = gpu or free
-    device = Sentence("graphics card") if gpu else Sentence("memory")
+    device = Sentence("GPU memory") if gpu else Sentence("memory")
     chat = size + shape.cache_bytes(_window(shape, settings)) + (300 << 20)
     night = header.parameters * (2 if gpu else 4) + (1500 << 20)
     seconds = night_seconds(header.parameters, size, gpu=bool(gpu))
-    limit, whole = settings.training.max_minutes, _long(seconds)
+    limit = settings.training.max_minutes
+    time = {"whole": _long(seconds), "estimate": ESTIMATE}
     fits = seconds < limit * 60
     return [
-        _memory("memory", Sentence("talking"), chat, room, device),
+        _memory("memory", Sentence("chat"), chat, room, device),
         _memory("night", Sentence("training"), night, room, device),
         Line(
             "time",
             "ok" if fits else "note",
-            Sentence(
-                "a night takes about {whole} ({estimate}){more}",
-                whole=whole,
-                estimate=ESTIMATE,
-                more=(
-                    ""
-                    if fits
-                    else Sentence("; training.max_minutes ends it after {limit:g} min", limit=limit)
-                ),
+            Sentence("nightly training takes about {whole} ({estimate})", **time)
+            if fits
+            else Sentence(
+                "nightly training takes about {whole} ({estimate}); training.max_minutes stops it "
+                "after {limit:g} min",
+                **time,
+                limit=limit,
             ),
         ),
     ]
@@ -168,7 +165,7 @@ def _context(shape: Shape, settings: Settings) -> Line:
     return Line(
         "context",
         "ok",
-        Sentence("{window:,} of the {context:,} tokens", window=window, context=shape.context),
+        Sentence("{window:,} of {context:,} tokens", window=window, context=shape.context),
     )
 
 
@@ -191,17 +188,17 @@ def _precision(header: Header, size: int) -> Sentence:
     bits = 8 * size / max(1, header.parameters)
     kind = _TYPES.get(header.values.get("general.file_type"), "mixed")
     return Sentence(
-        "{kind}, {bits:.1f} bits a weight, {size:.2f} GB", kind=kind, bits=bits, size=size / 1e9
+        "{kind}, {bits:.1f} bits per weight, {size:.2f} GB", kind=kind, bits=bits, size=size / 1e9
     )
 
 
 def _thinking(header: Header) -> Line:
     kind = thinks(header.template)
     said = {
-        "never": Sentence("it does not think before it answers"),
-        "if asked": Sentence("it thinks when chat.thinking is true"),
+        "never": Sentence("does not think before answering"),
+        "if asked": Sentence("thinks before answering if chat.thinking is true"),
         "always": Sentence(
-            "it thinks by itself; without chat.thinking its thought is closed at once"
+            "thinks before answering; if chat.thinking is false, the thinking is skipped"
         ),
     }
     return Line("thinking", "ok", said[kind])
@@ -216,7 +213,7 @@ def _sampling(header: Header, settings: Settings) -> Line:
 def _memory(what: str, doing: Sentence, takes: int, room: int, device: Sentence) -> Line:
     state: State = "ok" if takes < 0.8 * room else "note" if takes < room else "broken"
     more = (
-        Sentence("; close other programs, or take a smaller model or precision")
+        Sentence("; close other programs, or choose a smaller model or a lower precision")
         if state == "broken"
         else ""
     )
@@ -224,7 +221,7 @@ def _memory(what: str, doing: Sentence, takes: int, room: int, device: Sentence)
         what,
         state,
         Sentence(
-            "{doing} takes about {gb:.1f} GB of the {free:.1f} GB of {device} free now{more}",
+            "{doing} needs about {gb:.1f} GB of the {free:.1f} GB of {device} now free{more}",
             doing=doing,
             gb=takes / 1e9,
             free=room / 1e9,

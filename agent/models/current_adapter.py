@@ -100,15 +100,15 @@ class CurrentAdapter:
             # As text: a sentence with NaN among its values does not equal itself.
             if str(self.refusal) == str(reported):
                 return None
-            return Sentence("The current adapter was refused: {said}", said=error)
+            return Sentence("The current adapter was not loaded: {said}", said=error)
         self.refusal = None
         if adapter == before:
             return None
         if adapter is None:
-            return Sentence("No adapter any more: the base model speaks alone.")
+            return Sentence("No adapter is in use now; replies come from the base model.")
         count = len(adapter.manifest.differences)
         return Sentence(
-            "Adapter {id} is in: trained on {count} difference{s}.",
+            "Adapter {id} is now in use (trained on {count} difference{s}).",
             id=adapter.id[:8],
             count=count,
             s="s" * (count != 1),

@@ -48,7 +48,7 @@ def _try(path: Path) -> None:
     context = min(CONTEXT, shape.context)
     settings = ModelSettings(path="", context=context, threads=0, gpu_layers=0)
     with Engine(path, settings) as engine:
-        step(Sentence("generating with it"))
+        step(Sentence("generating text with it"))
         _generate(path, engine)
     tell(embeds=False)
 
@@ -59,7 +59,7 @@ def _render(path: Path, template: ChatTemplate) -> None:
             require_template(template, roles)
     except ModelError as error:
         raise ModelError(
-            "the model {path} cannot be served: {sentence}", path=path, sentence=error
+            "cannot use the model {path}: {sentence}", path=path, sentence=error
         ) from error
 
 
@@ -71,8 +71,8 @@ def _generate(path: Path, engine: Engine) -> None:
     tokens = [*prompt, *made.tokens, engine.end_of_turn]
     if not all(np.isfinite(row).all() for row in engine.log_probabilities(tokens, len(prompt))):
         raise ModelError(
-            "the model {path} cannot be served: it computes NaN, so its weights are "
-            "damaged; choose another GGUF",
+            "cannot use the model {path}: it computes NaN, so its weights are damaged; choose "
+            "another GGUF",
             path=path,
         )
 
@@ -84,7 +84,8 @@ def _embed(path: Path) -> None:
     embedder.close()
     if not np.isfinite(vector).all():
         raise ModelError(
-            "the model {path} returns NaN instead of vectors; choose another GGUF", path=path
+            "cannot use the model {path}: it returns NaN instead of vectors; choose another GGUF",
+            path=path,
         )
 
 

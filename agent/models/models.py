@@ -20,7 +20,6 @@ from agent.llama.llama_file import ChatTemplate
 from agent.prompt.prompt import tail
 from memory.errors import FileError, ModelError
 from memory.files.bounded_read import open_file, read_json
-from memory.sentence import Sentence
 from memory.settings.paths import Home, expanded
 
 Use = Literal["chat", "embedding"]
@@ -101,20 +100,20 @@ def resolve(name: str, quant: str | None = None) -> tuple[str, str]:
         repo, _, file = name.partition(":")
         plain = re.fullmatch(r"[\w.-]+/[\w.-]+", repo) and ".." not in file.split("/")
         if not plain or not re.fullmatch(r"[\w.-]+(/[\w.-]+)*\.gguf", file):
-            raise ModelError("{name!r} is not of the form owner/name:file.gguf", name=name)
+            raise ModelError("{name!r} is not in the form owner/name:file.gguf", name=name)
         return repo, file
     found = next((item for item in known_models() if item.name == name.lower()), None)
     if found is None:
         names = ", ".join(item.name for item in known_models())
         raise ModelError(
-            "no model is called {name!r}; take one of {names}, or owner/name:file.gguf",
+            "there is no model named {name!r}; use one of {names}, or owner/name:file.gguf",
             name=name,
             names=names,
         )
     chosen = quant or advised(found)
     if chosen not in found.files:
         raise ModelError(
-            "{name} comes as {files}, not as {chosen}",
+            "{name} is available as {files}, not as {chosen}",
             name=found.name,
             files=", ".join(found.files),
             chosen=chosen,
@@ -182,21 +181,22 @@ def find_model(home: Home, name: str) -> Path:
             here = [item for item in here if item.name.lower() in files]
             if not here:
                 raise ModelError(
-                    "{name} is not on this machine; `discern model pull {name}` gets it", name=name
+                    "{name} is not on this machine; `discern model pull {name}` downloads it",
+                    name=name,
                 )
             return max(here, key=lambda item: item.size).path
     fits = [item for item in here if item.name.lower() == wanted]
     fits = fits or [item for item in here if wanted in item.name.lower()]
     if len(fits) == 1:
         return fits[0].path
-    many = (
-        Sentence("{count} files are called like", count=len(fits))
-        if fits
-        else Sentence("no file is called")
-    )
+    if not fits:
+        raise ModelError(
+            "no file matches {name!r}; choose one from `discern model list`, or give a path",
+            name=name,
+        )
     raise ModelError(
-        "{many} {name!r}; `discern model list` shows what there is, or give a path",
-        many=many,
+        "{count} files match {name!r}; choose one from `discern model list`, or give a path",
+        count=len(fits),
         name=name,
     )
 

@@ -76,8 +76,8 @@ def look(home: Home, repo: str, file: str) -> Offer:
         raise ModelError(_why(repo, file, endpoint, error)) from error
     if facts.size is None or not _SHA.match(facts.etag or ""):
         raise ModelError(
-            "{endpoint} does not tell size and sha256 of {repo}:{file}, so it could not be "
-            "checked; fetch it by yourself and name its path with `discern model use PATH`",
+            "{endpoint} does not report the size and sha256 of {repo}:{file}, so the download "
+            "could not be verified; download it yourself, then run `discern model use PATH`",
             endpoint=endpoint,
             repo=repo,
             file=file,
@@ -110,8 +110,8 @@ def pull(offer: Offer, progress: Progress = lambda done, total: None) -> Path:
         free = shutil.disk_usage(target.parent).free
         if free < offer.size - offer.have + _SPARE:
             raise HomeError(
-                "{file} takes {size:.1f} GB and {folder} has {free:.1f} GB free; make "
-                "room and pull again",
+                "{file} needs {size:.1f} GB, but {folder} has {free:.1f} GB free; free some space "
+                "and pull again",
                 file=offer.file,
                 size=(offer.size - offer.have) / 1e9,
                 folder=target.parent,
@@ -121,8 +121,8 @@ def pull(offer: Offer, progress: Progress = lambda done, total: None) -> Path:
         if _sha256(part) != offer.sha256:
             part.unlink()
             raise ModelError(
-                "what came as {repo}:{file} is not what the hub describes (its sha256 "
-                "differs) and was deleted; pull again",
+                "the downloaded file {repo}:{file} does not match the sha256 on the hub and was "
+                "deleted; pull again",
                 repo=offer.repo,
                 file=offer.file,
             )
@@ -172,7 +172,7 @@ def _fetch(offer: Offer, progress: Progress) -> None:
                 done = 0
             why = _why(offer.repo, offer.file, endpoint, error)
             raise ModelError(
-                "{why}; {done:,.0f} of {size:,.0f} MB are kept, pull again to go on from there",
+                "{why}; {done:,.0f} of {size:,.0f} MB are kept: pull again to resume",
                 why=why,
                 done=done / 1e6,
                 size=offer.size / 1e6,
@@ -215,7 +215,7 @@ def _why(repo: str, file: str, endpoint: str, error: Exception) -> Sentence:
     kind = type(error).__name__
     if "Gated" in kind:
         return Sentence(
-            "{repo} is only given to those who accepted its terms; do so on its page, set HF_TOKEN",
+            "{repo} requires you to accept its terms; accept them on its page and set HF_TOKEN",
             repo=repo,
         )
     if "NotFound" in kind:
@@ -227,7 +227,7 @@ def _why(repo: str, file: str, endpoint: str, error: Exception) -> Sentence:
         )
     first = (str(error).strip().splitlines() or [kind])[0]
     return Sentence(
-        "cannot get {repo}:{file} from {endpoint} ({first})",
+        "cannot download {repo}:{file} from {endpoint} ({first})",
         repo=repo,
         file=file,
         endpoint=endpoint,

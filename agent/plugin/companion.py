@@ -235,7 +235,7 @@ class Companion:
                 marked = last_turn(self.memory.journal, thread, turn)
             except UnknownIdError:
                 raise MarkError(
-                    "the reply was not kept, so nothing was marked; ask again"
+                    "the reply was not saved, so nothing was marked; ask again"
                 ) from None
             return self.memory.mark(marked, request)
 

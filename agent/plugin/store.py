@@ -118,14 +118,14 @@ class DifferenceStore(BaseStore):
             return
         if op.namespace != NAMESPACE:
             raise MarkError(
-                "{namespace} cannot be written; differences are kept in {expected}",
+                "cannot write to {namespace}; differences are stored in {expected}",
                 namespace=repr(op.namespace),
                 expected=repr(NAMESPACE),
             )
         unknown = sorted(set(op.value) - _KNOWN)
         if unknown:
             raise MarkError(
-                "a difference has no {unknown!r}; see agent/plugin/store.py for its fields",
+                "a difference has no field {unknown!r}; see agent/plugin/store.py for its fields",
                 unknown=unknown[0],
             )
         if known:
@@ -136,11 +136,11 @@ class DifferenceStore(BaseStore):
     def _mark(self, key: str, value: Mapping[str, Any]) -> None:
         if not _KEY.match(key):
             raise MarkError(
-                "{key!r} cannot be a difference's id; use 8 to 64 letters, digits and hyphens",
+                "{key!r} is not a valid difference id; use 8 to 64 letters, digits and hyphens",
                 key=key,
             )
         if not str(value.get("asked") or "").strip() or not str(value.get("replied") or "").strip():
-            raise MarkError("a difference needs what was `asked` and what was `replied`; give both")
+            raise MarkError("a difference needs both `asked` and `replied`; add the missing field")
         turn = Turn(
             id=new_id(),
             thread=str(value.get("thread") or "store"),
@@ -161,7 +161,7 @@ class DifferenceStore(BaseStore):
         for name in _SAID:
             if name in value and value[name] != before[name]:
                 raise MarkError(
-                    "what was {name} cannot be edited; put it under a new key", name=name
+                    "{name} cannot be changed; store the difference under a new key", name=name
                 )
         given = {name: value.get(name) or "" for name in _FIELDS}
         self.companion.memory.edit(known.id, moment=value.get("moment"), **given)
@@ -210,7 +210,7 @@ def _fits(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         for sign, other in tests.items():
             if sign not in _ORDER:
                 raise MarkError(
-                    "{sign!r} is no comparison; use one of {order}",
+                    "{sign!r} is not a comparison operator; use one of {order}",
                     sign=sign,
                     order=", ".join(_ORDER),
                 )

@@ -136,9 +136,8 @@ def compose(
     prompt = without(cuts[min(at, len(cuts) - 1)])
     if at == len(cuts):
         raise ModelError(
-            "the message takes {tokens} tokens and the context holds {context} with {room} "
-            "kept for the reply; shorten the message or set model.context in config.toml to "
-            "a larger number",
+            "the message takes {tokens} tokens, but the context holds {context}, with {room} "
+            "reserved for the reply; shorten the message, or raise model.context in config.toml",
             tokens=len(prompt.tokens),
             context=engine.info.context,
             room=room,
@@ -316,7 +315,7 @@ def _split(
     moved = [*numbers[1:-1], 0, numbers[-1]] if roles[0] == "system" else None
     if seen not in (list(numbers), moved):
         raise ModelError(
-            "the model's chat template does not place every message once and in order; "
+            "the model's chat template does not include every message exactly once and in order; "
             "choose another GGUF"
         )
     parts: list[_Part] = []

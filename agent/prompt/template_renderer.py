@@ -126,9 +126,9 @@ def _broken(why: Sentence) -> ModelError:
 
 def _cause(status: int) -> Sentence:
     if status == -signal.SIGPROF:
-        return Sentence("computes for more than {seconds:g} seconds", seconds=SECONDS)
+        return Sentence("runs for more than {seconds:g} seconds", seconds=SECONDS)
     if status == -signal.SIGKILL:
-        return Sentence("was killed by the system, most often for lack of memory")
+        return Sentence("was stopped by the system, probably because memory ran out")
     return Sentence("crashes the process that renders it (status {status})", status=status)
 
 
@@ -164,16 +164,16 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
             length += len(piece)
             if length > LONGEST:
                 return _failure(
-                    Sentence("writes more than {longest:,} characters", longest=LONGEST)
+                    Sentence("produces more than {longest:,} characters", longest=LONGEST)
                 )
             pieces.append(piece)
         return {"text": "".join(pieces)}
     except TemplateSyntaxError as error:
-        return _failure(Sentence("cannot be read: {error}", error=_plain(error)))
+        return _failure(Sentence("cannot be parsed: {error}", error=_plain(error)))
     except MemoryError:
-        return _failure(Sentence("takes more than {memory:,} MB of memory", memory=MEMORY >> 20))
+        return _failure(Sentence("needs more than {memory:,} MB of memory", memory=MEMORY >> 20))
     except TemplateError as error:
-        return _failure(Sentence("refused the conversation: {error}", error=_plain(error)))
+        return _failure(Sentence("rejects the conversation: {error}", error=_plain(error)))
     except Exception as error:  # a template may raise anything
         kind = type(error).__name__
         return _failure(

@@ -65,8 +65,8 @@ def as_messages(messages: Sequence[BaseMessage], system: Sequence[str] = ()) -> 
     for message in messages:
         if message.type not in _ROLES:
             raise ModelError(
-                "a message of the type {type!r} has no place in a conversation; send "
-                "system, human, ai and tool messages",
+                "a message of type {type!r} cannot be part of a conversation; send system, human, "
+                "ai and tool messages",
                 type=message.type,
             )
         role, text = _ROLES[message.type], _written(message)
@@ -136,7 +136,7 @@ def call_grammar(tools: Sequence[Tool], choice: str | None, longest: int = 0) ->
         functions = [function for function in functions if function["name"] == choice]
     if not functions:
         raise ModelError(
-            "no tool is called {choice!r}; name one of those that were bound", choice=choice
+            "there is no tool named {choice!r}; use one of the bound tools", choice=choice
         )
     alternatives = [
         {

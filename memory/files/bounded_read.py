@@ -120,7 +120,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     """Return the object of a JSON text. Raises as `parse_json` does, or if it is something else."""
     value = parse_json(text)
     if not isinstance(value, dict):
-        raise ContentError("it holds no JSON object")
+        raise ContentError("it is not a JSON object")
     return value
 
 
@@ -144,7 +144,7 @@ def _text(content: str | bytes) -> str:
 
 def _within_limits(parse: Callable[[str], Any], text: str, form: str) -> Any:
     deep = ContentError("it is nested more than {depth} levels deep", depth=DEPTH)
-    long = ContentError("it holds a number of hundreds of digits")
+    long = ContentError("it contains a number with hundreds of digits")
     try:
         value = parse(text)
     except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
@@ -198,4 +198,4 @@ def _too_large(path: Path, size: int, most: int) -> FileError:
 
 
 def _refused(path: Path, cause: Sentence | ValueError) -> FileError:
-    return FileError("cannot read {path}: {cause}; mend or remove it", path=path, cause=cause)
+    return FileError("cannot read {path}: {cause}; fix or remove it", path=path, cause=cause)

@@ -49,10 +49,6 @@ from memory.files.sqlite_file import (
 from memory.journal.migrations import copies, is_journal, migrate
 from memory.sentence import Sentence
 
-_NAMES = {
-    "turns": (Sentence("turn"), Sentence("turns")),
-    "differences": (Sentence("difference"), Sentence("differences")),
-}
 BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20
 """The write-ahead log is folded into the file when it is this long."""
@@ -153,25 +149,9 @@ class Database:
             f"select * from {table} where id >= ? and id < ? limit 2",
             (prefix, prefix + "\U0010ffff"),
         )
-        what, several = _NAMES[table]
-        if not prefix or not found:
-            raise UnknownIdError(
-                "no {what} has the id {prefix!r}; {hint}",
-                what=what,
-                prefix=prefix,
-                hint=(
-                    Sentence("`discern memory list` shows them")
-                    if table == "differences"
-                    else Sentence("`discern ask --json` and the chat show turn ids")
-                ),
-            )
-        if len(found) > 1:
-            raise UnknownIdError(
-                "several {table} start with {prefix!r}; type more of the id",
-                table=several,
-                prefix=prefix,
-            )
-        return found[0]
+        if prefix and len(found) == 1:
+            return found[0]
+        raise UnknownIdError(_unknown(table, prefix, several=bool(prefix and found)))
 
     def decode(
         self, make: Callable[[sqlite3.Row], Made], rows: Iterable[sqlite3.Row]
@@ -185,7 +165,7 @@ class Database:
             return [make(row) for row in rows]
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             raise HomeError(
-                damaged(self.path, Sentence("a row cannot be read: {error}", error=error))
+                damaged(self.path, Sentence("cannot read a row: {error}", error=error))
             ) from error
 
     def require_in_place(self) -> None:
@@ -280,8 +260,30 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, FileWatch]:
             return connection, watch
         watch.close(connection)
     raise HomeError(
-        "the journal {path} is being replaced again and again; stop the program that does it",
+        "another program keeps replacing the journal {path}; stop it",
         path=path,
+    )
+
+
+def _unknown(table: str, prefix: str, *, several: bool) -> Sentence:
+    if table == "differences" and several:
+        return Sentence(
+            "several differences have an id that starts with {prefix!r}; type more of the id",
+            prefix=prefix,
+        )
+    if table == "differences":
+        return Sentence(
+            "no difference has the id {prefix!r}; `discern memory list` lists the ids",
+            prefix=prefix,
+        )
+    if several:
+        return Sentence(
+            "several turns have an id that starts with {prefix!r}; type more of the id",
+            prefix=prefix,
+        )
+    return Sentence(
+        "no turn has the id {prefix!r}; `discern ask --json` and the chat show turn ids",
+        prefix=prefix,
     )
 
 
@@ -300,20 +302,18 @@ def _into_wal(connection: sqlite3.Connection) -> None:
 
 def lost(path: Path, rescued: Path | None) -> Sentence:
     """Return the sentence for a journal that is no longer at its path, and what was rescued of it."""
-    mend = (
-        Sentence(
-            "all that was kept is in {rescued}: close Discern everywhere, then `discern "
-            "memory restore {rescued}`",
-            rescued=rescued,
+    if rescued is None:
+        return Sentence(
+            "the journal {path} or its log was deleted, moved or replaced while it was open, so "
+            "nothing more can be saved; put it back, or close Discern everywhere and restart it",
+            path=path,
         )
-        if rescued
-        else Sentence("put it back, or close Discern everywhere and restart it")
-    )
     return Sentence(
-        "the journal {path} or its log was deleted, moved or replaced while it was "
-        "open, so nothing more is kept; {mend}",
+        "the journal {path} or its log was deleted, moved or replaced while it was open, so "
+        "nothing more can be saved; all saved data is in {rescued}: close Discern everywhere, then "
+        "run `discern memory restore {rescued}`",
         path=path,
-        mend=mend,
+        rescued=rescued,
     )
 
 
@@ -324,9 +324,8 @@ def _refuse_emptied(path: Path) -> None:
     if not path.exists():
         if logged:
             raise HomeError(
-                "the journal {path} is gone and its log {log} is still there; put the file "
-                "back, or `discern memory restore FILE` puts a backup in its place and "
-                "keeps the log aside",
+                "the journal {path} is missing, but its log {log} still exists; put the file "
+                "back, or run `discern memory restore FILE` to restore a backup and keep the log",
                 path=path,
                 log=log,
             )
@@ -334,13 +333,13 @@ def _refuse_emptied(path: Path) -> None:
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):
         raise HomeError(
-            "the journal {path} is not a regular file; move it away or set DISCERN_HOME to "
-            "another folder",
+            "the journal {path} is not a regular file; move it, or set DISCERN_HOME to another "
+            "folder",
             path=path,
         )
     size = about.st_size
     if size < _LEAST and (size or logged or newest_copy(path)):
-        raise HomeError(damaged(path, Sentence("only {size} bytes of it are left", size=size)))
+        raise HomeError(damaged(path, Sentence("only {size} bytes of it remain", size=size)))
 
 
 def aside_name(file: Path) -> str:
@@ -366,17 +365,16 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> Sentence:
         return damaged(path, said)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Sentence(
-            "the journal {path} is held by another process for over {seconds:.0f} "
-            "seconds; {whole}, try again when it is done",
+            "the journal {path} has been locked by another process for over {seconds:.0f} seconds "
+            "({whole}); try again when that process is done",
             path=path,
             seconds=BUSY_SECONDS,
             whole=whole,
         )
     if code in _READ_ONLY or (isinstance(error, OSError) and error.errno in _NO_LEAVE):
         return Sentence(
-            "the journal {path} or its folder is read-only ({said}), so nothing could "
-            "be kept; {whole}, give it write permission or set DISCERN_HOME to "
-            "another folder",
+            "the journal {path} or its folder is read-only ({said}), so nothing can be saved "
+            "({whole}); make it writable, or set DISCERN_HOME to another folder",
             path=path,
             said=said,
             whole=whole,
@@ -406,16 +404,19 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> Sentence:
 def damaged(path: Path, said: Sentence | str) -> Sentence:
     """Return the sentence for a damaged journal, with the newest copy to restore."""
     newest = newest_copy(path)
-    mend = (
-        Sentence("`discern memory restore {newest}` goes back to the newest copy", newest=newest)
-        if newest
-        else Sentence("`discern memory restore FILE` puts a backup in its place")
-    )
+    if newest is None:
+        return Sentence(
+            "the journal {path} is damaged ({said}); `discern memory restore FILE` restores a "
+            "backup and keeps the damaged file",
+            path=path,
+            said=said,
+        )
     return Sentence(
-        "the journal {path} is damaged ({said}); {mend} and keeps this one aside",
+        "the journal {path} is damaged ({said}); `discern memory restore {newest}` restores the "
+        "latest copy and keeps the damaged file",
         path=path,
         said=said,
-        mend=mend,
+        newest=newest,
     )
 
 

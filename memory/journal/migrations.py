@@ -179,8 +179,8 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     version = int(connection.execute("pragma user_version").fetchone()[0])
     if version > len(MIGRATIONS):
         raise HomeError(
-            "the journal {path} was written by a newer Discern (version {version}, this one "
-            "knows {migrations}); update Discern to open it",
+            "the journal {path} was written by a newer Discern (version {version}; this one "
+            "supports up to {migrations}); update Discern to open it",
             path=path,
             version=version,
             migrations=len(MIGRATIONS),

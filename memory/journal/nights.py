@@ -48,7 +48,7 @@ class Nights:
                     (
                         *_stored(
                             Sentence(
-                                "given up after {attempts} interrupted attempts",
+                                "stopped retrying after {attempts} interrupted attempts",
                                 attempts=attempts,
                             )
                         ),

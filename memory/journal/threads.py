@@ -117,7 +117,7 @@ class Threads:
             hint = (
                 Sentence("did you mean {near!r}?", near=near[0])
                 if near
-                else Sentence("`discern sessions list` shows them")
+                else Sentence("`discern sessions list` lists the threads")
             )
             raise UnknownIdError(
                 "there is no thread {name!r}; {hint}", name=name[:LONGEST_NAME], hint=hint
@@ -144,7 +144,7 @@ class Threads:
         """
         name = thread_name(new)
         if name != self.require(old) and self._has_thread(name):
-            raise ThreadError("there is a thread {name!r} already; choose another name", name=name)
+            raise ThreadError("there is already a thread {name!r}; choose another name", name=name)
         return name
 
     def rename(self, old: str, new: str) -> str:
@@ -279,7 +279,7 @@ def thread_name(text: str) -> str:
     name = text.strip()
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise ThreadError(
-            "{name!r} cannot name a thread; use 1 to {longest} printable characters",
+            "{name!r} is not a valid thread name; use 1 to {longest} printable characters",
             name=text[:40],
             longest=LONGEST_NAME,
         )

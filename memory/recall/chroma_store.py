@@ -124,8 +124,8 @@ def open_folder(home: Home, folder: Path, name: str) -> Store:
         SharedSystemClient.clear_system_cache()
         if not home.holds(folder):
             raise HomeError(
-                "the index {folder} is damaged and lies outside the Discern home, behind a link; "
-                "remove the link or delete that folder yourself",
+                "the index {folder} is damaged and is outside the Discern home folder, behind a "
+                "link; remove the link, or delete that folder yourself",
                 folder=folder,
             ) from None
         if folder.is_dir():

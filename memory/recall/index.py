@@ -85,13 +85,13 @@ class Index:
     def notice(self) -> Sentence | None:
         """Why recall is limited to keyword search at the moment; None if it is not."""
         if self._failed:
-            return Sentence("{failed}; recall goes by words alone", failed=self._failed)
+            return Sentence("{failed}; using keyword search only", failed=self._failed)
         if self._level:
             return None
         done, total = self._steps
         share = Sentence(" ({done:,} of {total:,})", done=done, total=total) if total else ""
         return Sentence(
-            "the index is being made{share}; recall goes by words alone until then", share=share
+            "building the index{share}; using keyword search only until it is ready", share=share
         )
 
     @property
@@ -159,7 +159,7 @@ class Index:
             self._failed_at = 0.0
         if not self.settle(progress):
             raise HomeError(
-                "the index cannot be built: {failed}",
+                "cannot build the index: {failed}",
                 failed=self._failed or Sentence("it is being closed"),
             )
         return len(self.ids())

@@ -122,8 +122,8 @@ class Home:
                 ) from error
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise HomeError(
-                    "the folder {folder} is read-only, so nothing could be kept; give it "
-                    "write permission or set DISCERN_HOME to another folder",
+                    "the folder {folder} is read-only, so nothing can be saved; make it writable, "
+                    "or set DISCERN_HOME to another folder",
                     folder=folder,
                 )
         return self

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from memory.errors import FileError, SettingsError
 from memory.files.bounded_read import read_toml
-from memory.sentence import Sentence
 from memory.settings.paths import Home as Home
 
 
@@ -270,16 +269,18 @@ def _refuse_unknown_keys(base: Mapping[str, Any], layer: Mapping[str, Any], sour
     for name in given if isinstance(given, Mapping) else ():
         if name not in base["keys"]:
             near = get_close_matches(name, base["keys"], n=1, cutoff=0.5)
-            hint = (
-                Sentence("did you mean {near}?", near=near[0])
-                if near
-                else Sentence("`discern config show` lists them:")
-            )
+            if near:
+                raise SettingsError(
+                    "{source} has an unknown key keys.{name}; did you mean {near}? Fix or remove it",
+                    source=source,
+                    name=name[:40],
+                    near=near[0],
+                )
             raise SettingsError(
-                "{source} has an unknown key keys.{name}; {hint} fix or remove it",
+                "{source} has an unknown key keys.{name}; fix or remove it: `discern config show` "
+                "lists the known keys",
                 source=source,
                 name=name[:40],
-                hint=hint,
             )
 
 
@@ -291,8 +292,8 @@ def _check(merged: dict[str, Any], source: str) -> Settings:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise SettingsError(
-                "{source} has an unknown key {key}; `discern config show` lists the known "
-                "ones: mend or remove it",
+                "{source} has an unknown key {key}; fix or remove it: `discern config show` lists "
+                "the known keys",
                 source=source,
                 key=key,
             ) from error

@@ -56,7 +56,7 @@ def write_settings(home: Home, values: Values) -> None:
             after = _changed(BEGIN if before is None else before, values)
             if after is None:
                 raise HomeError(
-                    "cannot set {values} in {path}: the way it is written there cannot be edited "
+                    "cannot set {values} in {path}: this part of the file cannot be edited "
                     "automatically; set it by hand",
                     values=_names(values),
                     path=path,
@@ -74,13 +74,15 @@ def write_settings(home: Home, values: Values) -> None:
         ) from error
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         cause = error.strerror if isinstance(error, OSError) else Sentence("it links to itself")
+        if not values:
+            raise HomeError(
+                "cannot write {path}: {cause}; check its permissions", path=path, cause=cause
+            ) from error
         raise HomeError(
-            "cannot write {path}: {cause}; check its permissions{more}",
+            "cannot write {path}: {cause}; check its permissions, or set {values} in it by hand",
             path=path,
             cause=cause,
-            more=(
-                Sentence(", or set {values} in it by hand", values=_names(values)) if values else ""
-            ),
+            values=_names(values),
         ) from error
 
 

@@ -79,7 +79,7 @@ def export_file(memory: Memory, path: Path) -> int:
         write_whole(path, _lines(differences))
     except OSError as error:
         raise ExchangeError(
-            "cannot write {path}: {strerror}; name a file in a folder that you may write to",
+            "cannot write {path}: {strerror}; choose a file in a writable folder",
             path=path,
             strerror=error.strerror,
         ) from error
@@ -114,7 +114,7 @@ def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) 
             record = read_line(line)
         except ExchangeError as error:
             raise ExchangeError(
-                "line {number} of {path} {error}", number=number, path=path, error=error
+                "line {number} of {path}: {error}", number=number, path=path, error=error
             ) from None
         if (first := lines.setdefault(record.id, number)) != number:
             raise ExchangeError(
@@ -148,18 +148,22 @@ def _check_chains(path: Path, fresh: dict[str, Record], lines: dict[str, int]) -
         after = record.superseded_by
         while after is not None and after not in ended:
             if after not in lines or after in chain:
-                why = (
-                    Sentence("which leads back to itself")
+                broken = (
+                    Sentence(
+                        "superseded_by {after!r} forms a cycle; remove superseded_by",
+                        after=after[:40],
+                    )
                     if after in chain
-                    else Sentence("which is not in this file")
+                    else Sentence(
+                        "superseded_by {after!r} is not in this file; remove superseded_by",
+                        after=after[:40],
+                    )
                 )
                 raise ExchangeError(
-                    "line {number} of {path} says superseded_by {after!r}, {why}; remove "
-                    "superseded_by",
+                    "line {number} of {path}: {error}",
                     number=lines[record.id],
                     path=path,
-                    after=after[:40],
-                    why=why,
+                    error=broken,
                 )
             chain.add(after)
             after = fresh[after].superseded_by if after in fresh else None
@@ -269,7 +273,7 @@ def _bodies(memory: Memory, batch: str) -> list[str]:
     )
     if not rows:
         raise UnknownIdError(
-            "no batch {batch!r} waits; `discern memory batches` lists those that do",
+            "there is no pending batch {batch!r}; `discern memory batches` lists them",
             batch=batch[:40],
         )
     return [row["body"] for row in rows]

@@ -156,13 +156,13 @@ def read_header(line: bytes) -> Header:
         found = Header.model_validate_json(line)
     except ValidationError:
         raise ExchangeError(
-            'is not the header of an export, such as {{"discern": "differences", "version": 1}}; '
-            "export the file again or add that line"
+            'not the header of an export, such as {{"discern": "differences", "version": 1}}; '
+            "export the file again, or add that line"
         ) from None
     if found.version != VERSION:
         raise ExchangeError(
-            "has version {version}, but this Discern reads version {supported}; update Discern "
-            "or export again with the same version",
+            "the file has version {version}, but this Discern reads version {supported}; update "
+            "Discern, or export again with the same version",
             version=found.version,
             supported=VERSION,
         )
@@ -263,13 +263,13 @@ def _said(error: ValidationError) -> Sentence:
     said = first["msg"]
     if first["type"] == "json_invalid":
         said = said.removeprefix("Invalid JSON: ").replace("at line 1 column", "at byte")
-        return Sentence("is not JSON: {said}; fix or remove it", said=said)
+        return Sentence("not valid JSON: {said}; fix or remove the line", said=said)
     if first["type"] == "extra_forbidden":
-        return Sentence("has an unknown key {key!r}; fix or remove it", key=key)
+        return Sentence("unknown key {key!r}; fix or remove it", key=key)
     if first["type"] == "missing":
-        return Sentence("has no {key!r}; add it or remove the line", key=key)
+        return Sentence("missing key {key!r}; add it, or remove the line", key=key)
     if not key:
-        return Sentence("is not a difference; fix or remove it")
+        return Sentence("not a difference; fix or remove the line")
     said = re.sub(r"^(Value error, )?((Input|String|List) should )?", "", said)
     shown = repr(first["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."

@@ -61,7 +61,7 @@ def _opened(path: Path, most: int) -> BufferedReader:
         raise ExchangeError("there is no file {path}; check the path", path=path) from error
     except FileError as error:
         raise ExchangeError(
-            "cannot read {path}: {cause}; name a file of JSON Lines that you may read",
+            "cannot read {path}: {cause}; choose a readable JSON Lines file",
             path=path,
             cause=error.cause,
         ) from error
@@ -73,7 +73,7 @@ def _opened(path: Path, most: int) -> BufferedReader:
 
 def _too_large(path: Path, size: int, most: int) -> ExchangeError:
     return ExchangeError(
-        "{path} is {size:,.0f} MB, and an import may have at most {most:,.0f} MB; split it, or "
+        "{path} is {size:,.0f} MB, but an import can have at most {most:,.0f} MB; split it, or "
         "raise memory.import_max_mb in config.toml",
         path=path,
         size=size / 1e6,

@@ -157,7 +157,7 @@ def write_session(journal: Journal, path: Path, text: str) -> Path:
         ThreadError: the path exists, or cannot be written; nothing was changed.
     """
     path = expanded(path).absolute()
-    there = ThreadError("{path} is there already; name another file", path=path)
+    there = ThreadError("{path} already exists; choose another file", path=path)
     if path.exists():
         raise there
     journal.exported_copies.note(path)
@@ -167,7 +167,7 @@ def write_session(journal: Journal, path: Path, text: str) -> Path:
         raise there from None
     except OSError as error:
         raise ThreadError(
-            "cannot write {path}: {strerror}; name a file in a folder that you may write to",
+            "cannot write {path}: {strerror}; choose a file in a writable folder",
             path=path,
             strerror=error.strerror,
         ) from error

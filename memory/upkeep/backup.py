@@ -58,7 +58,7 @@ def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
     """
     path = expanded(path).absolute()
     if path.exists() and not force:
-        raise HomeError("{path} is there already; name another file for the backup", path=path)
+        raise HomeError("{path} already exists; choose another file for the backup", path=path)
     refuse_open_file(path)
     journal.database.require_in_place()
     unnoted: HomeError | None = None
@@ -73,7 +73,8 @@ def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
         counts(part)
     if unnoted is not None:
         raise HomeError(
-            "{path} was written and is complete, but `forget` will not mention it: {unnoted}",
+            "{path} was written and is complete, but `forget` will not list it as a copy: "
+            "{unnoted}",
             path=path,
             unnoted=unnoted,
         )
@@ -88,7 +89,7 @@ def counts(path: Path) -> tuple[int, int]:
     """
     if not path.is_file():
         raise HomeError(
-            "there is no file {path}; `discern memory check` names the copies there are", path=path
+            "there is no file {path}; `discern memory check` lists the existing copies", path=path
         )
     try:
         with closing(connect(path, read_only=True)) as copy:
@@ -193,8 +194,8 @@ def _held(place: Path) -> Iterator[None]:
 
 def _opened_elsewhere(place: Path) -> HomeError:
     return HomeError(
-        "the journal {place} is open in another process; close the chat and what else uses "
-        "it, and try again",
+        "the journal {place} is open in another process; close the chat and everything else that "
+        "uses it, then try again",
         place=place,
     )
 

@@ -61,7 +61,7 @@ def test_a_kind_is_found_by_either_name_in_any_case() -> None:
     assert find_kind("nothing of the sort") is None
     with pytest.raises(MarkError, match="did you mean tactical"):
         require_kind("tacticle")
-    with pytest.raises(MarkError, match="lists them") as refused:
+    with pytest.raises(MarkError, match="lists the kinds") as refused:
         require_kind("x" * 5000)
     assert len(str(refused.value)) < 200
 

@@ -58,7 +58,7 @@ def test_an_edit_without_changes_creates_no_version(memory: Memory) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"sounds": "Because."}, "the very reply"),
+        ({"sounds": "Because."}, "the same as the reply"),
         ({"kind": "tacticle"}, "did you mean tactical"),
         ({"moment": "sad"}, "is not a moment"),
         ({"missed": "x" * 20_001}, "20,001 characters"),
@@ -136,7 +136,7 @@ def test_a_difference_cannot_supersede_itself_even_in_a_circle(memory: Memory) -
         memory.supersede(one.id, one.id)
     memory.supersede(one.id, two.id)
     memory.supersede(two.id, three.id)
-    with pytest.raises(MarkError, match="cannot replace each other"):
+    with pytest.raises(MarkError, match="cannot supersede each other"):
         memory.supersede(three.id, one.id)
     with pytest.raises(UnknownIdError):
         memory.supersede(one.id, "nothing")

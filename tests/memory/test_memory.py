@@ -166,8 +166,8 @@ def test_the_least_relevant_is_dropped_to_fit_the_budget(memory: Memory) -> None
     ("mark", "said"),
     [
         ({"moment": "sad"}, "'sad' is not a moment"),
-        ({"moment": "error", "sounds": "  "}, "nothing follows =>"),
-        ({"moment": "error", "sounds": "Because."}, "the very reply that was given"),
+        ({"moment": "error", "sounds": "  "}, "there is no text after =>"),
+        ({"moment": "error", "sounds": "Because."}, "the same as the reply"),
         ({"moment": "error", "kind": "tacticle"}, "did you mean tactical"),
         ({"moment": "error", "note": "x" * 20_001}, "20,001 characters"),
         ({"moment": "error", "note": "\ud800"}, "invalid character at position 0"),

@@ -28,15 +28,15 @@ REFUSED_TEMPLATES: dict[str, tuple[str, str]] = {
     "a division by zero": ("{{ 1 / 0 }}" + TALK, "ZeroDivisionError"),
     "recursion": ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}" + TALK, "RecursionError"),
     "include": ("{% include 'other' %}" + TALK, "TypeError: no loader"),
-    "a syntax error": ("{% for %}" + TALK, "cannot be read"),
+    "a syntax error": ("{% for %}" + TALK, "cannot be parsed"),
     "an endless loop": (
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}" + TALK,
-        "computes for more than",
+        "runs for more than",
     ),
     "a loop in a long talk": (
         "{% if messages|length > 70 %}{% for a in range(99999) %}{% for b in range(99999) %}"
         "{% endfor %}{% endfor %}{% endif %}" + TALK,
-        "computes for more than",
+        "runs for more than",
     ),
     "all memory": (
         "{% set n = namespace(x='abcdefgh') %}{% for i in range(40) %}{% set n.x = n.x ~ n.x %}"
@@ -45,10 +45,10 @@ REFUSED_TEMPLATES: dict[str, tuple[str, str]] = {
     ),
     "a flood": (
         "{% for a in range(99999) %}{{ 'x' * 100 }}{% endfor %}" + TALK,
-        "writes more than",
+        "produces more than",
     ),
-    "a refusal": ("{{ raise_exception('not you') }}" + TALK, "refused the conversation: not you"),
-    "lost messages": ("{{ messages[-1].content }}", "does not place every message"),
+    "a refusal": ("{{ raise_exception('not you') }}" + TALK, "rejects the conversation: not you"),
+    "lost messages": ("{{ messages[-1].content }}", "does not include every message"),
     "rewritten messages": (TALK.replace("m['content']", "m['content']|replace('0', 'x')"), "every"),
 }
 REFUSED_HEADERS: dict[str, tuple[dict[str, Any], str]] = {
@@ -76,7 +76,7 @@ REFUSED_HEADERS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a head count per layer": ({"qwen3.attention.head_count_kv": [1, 1]}, "is a list of 2"),
     "experts": ({"qwen3.expert_count": 8, "qwen3.expert_used_count": 2}, "without experts"),
-    "another architecture": ({"general.architecture": "spiral"}, "which Discern does not know"),
+    "another architecture": ({"general.architecture": "spiral"}, "which is not supported"),
     "no vocabulary": ({"tokenizer.ggml.model": "spiral"}, "cannot load the model"),
 }
 HARMLESS: dict[str, str | list[dict[str, str]]] = {
@@ -112,7 +112,7 @@ def refused(folder: Path) -> dict[str, tuple[Callable[[], Path], str]]:
         **{name: (with_template(text), said) for name, (text, said) in REFUSED_TEMPLATES.items()},
         **{name: (with_keys(keys), said) for name, (keys, said) in REFUSED_HEADERS.items()},
         "NaN in the weights": (lambda: _damaged(folder / "nan.gguf"), "it computes NaN"),
-        "a path that is not UTF-8": (lambda: _misnamed(folder), "not in UTF-8"),
+        "a path that is not UTF-8": (lambda: _misnamed(folder), "not valid UTF-8"),
     }
 
 

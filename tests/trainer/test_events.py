@@ -65,7 +65,7 @@ MESSAGES: tuple[Message, ...] = (
     Counted("gate", 1, 3),
     Judged(True, 1.0, Sentence("It holds."), (True, False)),
     Publishing(),
-    Reported("published", Sentence("Learnt."), "0123"),
+    Reported("published", Sentence("Learned."), "0123"),
     Reported("failed", Sentence("It broke."), None),
     Unknown("of a newer version", {"more": [1]}),
     Ready(),

@@ -104,7 +104,7 @@ def test_what_a_training_leaves_is_checked_and_the_published_file_is_loaded_agai
         if isinstance(event, Trained):
             (tmp_path / "bad" / "adapter" / "setup.py").write_text("import this")
 
-    with pytest.raises(AdapterError, match=r"'setup\.py' has no place in an adapter"):
+    with pytest.raises(AdapterError, match=r"unexpected file 'setup\.py'"):
         loop.train(lessons, settings, tmp_path / "bad", on_event=leave_a_stranger)
     candidate = loop.train(lessons, settings, tmp_path / "run")
     verdict = loop.gate(candidate, settings)

@@ -82,7 +82,7 @@ def judged(home: Home, name: str, **values: Any) -> Path:
     tried = Attempt(1, 6e-3, 1, 86, "learnt", True, 1.0, Sentence("It holds."), 1.0, 1.0)
     report = Report(
         verdict="published",
-        sentence=Sentence("Learnt."),
+        sentence=Sentence("Learned."),
         started=BEGAN,
         seconds=EVENTS[-1]["at"],
         model="starter.gguf",

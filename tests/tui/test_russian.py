@@ -30,47 +30,55 @@ def russian(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 async def test_a_russian_locale_alone_makes_the_chat_speak_russian(russian: Home) -> None:
     async with sitting(russian, settings_of(russian)) as seat:
-        await seat.sees("собеседник, который учится на отмеченных вами различиях")
+        await seat.sees("чат, который учится на отмеченных вами ответах")
         assert "Спросите что-нибудь" in seat.shown
         assert "база" in seat.status
         await seat.asks("Столица Австралии?")
         assert "ток/с" in seat.status
         assert "первый" in seat.status
         await seat.types("/diff ошибка факт => Канберра.")
-        await seat.sees("Сохранено: ошибка (тактическое/факт)", "выучится по /train", "снять")
+        await seat.sees(
+            "Сохранено: ошибка (тактическое/факт)",
+            "чтобы обучить модель, выполните /train",
+            "снять",
+        )
         assert "1 ждёт" in seat.status
         [mark] = seat.screen.chat.journal.differences.all()
         assert (mark.moment.value, mark.kind) == ("error", "tactical/fact")
         await seat.types("/diff =>")
-        await seat.sees("После => ничего нет; напишите за ним, как должен был звучать ответ")
+        await seat.sees("После => нет текста; добавьте правильный ответ")
         await seat.types("/memory show zzz")
-        await seat.sees("ID «zzz» нет (различие); все покажет `discern memory list`.")
+        await seat.sees("Нет различия с ID «zzz»; список: `discern memory list`.")
         await seat.types("/undo")
-        await seat.sees("Снято:")
+        await seat.sees("Отметка снята:")
 
 
 async def test_all_screens_speak_russian(russian: Home) -> None:
     async with sitting(russian, settings_of(russian)) as seat:
         await seat.asks("Столица Австралии?")
         await seat.types("/diff удивление гладкость")
-        await seat.sees("Будет вспоминаться; чтобы это и выучилось")
+        await seat.sees("Будет вспоминаться, но не войдёт в обучение")
         await seat.types("/help")
-        await seat.sees("отметить ответ: что не так и как должно звучать", "Enter взять")
+        await seat.sees("отметить ответ: что не так и какой ответ правильный", "Enter вставить")
         await seat.hits("escape")
         await seat.types("/memory")
-        await seat.sees("удивление · интуитивное/гладкость", "вспоминается, но не учится", "Esc")
+        await seat.sees(
+            "неожиданность · интуитивное/гладкость",
+            "вспоминается, но не участвует в обучении",
+            "Esc",
+        )
         await seat.hits("slash", *"ошибка")
-        await seat.sees("Такого нет ни в одном различии.")
+        await seat.sees("Ничего не найдено.")
         await seat.hits("escape", "escape")
         await seat.types("/context")
-        await seat.sees("Что увидит модель при следующем сообщении", "всего")
+        await seat.sees("Контекст для следующего сообщения", "всего")
         await seat.hits("escape")
         await seat.types("/threads")
         await seat.sees("1 реплика")
         await seat.types("/why")
         await seat.sees("К «Столица Австралии?» ничего не вспомнилось")
         await seat.hits("ctrl+p")
-        await seat.sees("Найти команду…", "список, use ID")
+        await seat.sees("Найти команду…", "список и выбор адаптера: use ID")
 
 
 async def test_the_picker_and_the_card_fit_into_80_columns(
@@ -110,7 +118,7 @@ async def test_keys_act_and_words_stay_russian_while_the_keyboard_writes_russian
         await seat.pilot.press("ctrl+u", "alt+в")
         await seat.sees("отметить ответ")
         await seat.pilot.press("escape", "alt+up", "г")  # u: the mark is taken back
-        await seat.sees("Снято:")
+        await seat.sees("Отметка снята:")
 
 
 async def test_hint_lines_are_not_cut_at_80_columns(russian: Home) -> None:
@@ -120,12 +128,12 @@ async def test_hint_lines_are_not_cut_at_80_columns(russian: Home) -> None:
         await seat.until(lambda: "отметить" in seat.status)
         assert "…" not in seat.status
         await seat.hits("d")
-        await seat.sees("Esc назад")
+        await seat.sees("Esc нет")
         await seat.hits("escape", "escape")
         await seat.types("/diff ошибка => Канберра.")
         await seat.sees("Сохранено")
         for command, ending in (
-            ("/contrast", "Esc оставить"),
+            ("/contrast", "Esc отмена"),
             ("/memory", "Esc назад"),
             ("/compare", "Esc назад"),
             ("/context", "Esc назад"),
@@ -171,7 +179,7 @@ def test_kinds_are_offered_in_russian_and_what_is_offered_is_understood(
         assert any("а" <= letter <= "я" for letter in offer.label + offer.hint)
         mark = parse_mark(f"{offer.text.removeprefix('/diff ')} слово")
         assert (mark.moment, mark.kind, mark.note) == ("error", kind.name, "слово")
-    assert [offer.label for offer in complete("/diff у", Sources())] == ["удивление"]
+    assert [offer.label for offer in complete("/diff у", Sources())] == ["удачно"]
 
 
 @pytest.mark.parametrize("word", WIDE)
@@ -187,7 +195,7 @@ async def test_lists_stay_in_their_columns_whatever_is_written(russian: Home, wo
         assert len({cell_len(row.partition("реплика")[0]) for row in rows}) == 1, rows
         await seat.types("/memory show " + seat.screen.chat.journal.differences.all()[0].id)
         await seat.sees("заметка")
-        await _label_columns(seat, ("вопрос", "заметка", "звучит"), clean(word))
+        await _label_columns(seat, ("вопрос", "заметка", "правильно"), clean(word))
 
 
 async def _label_columns(seat: Seat, labels: tuple[str, ...], word: str) -> None:
@@ -206,7 +214,7 @@ async def test_a_card_lines_its_labels_up(russian: Home) -> None:
         [mark] = seat.screen.chat.journal.differences.all()
         seat.screen.chat.memory.edit(mark.id, missed="ЪЪЪ", lost="ЪЪЪ", sounds="ЪЪЪ", note="ЪЪЪ")
         await seat.types(f"/memory edit {mark.id}")
-        await seat.sees("различие в словах")
+        await seat.sees("опишите различие")
         rows = [line for line in seat.shown.split("\n") if "ЪЪЪ" in line]
         assert len(rows) == 4
         assert len({row.index("ЪЪЪ") for row in rows}) == 1, rows

@@ -39,7 +39,7 @@ LESSONS = Sentence(
     threshold=0.9,
 )
 SENTENCE = Sentence(
-    "The adapter was not taken ({learnt} learnt): {sentence}.",
+    "Adapter rejected ({learnt} learned): {sentence}.",
     learnt=Sentence(
         "{right} of {lessons} lessons from {count} difference{s}",
         right=1,
@@ -60,8 +60,8 @@ REPORT = Report(
         Fate(
             "b" * 32, "contrast", "Кто там?", "Мира.", "Не знаю.", "Не знаю.", "repelled",
             reworded=(("А кто там?", "Никого."),),
-            cause=Sentence("learnt in its own words only"),
-            advice=Sentence("mark the same once more, asked as in the wording that failed"),
+            cause=Sentence("learned only in the original wording"),
+            advice=Sentence("ask again in the wording that failed and mark the reply"),
         ),
     ),
     measures=(Measure("lessons", 0.667, 0.9, False, LESSONS),),
@@ -94,16 +94,16 @@ async def test_a_training_under_way_and_over(
     async with sitting(home, russian(home)) as seat:
         check = checking(seat, snapshot)
         await seat.types("/training")
-        await seat.sees("осталось", "7 уроков", "Esc назад, оно идёт")
+        await seat.sees("осталось", "7 уроков", "Esc назад, обучение идёт")
         await check("under way")
         await seat.pilot.press("s")
-        await seat.sees("Закончить? Лучшее проверится и останется, если держит. s да · Esc нет")
+        await seat.sees("Остановить, проверить лучшее и сохранить, если пройдёт? s да · Esc нет")
         await seat.pilot.press("a")
-        await seat.sees("Прервать и ничего не оставить? a да · Esc нет")
+        await seat.sees("Прервать и ничего не сохранять? a да · Esc нет")
         await check("asking whether to abort")
         await seat.pilot.press("escape")
         recorded(home, alive=True)
-        await seat.sees("✓ принят", "Обучение не идёт; /train начнёт его.", "Enter отчёт")
+        await seat.sees("✓ опубликован", "Обучение не идёт. Начать: /train.", "Enter отчёт")
         await check("over")
 
 
@@ -132,14 +132,14 @@ async def test_the_sessions_from_a_search_to_a_deletion(
             seat.app.screen.query_one(name, Input).cursor_blink = False
         await check("sessions")
         await seat.pilot.press("down", "ctrl+r")
-        await seat.sees("Новое имя:", "Enter готово · Esc оставить")
+        await seat.sees("Новое имя:", "Enter подтвердить · Esc отмена")
         await seat.pilot.press("ctrl+u", *"работа", "enter")
         await seat.sees("Беседа «работа» уже есть; выберите другое имя.")
         await seat.pilot.press("escape", "ctrl+e")
-        await seat.sees("Записать в:", "Ctrl+E Markdown или JSON · Esc оставить")
+        await seat.sees("Экспорт в:", "Ctrl+E Markdown или JSON · Esc отмена")
         await seat.pilot.press("escape", "ctrl+d")
         await seat.sees(
-            "поездка: 2 реплики уйдут навсегда; 1 отметка останется в памяти со своими словами."
+            "поездка: 2 реплики будут удалены навсегда; 1 отметка останется в памяти вместе с текстом."
         )
         await check("a session is about to be deleted")
         await seat.pilot.press("ctrl+d")
@@ -158,23 +158,23 @@ async def test_the_first_start(
     monkeypatch.setattr(service, "detect", lambda: "cron")
     async with sitting(home, russian(home), ready=False, setup=True) as seat:
         check = checking(seat, snapshot)
-        await seat.sees("шаг 1 из 3: модель", "слишком велика", "Esc начать разговор")
+        await seat.sees("шаг 1 из 3: выбор модели", "слишком большая", "Esc открыть чат")
         await check("which model")
         await seat.pilot.press("end", "enter")
         seat.app.screen.query_one(Input).value = str(home.data / "none.gguf")
         await seat.pilot.press("enter")
-        await seat.sees("ничего нет (модель)")
+        await seat.sees("нет (модель)")
         await seat.pilot.press("escape", "home", "enter")
-        await seat.sees("шаг 2 из 3: когда учиться", "› только когда")
+        await seat.sees("шаг 2 из 3: расписание обучения", "› только по команде")
         await seat.pilot.press("up")
-        await seat.sees("по таймеру самой машины", "будет показано сначала")
+        await seat.sees("по системному таймеру", "Перед установкой таймер будет показан")
         seat.app.screen.query_one(Input).cursor_blink = False
-        await check("when to learn")
+        await check("training schedule")
         await seat.pilot.press("down", "enter")
-        await seat.sees("шаг 3 из 3: готово", "(из комплекта)", "Enter начать разговор")
+        await seat.sees("шаг 3 из 3: готово", "(начальная модель)", "Enter открыть чат")
         lines = [line.split("  ") for line in seat.shown.split("\n")]
         told = [[part for part in line if part] for line in lines]
-        assert ["спросите", "о чём-нибудь и прочтите ответ"] in told
+        assert ["спросите", "о чём-нибудь и прочитайте ответ"] in told
 
 
 async def test_a_report(home: Home, snapshot: SnapshotAssertion) -> None:
@@ -184,7 +184,7 @@ async def test_a_report(home: Home, snapshot: SnapshotAssertion) -> None:
     async with sitting(home, russian(home)) as seat:
         check = checking(seat, snapshot)
         await seat.types("/report")
-        await seat.sees("Отчёт 1 из 1", "✗ Отвергнут", "Адаптер не принят", "Esc назад")
+        await seat.sees("Отчёт 1 из 1", "✗ Отклонён", "Адаптер отклонён", "Esc назад")
         await check("a report")
         await seat.pilot.press("end")
         await seat.sees("всего 12,5 с: обучение 12,0, проверка 0,5", "этот адаптер", "42 шага")
@@ -198,9 +198,14 @@ def test_the_page_of_a_report_speaks_russian_too() -> None:
     translation.use("ru")
     page = report_page(REPORT)
     assert '<html lang="ru">' in page
-    for words in ("Не принят: служит то, что служило", "Уроки: он знает 1 из 2", "66,7%", "Рядом"):
+    for words in (
+        "Отклонён: работает прежний адаптер",
+        "Уроки: усвоено 1 из 2",
+        "66,7%",
+        "Сравнение",
+    ):
         assert words in page
-    for words in ("Learnt", "lessons", "What", "The gate", "All runs", str(SENTENCE)):
+    for words in ("Learned", "lessons", "What", "Evaluation", "All attempts", str(SENTENCE)):
         assert words not in page
 
 
@@ -219,21 +224,23 @@ def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
     [
         (
             Sentence(
-                "{doing} takes about {gb:.1f} GB of the {free:.1f} GB of {device} free now{more}",
+                "{doing} needs about {gb:.1f} GB of the {free:.1f} GB of {device} now free{more}",
                 doing=Sentence("training"),
                 gb=9.1,
                 free=4.0,
                 device=Sentence("memory"),
-                more=Sentence("; close other programs, or take a smaller model or precision"),
+                more=Sentence(
+                    "; close other programs, or choose a smaller model or a lower precision"
+                ),
             ),
-            "обучение: нужно около 9,1 ГБ, свободно 4,0 ГБ (память); закройте другие программы или "
-            "возьмите модель либо точность поменьше",
+            "обучение: нужно около 9,1 ГБ, сейчас свободно 4,0 ГБ (память); закройте другие программы "
+            "либо выберите модель поменьше или меньшую точность",
         ),
         (
             Sentence(
-                "{why}; {done:,.0f} of {size:,.0f} MB are kept, pull again to go on from there",
+                "{why}; {done:,.0f} of {size:,.0f} MB are kept: pull again to resume",
                 why=Sentence(
-                    "cannot get {repo}:{file} from {endpoint} ({first})",
+                    "cannot download {repo}:{file} from {endpoint} ({first})",
                     repo="a/b",
                     file="c.gguf",
                     endpoint="https://x",
@@ -242,8 +249,8 @@ def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
                 done=12.0,
                 size=1640.0,
             ),
-            "a/b:c.gguf не получить с https://x (broken pipe); 12 из 1\xa0640 МБ сохранено, скачайте "
-            "снова, и продолжится оттуда",
+            "не удалось скачать a/b:c.gguf с https://x (broken pipe); 12 из 1\xa0640 МБ сохранено: "
+            "скачайте снова, и загрузка продолжится",
         ),
         (
             Sentence(
@@ -251,7 +258,7 @@ def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
                 path="/x/y.gguf",
                 what=Sentence("model"),
             ),
-            "/x/y.gguf не GGUF; выберите файл GGUF (модель)",
+            "/x/y.gguf — не файл GGUF; выберите файл в формате GGUF (модель)",
         ),
     ],
 )
@@ -266,11 +273,12 @@ def test_the_time_that_a_night_takes_is_rendered() -> None:
     translation.use("ru")
     said = render(
         Sentence(
-            "a night takes about {whole} ({estimate}){more}",
+            "nightly training takes about {whole} ({estimate}); training.max_minutes stops it after "
+            "{limit:g} min",
             whole=Sentence("{seconds:.0f} minutes", seconds=12.0),
             estimate=ESTIMATE,
-            more=Sentence("; training.max_minutes ends it after {limit:g} min", limit=10.0),
+            limit=10.0,
         )
     )
-    assert said.startswith("ночь займёт около 12 мин (десять различий; ")
-    assert said.endswith("; training.max_minutes закончит её через 10 мин")
+    assert said.startswith("ночное обучение занимает около 12 мин (для десяти различий, ")
+    assert said.endswith("; training.max_minutes остановит его через 10 мин")

@@ -79,9 +79,9 @@ def export(
     adapter, out = request.adapter, request.out
     verify(adapter)
     if out.exists() and not request.force:
-        raise HomeError("{out} is there already; choose another name, or add --force", out=out)
+        raise HomeError("{out} already exists; choose another name or add --force", out=out)
     if not out.parent.is_dir():
-        raise HomeError("there is no folder {folder}; make it first", folder=out.parent)
+        raise HomeError("the folder {folder} does not exist; create it first", folder=out.parent)
     with Journal(home.prepare().journal) as journal:
         known = journal.differences.by_ids(adapter.manifest.differences)
         journal.exported_copies.note(out)
@@ -107,7 +107,9 @@ def _merged(
         digest = base_sha256(model, home.cache)
     except OSError as error:
         raise ModelError(
-            "cannot read the model {model}: {strerror}", model=model, strerror=error.strerror
+            "cannot read the model {model}: {strerror}; check its path and permissions",
+            model=model,
+            strerror=error.strerror,
         ) from error
     verify(adapter, digest)
     manifest = adapter.manifest
@@ -152,7 +154,9 @@ def _lora(adapter: Adapter, out: Path, shown: list[Difference], model: Path) -> 
             del reader
     except OSError as error:
         raise HomeError(
-            "cannot write {out}: {strerror}; choose another place", out=out, strerror=error.strerror
+            "cannot write {out}: {strerror}; choose another location",
+            out=out,
+            strerror=error.strerror,
         ) from error
     text = card(
         adapter,
@@ -169,7 +173,9 @@ def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Exported:
         config = read_json(adapter.folder / CONFIG)
     except (OSError, ValueError) as error:
         raise AdapterError(
-            "cannot read {folder}: {error}", folder=adapter.folder / CONFIG, error=error
+            "cannot read {folder}: {error}; train again",
+            folder=adapter.folder / CONFIG,
+            error=error,
         ) from error
     config["lora_alpha"] = config["lora_alpha"] * adapter.manifest.scale
     config["base_model_name_or_path"] = adapter.manifest.base.name
@@ -183,7 +189,9 @@ def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Exported:
             (part / "README.md").write_text(text, encoding="utf-8")
     except OSError as error:
         raise HomeError(
-            "cannot write {out}: {strerror}; choose another place", out=out, strerror=error.strerror
+            "cannot write {out}: {strerror}; choose another location",
+            out=out,
+            strerror=error.strerror,
         ) from error
     return Exported(out, tuple(out / name for name in (CONFIG, WEIGHTS, "README.md")))
 
@@ -200,7 +208,9 @@ def _beside(out: Path, text: str, ollama: str) -> tuple[Path, Path]:
         write_whole(recipe, ollama)
     except OSError as error:
         raise HomeError(
-            "cannot write {about}: {strerror}", about=about, strerror=error.strerror
+            "cannot write {about}: {strerror}; choose another location",
+            about=about,
+            strerror=error.strerror,
         ) from error
     return about, recipe
 

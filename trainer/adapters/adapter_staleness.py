@@ -47,7 +47,7 @@ def waits(home: Home, adapter: Adapter | None) -> Sentence:
     """Return what is to be said of a new adapter that does not serve at once; nothing where it does."""
     if adapter is None or not read_pointer(home.adapters).off:
         return NOTHING
-    return Sentence(" It waits, for adapters are off: `discern adapters on` lets it serve.")
+    return Sentence(" Adapters are off: run `discern adapters on` to use it.")
 
 
 def fit_for(adapter: Adapter | None, base: BaseEntry) -> Adapter | None:
@@ -79,7 +79,7 @@ def news(adapter: Adapter | None, differences: Sequence[Difference], base: BaseE
     other = NOTHING
     if manifest.base.sha256 != base.sha256:
         other = Sentence(
-            "the adapter {id} that serves was trained for {trained_for} ({trained_for_sha256}), and "
+            "the current adapter {id} was trained for {trained_for} ({trained_for_sha256}), but "
             "the model is now {model} ({model_sha256})",
             id=adapter.id[:8],
             trained_for=manifest.base.name,
@@ -117,21 +117,22 @@ def require_news(found: News, teaching: int, adapter: Adapter | None, difference
     """
     if not teaching and found.gone:
         raise NothingToTrainError(
-            "every difference was forgotten, so there is nothing to train and the base serves alone"
+            "all differences were forgotten, so there is nothing to train and only the base model "
+            "is used"
         )
     if not teaching:
-        marks = Sentence("no difference is marked yet") if not differences else (
-            Sentence("no marked difference says how it should have sounded")
+        marks = Sentence("no differences are marked yet") if not differences else (
+            Sentence("no marked difference has a better answer")
         )  # fmt: skip
         raise NothingToTrainError(
-            "{marks}, so there is nothing to train; in the chat, `/diff error => how it "
-            "should sound` marks one",
+            "{marks}, so there is nothing to train; mark a reply in the chat with `/diff error => "
+            "better answer`",
             marks=marks,
         )
     if adapter is not None and not found:
         raise NothingToTrainError(
-            "nothing changed since the adapter {id}, which knows all {teaching} "
-            "difference{s}; `discern train --force` trains anew",
+            "nothing has changed since the adapter {id}, which was trained on all {teaching} "
+            "difference{s}; run `discern train --force` to train again",
             id=adapter.id,
             teaching=teaching,
             s="s" * (teaching != 1),

@@ -48,27 +48,25 @@ def write_gguf_lora(
         tensors = load_file(adapter / "adapter_model.safetensors")
     except Exception as error:
         raise AdapterError(
-            "cannot read the adapter in {adapter}: {error}; train it again",
+            "cannot read the adapter in {adapter}: {error}; train again",
             adapter=adapter,
             error=error,
         ) from error
     if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("use_rslora"):
-        raise AdapterError(
-            "{adapter} holds something other than a plain LoRA; train it again", adapter=adapter
-        )
+        raise AdapterError("{adapter} is not a plain LoRA; train again", adapter=adapter)
     kinds = {"A": "f32" if kind == "f32" else "f16", "B": "f16" if kind == "f16" else "f32"}
     pairs: dict[str, dict[str, np.ndarray]] = {}
     for key, value in tensors.items():
         found = _PAIR.match(key)
         if not found:
             raise AdapterError(
-                "{adapter} holds the tensor {key}, which is no half of a LoRA pair",
+                "{adapter} contains the tensor {key}, which is not half of a LoRA pair",
                 adapter=adapter,
                 key=key,
             )
         if not np.isfinite(value).all():
             raise AdapterError(
-                "the tensor {key} of {adapter} holds numbers that are not finite",
+                "the tensor {key} of {adapter} contains values that are not finite",
                 key=key,
                 adapter=adapter,
             )
@@ -77,9 +75,8 @@ def write_gguf_lora(
             written = value.astype(np.float16 if stored == "f16" else np.float32)
         if not np.isfinite(written).all():
             raise AdapterError(
-                "the tensor {key} of {adapter} holds numbers up to {value:.3g}, more than "
-                "{kind} can store; lower training.rank or training.learning_rates and train "
-                "again",
+                "the tensor {key} of {adapter} contains values up to {value:.3g}, more than "
+                "{kind} can store; lower training.rank or training.learning_rates and train again",
                 key=key,
                 adapter=adapter,
                 value=np.abs(value).max(),
@@ -101,7 +98,7 @@ def write_gguf_lora(
         served = row.gguf_names(key) if module.rpartition(".")[2] in row.targets else ()
         if set(pair) != {"A", "B"} or len(served) != 1:
             raise AdapterError(
-                "{adapter} adapts {base} in a way that cannot be served; train again",
+                "{adapter} adapts {base} in an unsupported way; train again",
                 adapter=adapter,
                 base=module,
             )

@@ -72,7 +72,7 @@ def merge(
             quantise(unquantised, part, quant)
     except OSError as error:
         raise HomeError(
-            "cannot write {target}: {strerror}; make room or choose another place",
+            "cannot write {target}: {strerror}; free up space or choose another location",
             target=target,
             strerror=error.strerror,
         ) from error
@@ -93,7 +93,8 @@ def _pairs(adapter: Path, base: Any, scale: float) -> dict[str, Callable[[FloatA
         ) from error
     if architecture != base.fields[gguf.Keys.General.ARCHITECTURE].contents():
         raise AdapterError(
-            "the adapter {adapter} is for {architecture}, and the base is not",
+            "the adapter {adapter} is for {architecture}, but the base model has another "
+            "architecture",
             adapter=adapter,
             architecture=architecture,
         )
@@ -108,15 +109,15 @@ def _pairs(adapter: Path, base: Any, scale: float) -> dict[str, Callable[[FloatA
         other = tensors.get(f"{touched}.lora_b")
         if other is None or touched not in shapes:
             raise AdapterError(
-                "the adapter {adapter} has no place for {tensor} in this base",
+                "the adapter {adapter} does not fit this base model: no match for {tensor}",
                 adapter=adapter,
                 tensor=touched,
             )
         b = gguf.dequantize(other.data, other.tensor_type)
         if (b.shape[0], a.shape[1]) != shapes[touched]:
             raise AdapterError(
-                "the adapter {adapter} does not fit {tensor}: {rows}×{columns} against "
-                "{expected}; it was made for another base",
+                "the adapter {adapter} does not fit {tensor}: {rows}×{columns} instead of "
+                "{expected}; it was made for another base model",
                 adapter=adapter,
                 tensor=touched,
                 rows=b.shape[0],
@@ -126,7 +127,9 @@ def _pairs(adapter: Path, base: Any, scale: float) -> dict[str, Callable[[FloatA
         factor = scale * (alpha / a.shape[0] if alpha else 1.0)
         made[touched] = _adder(a, b, factor)
     if not made:
-        raise AdapterError("the adapter {adapter} holds no LoRA pair; train again", adapter=adapter)
+        raise AdapterError(
+            "the adapter {adapter} contains no LoRA pairs; train again", adapter=adapter
+        )
     return made
 
 
@@ -146,12 +149,12 @@ def _require_room(reader: Any, pairs: dict[str, Any], target: Path, quant: Quant
     final = sum(int(t.n_elements) for t in reader.tensors) * BYTES[quant]
     folder = target.absolute().parent
     if not folder.is_dir():
-        raise HomeError("there is no folder {folder}; make it first", folder=folder)
+        raise HomeError("the folder {folder} does not exist; create it first", folder=folder)
     free = shutil.disk_usage(folder).free
     if free < touched + final + _SPARE:
         raise HomeError(
-            "merging takes {size:.1f} GB in {folder} for a while and {free:.1f} GB are "
-            "free; make room or choose another place",
+            "merging needs {size:.1f} GB of temporary space in {folder}, but only {free:.1f} GB "
+            "are free; free up space or choose another location",
             size=(touched + final) / 1e9,
             folder=folder,
             free=free / 1e9,

@@ -106,8 +106,8 @@ def publish(
         free = shutil.disk_usage(folder).free
         if free < size + _SPARE:
             raise HomeError(
-                "the new adapter takes {size:.1f} MB and {folder} has {free:.1f} MB free; "
-                "make room and train again, the adapter before serves on",
+                "the new adapter needs {size:.1f} MB, but only {free:.1f} MB are free in "
+                "{folder}; free up space and train again (the current adapter is unchanged)",
                 size=size / 1e6,
                 folder=folder,
                 free=free / 1e6,
@@ -227,7 +227,8 @@ def rollback(home: Home) -> str | None:
                 write_pointer(folder, pointer.model_copy(update=back))
                 return before
         raise AdapterError(
-            "no adapter served before this one; `discern adapters off` serves the base alone"
+            "there is no earlier adapter to return to; to use the base model alone, run `discern "
+            "adapters off`"
         )
 
 
@@ -243,9 +244,9 @@ def require_not_withdrawn(home: Home, base: BaseEntry, fingerprints: Mapping[str
         return
     if identity is not None:
         raise NothingToTrainError(
-            "you went back from the adapter {identity}, which was trained on exactly "
-            "these {count} differences; mark or edit one, `discern adapters use "
-            "{identity}` takes it again, or `discern train --force` trains anew",
+            "the adapter {identity}, trained on exactly these differences ({count}), was rolled "
+            "back; mark or edit a difference, restore the adapter with `discern adapters use "
+            "{identity}`, or run `discern train --force` to train again",
             identity=identity[:8],
             count=len(fingerprints),
         )
@@ -340,8 +341,8 @@ def _writing(home: Home) -> Iterator[Path]:
         raise
     except OSError as error:
         raise HomeError(
-            "cannot write {filename}: {strerror}; the adapter before serves on, mend the "
-            "cause and try again",
+            "cannot write {filename}: {strerror}; fix the problem and try again (the current "
+            "adapter is unchanged)",
             filename=error.filename or folder,
             strerror=error.strerror,
         ) from error

@@ -138,7 +138,7 @@ def no_better(rows: Sequence[Beside], spoken: LessonAnswers) -> Sentence:
     if ours > theirs or not theirs:
         return NOTHING
     return Sentence(
-        "this adapter is no better than recall, which alone gets {lessons:.0%} of the "
+        "this adapter is no better than recall alone, which reproduces {lessons:.0%} of the "
         "lessons and {rephrasings:.0%} of their rephrasings",
         lessons=recall.lessons,
         rephrasings=recall.rephrasings,

@@ -80,8 +80,8 @@ def side(home: Home, word: str, base: BaseEntry, *, recall: bool = False) -> Sid
         identity = read_pointer(home.adapters).current
         if identity is None:
             raise AdapterError(
-                "no adapter serves, so there is no current one to compare; "
-                "`discern train` makes one, `discern adapters list` names those on disk"
+                "there is no current adapter to compare; train one with `discern train`, or "
+                "choose one from `discern adapters list`"
             )
         adapter = read_adapter(home.adapters, identity)
     else:

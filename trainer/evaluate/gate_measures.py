@@ -68,13 +68,13 @@ def _learnt(found: Findings, gate: GateSettings, held_now: Sequence[bool]) -> tu
     kept = mean(before)
     lost = (
         Sentence(
-            "lessons held until now and lost: {lost} of {held} (keep at least {threshold:.0%})",
+            "previously learned lessons lost: {lost} of {held} (keep at least {threshold:.0%})",
             lost=len(before) - sum(before),
             held=len(before),
             threshold=gate.kept,
         )
         if before
-        else Sentence("no lesson was held until now, so none could be lost")
+        else Sentence("no previously learned lessons to lose")
     )
     return (
         Measure(
@@ -130,7 +130,7 @@ def _unchanged(found: Findings, gate: GateSettings, noise: float) -> tuple[Measu
             gate.near_misses,
             enough(near, gate.near_misses, len(found.near)),
             Sentence(
-                "look-alike questions unchanged: {share} (at least {threshold:.0%})",
+                "similar questions unchanged: {share} (at least {threshold:.0%})",
                 share=_shares(near, near_strict),
                 threshold=gate.near_misses,
             ),
@@ -156,7 +156,7 @@ def _unchanged(found: Findings, gate: GateSettings, noise: float) -> tuple[Measu
             gate.kl,
             kl <= gate.kl,
             Sentence(
-                "distance from the base: {kl:.4f} nats a token (at most {threshold:g})",
+                "distance from the base model: {kl:.4f} nats per token (at most {threshold:g})",
                 kl=kl,
                 threshold=gate.kl,
             ),
@@ -168,7 +168,7 @@ def _unchanged(found: Findings, gate: GateSettings, noise: float) -> tuple[Measu
             gate.perplexity,
             rise <= gate.perplexity,
             Sentence(
-                "perplexity on unrelated chat: {rise:+.1%} (aim {threshold:+.0%}, at most "
+                "perplexity on unrelated chat: {rise:+.1%} (target {threshold:+.0%}, at most "
                 "{limit:+.0%})",
                 rise=rise,
                 threshold=gate.perplexity,
@@ -197,7 +197,7 @@ def _forms(found: Findings, gate: GateSettings) -> tuple[Measure, ...]:
             gate.sound,
             sound >= gate.sound,
             Sentence(
-                "well-formed replies (not empty, no think tags of their own): {share} (at least "
+                "well-formed replies (not empty, no stray think tags): {share} (at least "
                 "{threshold:.0%})",
                 share=_share(sound),
                 threshold=gate.sound,
@@ -222,7 +222,7 @@ def _forms(found: Findings, gate: GateSettings) -> tuple[Measure, ...]:
             allowed,
             spread <= allowed,
             Sentence(
-                "other questions answered in a lesson's words: {count} (at most {threshold})",
+                "other questions answered with a lesson's words: {count} (at most {threshold})",
                 count=spread,
                 threshold=allowed,
             ),
@@ -234,7 +234,8 @@ def _forms(found: Findings, gate: GateSettings) -> tuple[Measure, ...]:
             gate.harmed,
             harmed <= gate.harmed,
             Sentence(
-                "right answers that became wrong, and new refusals: {count} (at most {threshold})",
+                "correct answers that became wrong, and new refusals: {count} (at most "
+                "{threshold})",
                 count=harmed,
                 threshold=gate.harmed,
             ),
@@ -252,7 +253,7 @@ def _share(value: float) -> Sentence:
 def _shares(kept: float, strict: float) -> Sentence:
     share = _share(kept)
     return (
-        Sentence("{share}, {strict} to the letter", share=share, strict=_share(strict))
+        Sentence("{share}, {strict} verbatim", share=share, strict=_share(strict))
         if strict != kept
         else share
     )

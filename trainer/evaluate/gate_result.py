@@ -49,11 +49,12 @@ class Verdict:
         """The decision and its reason, in one sentence."""
         if self.passed and self.unlearnt:
             return Sentence(
-                "the adapter learnt all but {count} of the differences and left the rest as it was",
+                "the adapter learned all but {count} of the differences and left everything else "
+                "unchanged",
                 count=len(self.unlearnt),
             )
         if self.passed:
-            return Sentence("the adapter learnt what it should and left the rest as it was")
+            return Sentence("the adapter learned the lessons and left everything else unchanged")
         return joined(item.sentence for item in self.measures if not item.may_serve)
 
     @property

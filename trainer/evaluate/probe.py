@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agent.child_process import die_with_parent, environment
 from memory.errors import AdapterError
+from memory.sentence import Sentence
 from trainer.subprocesses import lower_priority
 
 PROBE_SECONDS = 300
@@ -50,9 +51,10 @@ def probe(adapter: Path, base: Path) -> None:
             adapter=adapter,
             returncode=-done.returncode,
         )
-    reason = (done.stdout.strip() or done.stderr.strip() or "no reason given").splitlines()[-1]
+    said = (done.stdout.strip() or done.stderr.strip()).splitlines()
+    reason = said[-1] if said else Sentence("no reason given")
     raise AdapterError(
-        "the adapter {adapter} was refused when it was tried: {reason}",
+        "the adapter {adapter} failed the load test: {reason}; train again",
         adapter=adapter,
         reason=reason,
     )
@@ -73,7 +75,7 @@ def _here(adapter: Path, base: Path) -> int:
             made = engine.generate(prompt, Sampling(max_tokens=2)).run()
             rows = list(engine.log_probabilities([*prompt, *prompt], len(prompt)))
             if not all(np.isfinite(row).all() for row in rows) or made.reason == "cancelled":
-                raise AdapterError("its numbers are not finite")
+                raise AdapterError("it produces values that are not finite")
     except DiscernError as error:
         sys.stdout.write(f"{error}\n")
         return 1

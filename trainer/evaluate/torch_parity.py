@@ -49,9 +49,8 @@ def require_agreement(path: Path) -> None:
     divergence = float(result.values["divergence"])
     if not divergence <= MOST:
         raise ModelError(
-            "the model {path} cannot be trained: torch and llama.cpp compute different "
-            "results from it (mean divergence {divergence:.2g}, at most {most:g}); choose "
-            "another GGUF",
+            "the model {path} cannot be trained: PyTorch and llama.cpp give different results for "
+            "it (mean divergence {divergence:.2g}, at most {most:g}); choose another GGUF",
             path=path,
             divergence=divergence,
             most=MOST,
@@ -82,7 +81,7 @@ def divergence(path: Path) -> float:
 
 
 def _compare(path: Path) -> None:
-    step(Sentence("computing with it in torch"))
+    step(Sentence("running it in PyTorch"))
     tell(divergence=divergence(path))
 
 

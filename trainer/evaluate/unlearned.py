@@ -65,7 +65,9 @@ def excuse(verdict: Verdict, lessons: Sequence[Lesson]) -> Verdict:
 
 def _said(sentence: Sentence, unlearnt: frozenset[str]) -> Sentence:
     named = ", ".join(sorted(name[:8] for name in unlearnt))
-    return Sentence("{sentence}, for {named} could not be learnt", sentence=sentence, named=named)
+    return Sentence(
+        "{sentence}, because {named} could not be learned", sentence=sentence, named=named
+    )
 
 
 def _right(spoken: LessonAnswers, chosen: Sequence[bool]) -> tuple[float, float]:

@@ -70,7 +70,7 @@ def _targets(model: Any, job: Job) -> list[str]:
     found = [name for name in job.recipe.targets if name in names]
     if not found:
         raise TrainingError(
-            "{base} has none of the matrices in training.targets; add q_proj to them",
+            "{base} has none of the matrices in training.targets; add q_proj to the list",
             base=job.base.name,
         )
     return found

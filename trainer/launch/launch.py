@@ -27,6 +27,7 @@ from typing import Protocol
 from agent.child_process import environment
 from memory.errors import CutOffError, SettingsError, TrainingError
 from memory.files.bounded_read import parse_object
+from memory.sentence import Sentence
 from memory.settings.settings import Settings
 from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, read_message
 from trainer.launch import validate_candidate
@@ -67,8 +68,8 @@ def launcher(
         return RayLauncher(chosen.address, chosen.base or str(base), sha256, folder, cancel)
     if "{job}" not in chosen.command or "{result}" not in chosen.command:
         raise SettingsError(
-            "trainer.launcher is command, and trainer.command in config.toml must say how, with "
-            "{{job}} and {{result}} in it: `cp {{job}} there && … && cp -r there {{result}}`"
+            "trainer.launcher is command, so trainer.command in config.toml must contain {{job}} "
+            "and {{result}}, for example `cp {{job}} there && … && cp -r there {{result}}`"
         )
     return CommandLauncher(chosen.command, base, sha256, folder, cancel)
 
@@ -194,12 +195,12 @@ class CommandLauncher(_RemoteLauncher):
             raise TrainingError(STOPPED)
         if child.returncode < 0:
             raise CutOffError(
-                "the training elsewhere was killed (signal {returncode}); it is tried again",
+                "the remote training was killed (signal {returncode}); it will be retried",
                 returncode=-child.returncode,
             )
         if child.returncode > 0:
             raise TrainingError(
-                "the command of trainer.command ended with exit code {returncode}; see {folder}",
+                "trainer.command ended with exit code {returncode}; see {folder}",
                 returncode=child.returncode,
                 folder=self._folder / ERRORS,
             )
@@ -223,16 +224,16 @@ class RayLauncher(_RemoteLauncher):
             from ray.job_submission import JobSubmissionClient
         except ImportError as error:
             raise SettingsError(
-                'trainer.launcher is ray, and Ray is not installed; `pip install "discern[ray]"` '
-                'installs it, or set trainer.launcher to "local"'
+                "trainer.launcher is ray, but Ray is not installed; run `pip install "
+                '"discern[ray]"` or set trainer.launcher to "local"'
             ) from error
         try:
             self._client = JobSubmissionClient(address or None)
         except Exception as error:
             raise TrainingError(
-                "cannot reach Ray at {address}: {error}; start it, or mend trainer.address "
-                "in config.toml",
-                address=address or "its usual address",
+                "cannot reach Ray at {address}: {error}; start it or fix trainer.address in "
+                "config.toml",
+                address=address or Sentence("the default address"),
                 error=error,
             ) from error
         self._base = base
@@ -269,7 +270,7 @@ class RayLauncher(_RemoteLauncher):
         status = self._client.get_job_info(self._job)
         if str(status.status) != "SUCCEEDED":
             raise TrainingError(
-                "the Ray job {job} ended as {status}: {message}",
+                "the Ray job {job} ended with status {status}: {message}",
                 job=self._job,
                 status=status.status,
                 message=" ".join(str(status.message).split())[-300:],

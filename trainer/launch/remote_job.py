@@ -57,23 +57,25 @@ def unpack(path: Path, folder: Path, base: Path) -> None:
     try:
         with open_file(path) as opened, zipfile.ZipFile(opened) as file:
             if sum(item.file_size for item in file.infolist()) > _LARGEST:
-                raise TrainingError("the job {path} is too large to be one", path=path)
+                raise TrainingError("the job file {path} is too large", path=path)
             wanted: dict[str, str] = parse_object(file.read(BASE))
             for name in (JOB, SAMPLES):
                 (folder / name).write_bytes(file.read(name))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise TrainingError(
-            "cannot read the job {path}: {error}; send it anew", path=path, error=error
+            "cannot read the job file {path}: {error}; send it again", path=path, error=error
         ) from error
     try:
         with open_file(base) as model:
             found = hashlib.file_digest(model, "sha256").hexdigest()
     except FileNotFoundError as error:
-        raise ModelError("there is no base {base}; give --base", base=base) from error
+        raise ModelError(
+            "there is no base model at {base}; set its path with --base", base=base
+        ) from error
     if found != wanted["sha256"]:
         raise ModelError(
-            "the base {base} ({sha256}) is not {wanted} ({wanted_sha256}), which the "
-            "lessons were made for; put that file there",
+            "the base model {base} ({sha256}) is not {wanted} ({wanted_sha256}), which the "
+            "lessons were made for; use that file instead",
             base=base,
             sha256=found[:8],
             wanted=wanted["name"],
@@ -143,7 +145,7 @@ class Pieces:
                 file.write(content)
         except ValueError as error:
             raise TrainingError(
-                "the result came back damaged ({error}); train again", error=error
+                "the returned result is damaged ({error}); train again", error=error
             ) from error
 
 

@@ -34,17 +34,19 @@ def check(folder: Path) -> None:
         AdapterError: it does not; nothing was loaded.
     """
     if folder.is_symlink() or not folder.is_dir():
-        raise AdapterError("the training left no folder {folder}; train again", folder=folder)
+        raise AdapterError(
+            "the training did not create the folder {folder}; train again", folder=folder
+        )
     for entry in folder.iterdir():
         if entry.name not in _MAY_BE_THERE:
-            raise _refusal(
-                folder, Sentence("{name!r} has no place in an adapter", name=entry.name[:60])
-            )
+            raise _refusal(folder, Sentence("unexpected file {name!r}", name=entry.name[:60]))
         if entry.is_symlink() or not entry.is_file():
-            raise _refusal(folder, Sentence("{name} is a link or no file", name=entry.name))
+            raise _refusal(
+                folder, Sentence("{name} is a link or not a regular file", name=entry.name)
+            )
     for name in (WEIGHTS, CONFIG):
         if not (folder / name).is_file():
-            raise _refusal(folder, Sentence("it has no {name}", name=name))
+            raise _refusal(folder, Sentence("{name} is missing", name=name))
     _check_config(folder)
     _check_weights(folder)
 
@@ -55,11 +57,11 @@ def _check_config(folder: Path) -> None:
         config = read_json(path, _LARGEST_CONFIG)
         kind, rank, alpha = config["peft_type"], int(config["r"]), float(config["lora_alpha"])
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _refusal(folder, Sentence("its {config} is damaged", config=CONFIG)) from error
+        raise _refusal(folder, Sentence("{config} is damaged", config=CONFIG)) from error
     if kind != "LORA" or not 1 <= rank <= 1024 or not math.isfinite(alpha) or alpha <= 0:
         raise _refusal(
             folder,
-            Sentence("its {config} describes something other than a plain LoRA", config=CONFIG),
+            Sentence("{config} does not describe a plain LoRA", config=CONFIG),
         )
 
 
@@ -79,7 +81,7 @@ def _check_weights(folder: Path) -> None:
             raise _refusal(
                 folder,
                 Sentence(
-                    "it holds {count} tensors (at most {most})",
+                    "it contains {count} tensors (at most {most} allowed)",
                     count=len(header),
                     most=MOST_TENSORS,
                 ),
@@ -89,7 +91,9 @@ def _check_weights(folder: Path) -> None:
             if not _NAME.match(name):
                 raise _refusal(
                     folder,
-                    Sentence("it holds {name!r}, which is no half of a LoRA pair", name=name[:80]),
+                    Sentence(
+                        "it contains {name!r}, which is not half of a LoRA pair", name=name[:80]
+                    ),
                 )
             first, last = tensor["data_offsets"]
             rows, columns = (int(number) for number in tensor["shape"])
@@ -103,11 +107,11 @@ def _check_weights(folder: Path) -> None:
         if isinstance(error, AdapterError):
             raise
         raise _refusal(
-            folder, Sentence("its {weights} is damaged or cut off", weights=WEIGHTS)
+            folder, Sentence("{weights} is damaged or incomplete", weights=WEIGHTS)
         ) from error
 
 
 def _refusal(folder: Path, why: Sentence) -> AdapterError:
     return AdapterError(
-        "the adapter in {folder} is refused: {why}; train again", folder=folder, why=why
+        "the adapter in {folder} is invalid: {why}; train again", folder=folder, why=why
     )

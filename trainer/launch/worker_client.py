@@ -23,7 +23,7 @@ from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, 
 
 ERRORS = "training.log"
 STOPPED = Sentence(
-    "the training was stopped; nothing was published and what served before serves on"
+    "the training was stopped; nothing was published and the current adapter is unchanged"
 )
 
 
@@ -93,13 +93,13 @@ class TrainingWorker:
         code = child.wait()
         if code < 0:
             raise CutOffError(
-                "the training process was killed from outside (signal {code}), which a lack "
-                "of memory can bring about; `discern doctor` tells whether training fits",
+                "the training process was killed (signal {code}), possibly because memory ran "
+                "out; run `discern doctor` to check whether training fits in memory",
                 code=-code,
             )
         raise TrainingError(
-            "the training process ended without a result (exit code {code}); see {log}, "
-            "`discern doctor` tells whether training fits into memory",
+            "the training process ended without a result (exit code {code}); see {log}, and run "
+            "`discern doctor` to check whether training fits in memory",
             code=code,
             log=self._log,
         )
@@ -138,7 +138,7 @@ def explain(failed: Failed, log: Path) -> Sentence:
         return failed.reason
     if failed.kind == "memory":
         return Sentence(
-            "the training ran out of memory; lower training.rank or choose a smaller "
-            "model, `discern doctor` tells what fits"
+            "the training ran out of memory; lower training.rank or choose a smaller model "
+            "(`discern doctor` shows what fits)"
         )
     return Sentence("the training failed: {reason}; see {log}", reason=failed.reason, log=log)

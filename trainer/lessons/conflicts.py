@@ -231,24 +231,29 @@ def _conflict(older: Difference, newer: Difference, wanted: dict[str, _Wanted]) 
     meet = (
         Sentence("the same question")
         if same
-        else Sentence("{older} and {newer}", older=_cut(older.asked), newer=_cut(newer.asked))
+        else Sentence("“{older}” and “{newer}”", older=_cut(older.asked), newer=_cut(newer.asked))
     )
     ours, theirs = (wanted[item.id] for item in (older, newer))
     if ours.reply is not None and theirs.reply is not None and ours.reply != theirs.reply:
-        ways = f"{_cut(ours.reply)} / {_cut(theirs.reply)}"
+        ways = Sentence("“{older}” / “{newer}”", older=_cut(ours.reply), newer=_cut(theirs.reply))
         sentence = Sentence(
-            "{older} and {newer} want two answers to {meet}: {ways}; the newer counts "
-            "(`discern memory supersede {newer} {older}` chooses the older)",
+            "{older} and {newer} expect different replies to {meet}: {ways}; the newer one is "
+            "used (`discern memory supersede {newer} {older}` selects the older one)",
             older=older.id[:8],
             newer=newer.id[:8],
             meet=meet,
             ways=ways,
         )
     else:
-        ways = f"{_cut(ours.naming or '')} / {_cut(theirs.naming or '')}"
+        ways = Sentence(
+            "“{older}” / “{newer}”",
+            older=_cut(ours.naming or ""),
+            newer=_cut(theirs.naming or ""),
+        )
         sentence = Sentence(
-            "{older} and {newer} say in two ways what was missed in {meet}: {ways}; the "
-            "newer counts (`discern memory supersede {newer} {older}` chooses the older)",
+            "{older} and {newer} describe the error in the reply to {meet} differently: {ways}; "
+            "the newer one is used (`discern memory supersede {newer} {older}` selects the older "
+            "one)",
             older=older.id[:8],
             newer=newer.id[:8],
             meet=meet,
@@ -259,4 +264,4 @@ def _conflict(older: Difference, newer: Difference, wanted: dict[str, _Wanted]) 
 
 def _cut(text: str) -> str:
     text = " ".join(text.split())
-    return f"“{text[:57]}…”" if len(text) > 58 else f"“{text}”"
+    return f"{text[:57]}…" if len(text) > 58 else text

@@ -70,8 +70,8 @@ def require_unchanged(journal: Journal, snapshot: JournalSnapshot) -> None:
     if gone := removed_since(journal, snapshot):
         named = ", ".join(name[:8] for name in gone[:3]) + (", …" if len(gone) > 3 else "")
         raise SupersededError(
-            "what was marked in {named} was taken back, superseded or forgotten while it "
-            "was trained; nothing was published, `discern train` trains without it",
+            "differences were undone, superseded or forgotten during the training ({named}); "
+            "nothing was published; run `discern train` to train without them",
             named=named,
         )
 

@@ -257,8 +257,8 @@ def _fitting(reply: str, difference: Difference, engine: Engine) -> tuple[int, .
     longest = longest_reply(engine)
     if len(tokens) > longest:
         raise ModelError(
-            "the reply of the difference {id} takes {tokens} tokens and a lesson holds "
-            "{longest}; shorten what should sound",
+            "the better answer of the difference {id} has {tokens} tokens, but a lesson holds at "
+            "most {longest}; shorten it",
             id=difference.id[:8],
             tokens=len(tokens),
             longest=longest,

@@ -61,7 +61,7 @@ def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
             if time.monotonic() > until:
                 room = Room(
                     "processor",
-                    Sentence("somebody goes on typing, so the training leaves the card"),
+                    Sentence("the chat is still in use, so the training runs on the CPU"),
                 )
                 break
             run.cancel.wait(0.1)
@@ -80,7 +80,7 @@ def _room(home: Home, settings: Settings, base: Path) -> Room:
         return Room(chosen, Sentence('trainer.card is "{chosen}"', chosen=chosen))
     free = free_bytes() if settings.trainer.launcher == "local" else None
     if free is None:
-        return Room("beside", Sentence("there is no card to share"))
+        return Room("beside", Sentence("there is no GPU to share"))
     needed = night_bytes(read_header(base).parameters, base.stat().st_size)
     return plan(free=free, chat=sum(leased_sizes(home)), night=needed)
 
@@ -91,13 +91,13 @@ def plan(*, free: int, chat: int, night: int) -> Room:
     The chat holds `chat` bytes of the GPU, of which `free` bytes are free.
     """
     if free - _SPARE >= night:
-        return Room("beside", Sentence("the card holds the chat and the training"))
+        return Room("beside", Sentence("the chat and the training both fit on the GPU"))
     if free + chat - _SPARE >= night:
         return Room(
             "instead",
             Sentence(
-                "the card has {free} free beside the chat and the training takes {night}, "
-                "so the chat's model leaves it while nobody types",
+                "besides the chat, the GPU has {free} free, but the training needs {night}, so "
+                "the chat model is unloaded from the GPU while the chat is idle",
                 free=_size(free),
                 night=_size(night),
             ),
@@ -105,8 +105,7 @@ def plan(*, free: int, chat: int, night: int) -> Room:
     return Room(
         "processor",
         Sentence(
-            "the card has {free} for a training that takes {night}, so the training runs "
-            "on the processor",
+            "the GPU has {free} free, but the training needs {night}, so it runs on the CPU",
             free=_size(free + chat),
             night=_size(night),
         ),

@@ -144,7 +144,14 @@ class _NightAttempt:
             return self._report_given_up()
         fresh = _count_new(self.home, self.journal.differences.all(), self.moment)
         if fresh < self.settings.night.minimum:
-            self._close_idle(Sentence("{fresh} new differences", fresh=fresh), row)
+            self._close_idle(
+                Sentence(
+                    "too few new differences: {fresh} (night.minimum is {minimum})",
+                    fresh=fresh,
+                    minimum=self.settings.night.minimum,
+                ),
+                row,
+            )
             return None
         try:
             with self._heartbeat(cancel), self._time_limit(cancel) as overdue:
@@ -168,12 +175,12 @@ class _NightAttempt:
         if overdue:
             cancel.clear()
             said = Sentence(
-                "the night took longer than its {minutes:g} minutes (night.max_minutes)",
+                "the nightly training took longer than {minutes:g} minutes (night.max_minutes)",
                 minutes=self.settings.night.max_minutes,
             )
             self._end("failed", said)
             raise TrainingError(
-                "{said} and was ended; what served before serves on", said=said
+                "{said} and was stopped; the current adapter is unchanged", said=said
             ) from error
         if cancel.is_set():
             suspended = isinstance(cancel, Cancellation) and cancel.suspended
@@ -184,7 +191,7 @@ class _NightAttempt:
             self._end(
                 "failed",
                 Sentence(
-                    "given up after {attempts} attempts; the last one: {error}",
+                    "stopped retrying after {attempts} attempts; last error: {error}",
                     attempts=ATTEMPTS,
                     error=error,
                 ),
@@ -198,7 +205,7 @@ class _NightAttempt:
         report = Report(
             verdict="failed",
             sentence=Sentence(
-                "The night of {day} was {outcome}; the marks wait for the next one.",
+                "Nightly training of {day}: {outcome}. The marks are kept for the next night.",
                 day=self.day,
                 outcome=outcome(row),
             ),
@@ -230,8 +237,8 @@ class _NightAttempt:
                 self._end(
                     "published",
                     Sentence(
-                        "Learnt from {count} difference{s}; the run was cut off after it had "
-                        "published.",
+                        "Learned from {count} difference{s}; the run was interrupted after "
+                        "publishing the adapter.",
                         count=count,
                         s="s" * (count != 1),
                     ),

@@ -127,7 +127,7 @@ def _suggested(best: Tried, training: TrainingSettings, retried: bool) -> Iterat
             plan,
             without=left_out,
             change=Sentence(
-                "without {count} of the differences, which spread to other questions",
+                "without {count} of the differences, to keep other answers unchanged",
                 count=len(left_out),
             ),
         )
@@ -155,8 +155,8 @@ def _beside_near_misses(best: Tried) -> TrialPlan:
         near=plan.near * MORE,
         hard=plan.hard | best.changed,
         change=Sentence(
-            "beside {count} more look-alike questions whose answers had changed, all of them {times:g} "
-            "times as often",
+            "adding {count} similar questions whose answers changed and training similar "
+            "questions {times:g} times as often",
             count=len(plan.hard | best.changed),
             times=plan.near * MORE,
         ),
@@ -168,7 +168,8 @@ def _firmer(plan: TrialPlan) -> TrialPlan:
         plan,
         anchors=plan.anchors * FIRMER,
         change=Sentence(
-            "what must not change weighs {times:g} times as much", times=plan.anchors * FIRMER
+            "with {times:g} times the weight on answers that must not change",
+            times=plan.anchors * FIRMER,
         ),
     )
 
@@ -184,4 +185,6 @@ def _rates(plan: TrialPlan, training: TrainingSettings, *, higher: bool) -> Iter
     found = sorted(rates - {plan.rate}, key=lambda rate: abs(rate - plan.rate))
     beyond = plan.rate * STEP if higher else plan.rate / STEP
     for rate in (*found, min(1.0, beyond)):
-        yield replace(plan, rate=rate, change=Sentence("at a learning rate of {rate:g}", rate=rate))
+        yield replace(
+            plan, rate=rate, change=Sentence("with a learning rate of {rate:g}", rate=rate)
+        )

@@ -135,8 +135,8 @@ def run_night(
                 scrub_runs(home, journal, snapshot)
             if isinstance(error, OSError) and not isinstance(error, DiscernError):
                 raise HomeError(
-                    "the training broke off: {filename}: {strerror}; what served before "
-                    "serves on, mend the cause and train again",
+                    "the training failed: {filename}: {strerror}; fix the problem and train again "
+                    "(the current adapter is unchanged)",
                     filename=error.filename or run.folder,
                     strerror=error.strerror,
                 ) from error

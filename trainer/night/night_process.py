@@ -89,15 +89,14 @@ def run_in_child(
     log = home.state / LOG
     if code < 0:
         raise CutOffError(
-            "the night's process was killed from outside (signal {code}), which a lack of "
-            "memory can bring about; `discern doctor` tells whether training fits, see also "
-            "{log}",
+            "the training process was killed (signal {code}), possibly because memory ran out; "
+            "see {log}, and run `discern doctor` to check whether training fits in memory",
             code=-code,
             log=log,
         )
     raise TrainingError(
-        "the night's process ended without a result (exit code {code}); see {log}, `discern "
-        "doctor` tells whether training fits into memory",
+        "the training process ended without a result (exit code {code}); see {log}, and run "
+        "`discern doctor` to check whether training fits in memory",
         code=code,
         log=log,
     )
@@ -119,7 +118,7 @@ def _child(log: Path) -> Iterator[subprocess.Popen[str]]:
             )
     except OSError as error:
         raise errors.HomeError(
-            "cannot start a night beside {log}: {strerror}; mend the cause and train again",
+            "cannot start the training (log {log}): {strerror}; fix the problem and train again",
             log=log,
             strerror=error.strerror,
         ) from error
@@ -213,11 +212,11 @@ def main() -> None:
             broke=True,
             error="TrainingError",
             sentence=Sentence(
-                "the night broke down ({kind}: {error}); the log of it is {log} beside the runs, what "
-                "served before serves on",
+                "the training failed ({kind}: {error}) and the current adapter is unchanged; see "
+                "{log}",
                 kind=type(error).__name__,
                 error=error,
-                log=LOG,
+                log=Path(work["home"][2], LOG),
             ),
         )
 

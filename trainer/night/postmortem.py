@@ -94,27 +94,29 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sent
             return NOTHING, NOTHING
         few = len(lesson.rephrasings) < FEW
         return (
-            Sentence("learnt in its own words only"),
+            Sentence("learned only in the original wording"),
             Sentence(
-                "only {count} rephrasings were trained: mark the same once more, asked in "
-                "other words",
+                "only {count} rephrasings were trained: ask again in other words and mark the "
+                "reply",
                 count=len(lesson.rephrasings),
             )
             if few
-            else Sentence("mark the same once more, asked as in the wording that failed"),
+            else Sentence("ask again in the wording that failed and mark the reply"),
         )
     if best.verdict.scale < 1:
         return (
             Sentence(
-                "the adapter was weakened to {scale:.0%} so that the rest stayed",
+                "the adapter strength was reduced to {scale:.0%} to keep other answers unchanged",
                 scale=best.verdict.scale,
             ),
-            Sentence("raise training.anchor_weight, so that it may serve at full strength"),
+            Sentence(
+                "raise training.anchor_weight so that the adapter can be used at full strength"
+            ),
         )
     reason, margin = best.curves.reason, _last(best, lesson.difference)
     if fate == "lost again":
         return (
-            Sentence("held until now, and knocked off by what was learnt beside it"),
+            Sentence("learned earlier, but lost while training the other lessons"),
             Sentence(
                 "raise training.max_steps, or look for a newer difference that contradicts it"
             ),
@@ -122,35 +124,34 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sent
     if margin is not None and margin > 0:
         return (
             Sentence(
-                "in training it came out right (ahead by {margin:.1f} nats), served it did not",
+                "correct in training (ahead by {margin:.1f} nats), but wrong in the evaluation",
                 margin=margin,
             ),
-            Sentence(
-                "raise training.rank, or try a smaller learning rate: it stands too close "
-                "to the edge"
-            ),
+            Sentence("raise training.rank or use a smaller learning rate: the margin is too small"),
         )
     if reason == STOPPED:
-        return Sentence("not learnt when it was stopped"), Sentence(
-            "let `discern train --force` go on to its end"
+        return Sentence("not learned before the training was stopped"), Sentence(
+            "let `discern train --force` run to the end"
         )
     if reason in ("steps", "time"):
-        ended = {"steps": Sentence("the steps ran out"), "time": Sentence("the time ran out")}[
-            reason
-        ]
+        ended = {
+            "steps": Sentence("the step limit was reached"),
+            "time": Sentence("the time limit was reached"),
+        }[reason]
         key = "max_minutes" if reason == "time" else "max_steps"
-        return Sentence("not learnt when {ended}", ended=ended), Sentence(
-            "raise training.{key}, or run `discern train` again", key=key
+        return Sentence("not learned before {ended}", ended=ended), Sentence(
+            "raise training.{key} or run `discern train` again", key=key
         )
     if len(lesson.chosen) > LONG:
         return (
             Sentence(
-                "the reply is long ({tokens} tokens) to be said by heart", tokens=len(lesson.chosen)
+                "the better answer is too long to memorize ({tokens} tokens)",
+                tokens=len(lesson.chosen),
             ),
-            Sentence("shorten what should sound to what makes the difference"),
+            Sentence("shorten the better answer to the part that matters"),
         )
-    return Sentence("repelled: the base is surer of its own reply"), Sentence(
-        "raise training.rank or max_steps"
+    return Sentence("not learned: the base model still prefers its own reply"), Sentence(
+        "raise training.rank or training.max_steps"
     )
 
 
@@ -170,16 +171,18 @@ def advice(
     failed = {item.name for item in verdict.measures if not item.passed}
     if failed and best.curves.reason == STOPPED:
         # No setting is to blame for what had no time.
-        return (Sentence("It was stopped before its end: `discern train --force` trains anew."),)
+        return (
+            Sentence("The training was stopped early: run `discern train --force` to train again."),
+        )
     made: list[Sentence] = []
     if failed & {"lessons", "rephrasings"}:
         bad = [fate for fate in every if fate.fate == "repelled"]
         made.append(
             Sentence(
-                "Not learnt: {count} repelled. {advice}.",
+                "Not learned: {count}. To fix this, {advice}.",
                 count=len(bad),
                 advice=(
-                    bad[0].advice if bad and bad[0].advice else Sentence("Raise training.max_steps")
+                    bad[0].advice if bad and bad[0].advice else Sentence("raise training.max_steps")
                 ),
             )
         )
@@ -187,32 +190,34 @@ def advice(
         lost = [fate.asked for fate in every if fate.fate == "lost again"]
         made.append(
             Sentence(
-                "Another lesson was lost: {lost} was held until now. The adapter that "
-                "serves stays; `discern train --force` tries again from another start "
-                "with `--episodes 3`.",
-                lost=_first(lost),
+                "A lesson learned earlier was lost: “{lost}”. The current adapter is unchanged. To "
+                "retry from other starting points, run `discern train --force --episodes 3`.",
+                lost=" ".join(lost[0].split())[:60],
+            )
+            if lost
+            else Sentence(
+                "A lesson learned earlier was lost. The current adapter is unchanged. To retry "
+                "from other starting points, run `discern train --force --episodes 3`."
             )
         )
     if "near_misses" in failed:
         made.append(
             Sentence(
-                "Learnt but overreaching: questions that only look alike get the new "
-                "reply. Mark one of them with `/diff hold`, so that it is held."
+                "Learned too broadly: similar questions also get the new reply. Mark the reply to "
+                "one of them with `/diff hold` to keep it."
             )
         )
     if failed & {"anchors", "kl", "perplexity", "harmed"}:
         made.append(
             Sentence(
-                "Learnt but overreaching: unrelated answers moved{more}.",
-                more=(
-                    Sentence(" even at {scale:.0%} of its strength", scale=verdict.scale)
-                    if verdict.scale < 1
-                    else ""
-                ),
+                "Learned too broadly: unrelated answers changed even at {scale:.0%} strength.",
+                scale=verdict.scale,
             )
+            if verdict.scale < 1
+            else Sentence("Learned too broadly: unrelated answers changed.")
         )
     if failed & {"sound", "endless"}:
-        made.append(Sentence("Form broken: replies do not end or are empty."))
+        made.append(Sentence("Malformed replies: some are empty or do not end."))
     if not verdict.passed:
         made.append(_not_tried(best.plan, untried, settings))
     return tuple(made)
@@ -222,12 +227,14 @@ def _not_tried(plan: TrialPlan, untried: TrialPlan | None, settings: Settings) -
     """Return the advice to do what the night had no try left for, in terms of the settings."""
     if untried is None:
         return Sentence(
-            "Everything that the reason suggests was tried: shorten the better answers, or mark the "
-            "questions whose answers changed with `/diff hold`."
+            "Everything the results suggest was already tried. Shorten the better answers, or use "
+            "`/diff hold` on the replies that must not change."
         )
     if untried.without != plan.without:
         named = ", ".join(sorted(name[:8] for name in untried.without))
-        return Sentence("Not tried yet: to train without {named}, which spread.", named=named)
+        return Sentence(
+            "Not tried yet: training without {named}, to keep other answers unchanged.", named=named
+        )
     if untried.rate != plan.rate:
         return Sentence(
             "Not tried yet: training.learning_rates = [{rate}].", rate=f"{untried.rate:g}"
@@ -238,13 +245,9 @@ def _not_tried(plan: TrialPlan, untried: TrialPlan | None, settings: Settings) -
         weight = settings.training.anchor_weight * untried.anchors
         return Sentence("Not tried yet: training.anchor_weight = {weight}.", weight=f"{weight:g}")
     return Sentence(
-        "Not tried yet: to train the look-alike questions whose answers changed; "
-        "`discern train --force` does so."
+        "Not tried yet: training on the similar questions whose answers changed. Run `discern "
+        "train --force`."
     )
-
-
-def _first(items: Sequence[str]) -> str:
-    return f"“{' '.join(items[0].split())[:60]}”" if items else "one"
 
 
 def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> Sentence:
@@ -261,27 +264,27 @@ def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> Sentence
     )
     if not verdict.passed:
         return Sentence(
-            "The adapter was not taken ({learnt} learnt): {sentence}.",
+            "Adapter rejected ({learnt} learned): {sentence}.",
             learnt=learnt,
             sentence=verdict.sentence,
         )
     moved = sum(not change.undecided for change in verdict.changes)
-    rest = Sentence("the rest stayed as it was")
+    rest = Sentence("nothing else changed")
     if moved:
         rest = Sentence(
-            "{moved} other answer{s} moved, within what the gate allows",
+            "{moved} other answer{s} changed, within the limits of the evaluation",
             moved=moved,
             s="s" * (moved != 1),
         )
-    said = Sentence("Learnt {learnt}; {rest}.", learnt=learnt, rest=rest)
+    said = Sentence("Learned {learnt}; {rest}.", learnt=learnt, rest=rest)
     if verdict.scale != 1:
         said = Sentence(
-            "Learnt {learnt}, at {scale:.0%} of its strength; {rest}.",
+            "Learned {learnt} at {scale:.0%} strength; {rest}.",
             learnt=learnt,
             scale=verdict.scale,
             rest=rest,
         )
-    return Sentence("{said} Practice only: nothing was published.", said=said) if dry else said
+    return Sentence("{said} Practice run: nothing was published.", said=said) if dry else said
 
 
 def capped(best: Trial, settings: Settings) -> Sentence:
@@ -291,8 +294,8 @@ def capped(best: Trial, settings: Settings) -> Sentence:
         return NOTHING
     ranks = ", ".join(f"{name} {rank}" for name, rank in sorted(found.items()))
     return Sentence(
-        "training.rank is {rank}, more than some matrices of this model can hold; "
-        "these were trained with the most they hold: {ranks}",
+        "training.rank is {rank}, which is more than some matrices of this model allow; these use "
+        "the highest possible rank: {ranks}",
         rank=settings.training.rank,
         ranks=ranks,
     )
@@ -303,8 +306,8 @@ def noise(verdict: Verdict) -> Sentence:
     if not verdict.noise.changed:
         return NOTHING
     return Sentence(
-        "evaluated once more in another batch, the base itself changes {share:.0%} of its answers to "
-        "the letter ({kl:.4f} nats a token); that much does not count as changed",
+        "evaluated again in a different batch, the base model changes {share:.0%} of its own "
+        "answers ({kl:.4f} nats per token); changes of this size are not counted",
         share=verdict.noise.changed,
         kl=verdict.noise.kl,
     )
@@ -315,7 +318,7 @@ def rows(verdict: Verdict) -> tuple[Beside, Beside]:
     alone, served = verdict.alone, verdict.spoken
     return (
         Beside(Sentence("this adapter"), alone.lessons, alone.rephrasings, "alone"),
-        Beside(Sentence("as served"), served.lessons, served.rephrasings, "served"),
+        Beside(Sentence("as in the chat"), served.lessons, served.rephrasings, "served"),
     )
 
 

@@ -47,7 +47,7 @@ KEPT_RUNS = 30
 EVENTS, CONTROL = "events.jsonl", "control"
 POLL_SECONDS = 0.2
 STOPPED = Sentence(
-    "the training was stopped; nothing was published and what served before serves on"
+    "the training was stopped; nothing was published and the current adapter is unchanged"
 )
 
 
@@ -184,7 +184,7 @@ def make_run_folder(home: Home) -> Path:
                 folder = home.runs / f"{stamp}-{number}"
     except OSError as error:
         raise HomeError(
-            "cannot make {folder}: {strerror}; check its permissions",
+            "cannot create {folder}: {strerror}; check its permissions",
             folder=folder,
             strerror=error.strerror,
         ) from error
@@ -255,9 +255,7 @@ def request_end(home: Home, request: EndRequest) -> Path:
     """
     folder = find_active_run(home)
     if folder is None:
-        raise TrainingError(
-            "no training is going on, so there is nothing to stop; `discern train` begins one"
-        )
+        raise TrainingError("no training is running; start one with `discern train`")
     try:
         write_whole(folder / CONTROL, request)
     except OSError as error:
@@ -323,8 +321,8 @@ def training_lock(home: Home) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise TrainingError(
-            "a training is already going on (process {process}); wait for it, `discern "
-            "train watch` follows it and `discern train stop` ends it",
+            "a training is already running (process {process}); follow it with `discern train "
+            "watch` or stop it with `discern train stop`",
             process=_holder(path),
         ) from None
     except OSError as error:

@@ -22,6 +22,7 @@ from typing import Literal
 
 from memory.errors import HomeError
 from memory.files.atomic_write import write_whole
+from memory.sentence import Sentence
 from memory.settings.paths import Home, expanded
 from memory.settings.settings import Settings
 
@@ -69,8 +70,8 @@ def detect() -> Kind:
     if shutil.which("crontab"):
         return "cron"
     raise HomeError(
-        "this machine has neither a systemd of yours nor launchd nor cron; leave a chat open at "
-        "night, or run `discern night` in a terminal that stays"
+        "this machine has no user systemd, launchd or cron; leave a chat open at night, or keep "
+        "`discern night` running in a terminal"
     )
 
 
@@ -127,10 +128,10 @@ def install(made: Installation) -> None:
             code, said = _call(call)
             if code != 0:
                 raise HomeError(
-                    "`{call}` failed: {said}; nothing was installed, `discern night install "
-                    "--kind` chooses another way",
+                    "`{call}` failed: {said}; nothing was installed; choose another method with "
+                    "`discern night install --kind`",
                     call=shlex.join(call),
-                    said=said or f"exit code {code}",
+                    said=said or Sentence("exit code {code}", code=code),
                 )
     except OSError as error:
         uninstall(made.kind)

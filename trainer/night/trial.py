@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from trainer.pipeline import Candidate, Lessons
 
 Item = TypeVar("Item")
-SPREADS = Sentence("its words spread to other questions; it is recalled instead")
+SPREADS = Sentence("its words appear in answers to other questions; it is recalled but not trained")
 """Why a difference is left out of a trial."""
 CURVE_POINTS = 120
 """Most points of a curve that a report keeps."""

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from trainer.report.report import Attempt, Beside, Change, Fate, Measure, Report
 
 HEADS = {
-    "published": ("Learnt, and serving", "good"),
-    "practised": ("Practised: it would pass", "good"),
-    "rejected": ("Not taken: what served before serves on", "bad"),
-    "failed": ("The run broke down: what served before serves on", "bad"),
+    "published": ("Learned and published", "good"),
+    "practised": ("Practice run: would pass the evaluation", "good"),
+    "rejected": ("Rejected: current adapter unchanged", "bad"),
+    "failed": ("Failed: current adapter unchanged", "bad"),
     "nothing": ("There was nothing to train", ""),
 }
 SHOWN_CHANGES = 40
@@ -80,8 +80,8 @@ def _verdict(report: Report, when: str) -> str:
         f'<header><h1 class="{colour}">{safe(tr(head))}</h1><p class="lead">'
         f"{_text(render(report.sentence))}</p>"
         f'<ul class="facts">{shown}</ul></header>\n'
-        + _said(report.notes, tr("To know"))
-        + _said(report.advice, tr("What to do next"))
+        + _said(report.notes, tr("Notes"))
+        + _said(report.advice, tr("Next steps"))
     )
 
 
@@ -102,13 +102,13 @@ def _fates(fates: Sequence[Fate]) -> str:
     cards = "".join(map(_card, [*bad, *good[:12]]))
     if len(good) > 12:
         more = "".join(map(_card, good[12:]))
-        summary = trn("{n} more that it has", "{n} more that it has", len(good) - 12)
+        summary = trn("{n} more lesson learned", "{n} more lessons learned", len(good) - 12)
         cards += f"<details><summary>{summary}</summary>{more}</details>"
     if out:
         rest = "".join(map(_card, out))
         summary = trn("{n} left out", "{n} left out", len(out))
         cards += f"<details><summary>{summary}</summary>{rest}</details>"
-    head = tr("The lessons: it has {good} of {all}", good=len(good), all=len(good) + len(bad))
+    head = tr("Lessons: {good} of {all} learned", good=len(good), all=len(good) + len(bad))
     return f"<section><h2>{head}</h2>{cards}</section>\n"
 
 
@@ -120,12 +120,16 @@ def _card(fate: Fate) -> str:
     if fate.trained:
         rows.append((tr("after"), fate.after or empty))
     if not fate.good and fate.expected:
-        rows.append((tr("wanted"), fate.expected))
+        rows.append((tr("expected"), fate.expected))
     if fate.good and fate.after.split() != fate.expected.split():
-        rows.append((tr("wanted"), fate.expected))
-    rows += [(tr("but"), f"{asked} → {said or empty}") for asked, said in fate.reworded]
+        rows.append((tr("expected"), fate.expected))
+    rows += [(tr("wrong"), f"{asked} → {said or empty}") for asked, said in fate.reworded]
     if fate.recall is not None and fate.trained:
-        alone = tr("alone gets it too") if fate.recall else tr("alone does not get it")
+        alone = (
+            tr("alone gives the expected reply too")
+            if fate.recall
+            else tr("alone does not give the expected reply")
+        )
         rows.append((tr("recall"), alone))
     if fate.cause:
         rows += [(tr("why"), render(fate.cause)), (tr("try"), render(fate.advice))]
@@ -134,7 +138,7 @@ def _card(fate: Fate) -> str:
     if fate.replaced_by:
         label = tr("superseded by {newer}", newer=fate.replaced_by[:8])
     if fate.kind == "naming":
-        label = tr("{fate} (naming the break)", fate=label)
+        label = tr("{fate} (naming the error)", fate=label)
     return (
         f'<article class="{kind}"><h3>{_text(fate.asked)}<span class="{colour}">{safe(label)}</span>'
         f"</h3><dl>{body}</dl></article>"
@@ -154,8 +158,9 @@ def _beside(report: Report) -> str:
         for row in report.beside
     )
     return (
-        f"<section><h2>{tr('Beside the base and recall')}</h2><table class=beside><tr><th></th>"
-        f"<th>{tr('lessons, as asked')}</th><th>{tr('in words never trained on')}</th>"
+        f"<section><h2>{tr('Compared with the base model and recall')}</h2>"
+        "<table class=beside><tr><th></th>"
+        f"<th>{tr('lessons, original wording')}</th><th>{tr('held-out rephrasings')}</th>"
         f"</tr>{rows}</table></section>\n"
     )
 
@@ -169,9 +174,10 @@ def _gate(measures: Sequence[Measure]) -> str:
         return ""
     rows = "".join(map(_measure, measures))
     read = tr(
-        "The stroke is the threshold. Shares must reach it, distance and perplexity stay under it."
+        "The vertical line is the threshold. Shares must reach it; distance and perplexity must "
+        "stay below it."
     )
-    head = tr("The gate")
+    head = tr("Evaluation")
     return f"<section><h2>{head}</h2><p class=soft>{read}</p><table>{rows}</table></section>\n"
 
 
@@ -198,8 +204,13 @@ def _moved(changes: Sequence[Change]) -> str:
     )
     more = len(changes) - SHOWN_CHANGES
     rest = f"<p class=soft>{trn('And {n} more.', 'And {n} more.', more)}</p>" if more > 0 else ""
-    head = tr("What else moved: {count}", count=sum(not change.undecided for change in changes))
-    read = tr("“Undecided”: the base itself wavered there, so the gate does not count it.")
+    head = tr(
+        "Other answers that changed: {count}", count=sum(not change.undecided for change in changes)
+    )
+    read = tr(
+        "“Undecided”: the base model itself could give either answer, so the evaluation does not "
+        "count the change."
+    )
     heads = "".join(f"<th>{name}</th>" for name in (tr("asked"), tr("before"), tr("after"), ""))
     return (
         f"<section><h2>{head}</h2><p class=soft>{read}</p><div class=wide><table class=moved>"
@@ -208,13 +219,13 @@ def _moved(changes: Sequence[Change]) -> str:
 
 
 def _which(change: Change) -> str:
-    parts = [tr("look-alike") if change.near else tr("unrelated")]
+    parts = [tr("similar") if change.near else tr("unrelated")]
     if change.undecided:
         parts.append(tr("undecided"))
     if change.spread:
-        parts.append(tr("in a lesson's words"))
+        parts.append(tr("uses a lesson's words"))
     if change.harm in ("refusal", "wrong"):
-        parts.append(tr("refuses now") if change.harm == "refusal" else tr("was right"))
+        parts.append(tr("now refuses") if change.harm == "refusal" else tr("was correct"))
     return ", ".join(parts)
 
 
@@ -224,12 +235,12 @@ def _curves(report: Report) -> str:
     loss = [(point.step, point.loss) for point in report.curve]
     learnt = [(point.step, point.learnt) for point in report.curve]
     figures = [
-        _figure(tr("Loss"), curves([Series(loss, "calm", tr("loss"))], tr("Loss over the steps"))),
+        _figure(tr("Loss"), curves([Series(loss, "calm", tr("loss"))], tr("Loss by step"))),
         _figure(
-            tr("Share of the wordings that come out right in training"),
+            tr("Share of wordings answered correctly in training"),
             curves(
                 [Series(learnt, "good", tr("learnt"))],
-                tr("Share learnt over the steps"),
+                tr("Share learned by step"),
                 share=True,
             ),
         ),
@@ -237,7 +248,7 @@ def _curves(report: Report) -> str:
     chosen = next((one for one in report.attempts if one.chosen), None)
     if chosen is not None and chosen.margins:
         figures.append(_margins(chosen, report.fates))
-    return f"<section><h2>{tr('How it was learnt')}</h2>{''.join(figures)}</section>\n"
+    return f"<section><h2>{tr('Training curves')}</h2>{''.join(figures)}</section>\n"
 
 
 def _margins(attempt: Attempt, fates: Sequence[Fate]) -> str:
@@ -250,10 +261,11 @@ def _margins(attempt: Attempt, fates: Sequence[Fate]) -> str:
     ]
     return _figure(
         tr(
-            "Margin of each lesson, in nats: above the dashed line the expected reply is said. Point "
-            "at a curve for its question; red ones were repelled or lost"
+            "Margin of each lesson in nats. Above the dashed line, the model gives the expected "
+            "reply. Point at a curve to see its question; red curves were not learned or were "
+            "lost"
         ),
-        curves(series, tr("Margin of each lesson over the steps"), zero=True),
+        curves(series, tr("Margin of each lesson by step"), zero=True),
     )
 
 
@@ -278,7 +290,8 @@ def _attempts(attempts: Sequence[Attempt]) -> str:
     numbers = (tr("rate"), tr("seed"), tr("steps"), tr("lessons"), tr("reworded"))
     heads = "".join(f"<th class=number>{name}</th>" for name in numbers)
     return (
-        f"<section><h2>{tr('All runs')}</h2><div class=wide><table><tr><th>{tr('run')}</th>{heads}"
+        f"<section><h2>{tr('All attempts')}</h2><div class=wide><table>"
+        f"<tr><th>{tr('attempt')}</th>{heads}"
         f"<th>{tr('changed')}</th><th>{tr('gate')}</th></tr>{rows}</table></div></section>\n"
     )
 
@@ -289,7 +302,7 @@ def _times(report: Report) -> str:
         return ""
     guessed, took = grouped(dict(report.estimated)), dict(grouped(by_stage(report.phases)))
     parts = [(tr(name), expected, took[name]) for name, expected in guessed]
-    parts.append((tr("in all"), sum(dict(guessed).values()), report.seconds))
+    parts.append((tr("total"), sum(dict(guessed).values()), report.seconds))
     rows = "".join(
         f"<tr><td>{safe(name)}</td><td class=number>{_clock(expected)}</td>"
         f"<td class=number>{_clock(spent)}</td></tr>"

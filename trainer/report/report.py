@@ -242,18 +242,16 @@ def require_report(folder: Path) -> Report:
         return Report.from_json(read_json(path))
     except FileNotFoundError:
         raise HomeError(
-            "the run {name} left no report, for it was cut off; `discern report --list` "
-            "names the other runs",
+            "the run {name} was interrupted and has no report; `discern report --list` shows the "
+            "other runs",
             name=folder.name,
         ) from None
     except ValueError as error:  # also pydantic's
         cause = (
-            error.cause
-            if isinstance(error, FileError)
-            else Sentence("it is no report of a training")
+            error.cause if isinstance(error, FileError) else Sentence("it is not a training report")
         )
         raise HomeError(
-            "cannot read {path}: {cause}; `discern report --list` names the other runs",
+            "cannot read {path}: {cause}; `discern report --list` shows the other runs",
             path=path,
             cause=cause,
         ) from error
@@ -311,9 +309,12 @@ def find_run(runs: Path, name: str) -> Path:
     found = [folder for folder in every if folder.name == name] or [
         folder for folder in every if name and folder.name.startswith(name)
     ]
-    if len(found) != 1:
-        many = Sentence("several runs start") if found else Sentence("no run starts")
+    if not found:
         raise UnknownIdError(
-            "{many} with {name!r}; `discern report --list` names them all", many=many, name=name
+            "no run starts with {name!r}; `discern report --list` shows all runs", name=name
+        )
+    if len(found) > 1:
+        raise UnknownIdError(
+            "several runs start with {name!r}; `discern report --list` shows all runs", name=name
         )
     return found[0]

@@ -94,6 +94,9 @@ class ChatContext:
         """Return whether no reply is streaming; while one is, say that `what` has to wait for it."""
         if self.reply.streaming:
             await self.say(
-                tr("The reply is still being written; Esc stops it, then {what}.", what=what)
+                tr(
+                    "The reply is still being generated. Press Esc to stop it, then {what}.",
+                    what=what,
+                )
             )
         return not self.reply.streaming

@@ -132,7 +132,7 @@ class Conversation:
             self._stream.stop()
         if view.reply.text:
             await view.reply.finish(view.reply.text)
-            view.show_note(tr("not kept"))
+            view.show_note(tr("not saved"))
         else:
             await view.remove()
         if instead_of and not view.reply.text:  # show the turn that it was to replace again
@@ -176,12 +176,12 @@ class Conversation:
         if finished.turn.stopped:
             aside.append(tr("stopped"))
         elif finished.reason == "length":
-            aside.append(tr("cut off: the longest reply or the context's end was reached"))
+            aside.append(tr("cut off: the reply length or context limit was reached"))
         if finished.dropped:
             aside.append(
                 trn(
-                    "{n} early message no longer fits the context",
-                    "{n} early messages no longer fit the context",
+                    "{n} earlier message no longer fits in the context",
+                    "{n} earlier messages no longer fit in the context",
                     finished.dropped,
                 )
             )
@@ -201,7 +201,7 @@ class Conversation:
         transcript = self._context.transcript
         if hint is not None and transcript.view_of(hint.turn.id) is not None:
             how = "/diff" if hint.turn.id == view.turn.id else "Alt+↑ d"
-            said = tr("{reason}: {how} marks it", reason=render(hint.reason), how=how)
+            said = tr("{reason}. To mark it: {how}", reason=render(hint.reason), how=how)
             await transcript.add(Hint(f"◇ {said}", hint.turn.id))
 
     # --- between turns -----------------------------------------------------------------------

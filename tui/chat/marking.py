@@ -53,7 +53,7 @@ class MarkingController:
 
     def _hints(self, view: TurnView) -> str:
         """Return the keys of a chosen reply that do something, as many as fit 80 columns."""
-        words = [("mark", tr("mark")), ("passage", tr("a part"))]
+        words = [("mark", tr("mark")), ("passage", tr("part"))]
         if view.thought.text:
             words.append(("thought", tr("thought")))
         elif view.marks:
@@ -71,7 +71,7 @@ class MarkingController:
     def text_selected(self) -> None:
         """Show the keys that mark and copy the selection."""
         if self._context.screen.selections and isinstance(selected_part(self._context), tuple):
-            pairs = (("mark_now", tr("marks it")), ("copy_or_leave", tr("copies it")))
+            pairs = (("mark_now", tr("mark it")), ("copy_or_leave", tr("copy it")))
             self._context.status.say(hints(self._keyboard, pairs), 6.0)
 
     async def mark(self) -> None:
@@ -90,17 +90,17 @@ class MarkingController:
         if view is None:
             return
         if view.turn is None:
-            status.say(tr("The reply is still being written; words are chosen once it ends."))
+            status.say(tr("The reply is still being generated. You can select words when it ends."))
             return
         if (passage := Passage.of(view.reply.text)) is None:
-            status.say(tr("There is no word in this reply."))
+            status.say(tr("This reply contains no words."))
             return
         self.close_pickers()
         shown = WordPicker(passage)
         await view.replace_reply(shown)
         self._context.screen.set_focus(shown)
-        begins, leaves = tr("begins a part"), tr("leaves it")
-        words = (("grow", begins), ("mark_passage", tr("marks it")), ("back", leaves))
+        begins, leaves = tr("start selecting"), tr("cancel")
+        words = (("grow", begins), ("mark_passage", tr("mark it")), ("back", leaves))
         status.change(keys=f"← → ↑ ↓ {tr('words')} · " + hints(self._keyboard, words))
 
     async def handle_key(self, event: events.Key) -> bool:
@@ -186,9 +186,7 @@ class MarkingController:
         if view.turn is None and self._conversation.streaming:
             self._finish()
             words = one_line(_words(request), 50)
-            view.show_note(
-                "◆ " + tr("kept in mind: {words}, marked as the reply ends", words=words)
-            )
+            view.show_note("◆ " + tr("will be marked when the reply ends: {words}", words=words))
             self._conversation.after(lambda: self._store(view, request))
             return
         try:
@@ -236,7 +234,9 @@ def _exact(replied: str, request: MarkRequest) -> MarkRequest:
         return request
     found = in_source(replied, clean(replied), at, at + len(quote))
     if found is None:
-        raise MarkError("the selected words do not stand in the reply as they are; mark all of it")
+        raise MarkError(
+            "the selected text does not occur in the reply as selected; mark the whole reply"
+        )
     return replace(request, quote=replied[slice(*found)], quote_at=found[0])
 
 

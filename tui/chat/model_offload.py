@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STILL_SECONDS = 10.0
 """Seconds after which an unchanged draft counts as left alone."""
-AWAY = "model aside to train; replies wait"
+AWAY = "model unloaded to train; replies wait"
 
 
 class ModelOffload:

@@ -11,6 +11,7 @@ from memory.errors import DiscernError
 from memory.i18n.translation import tr
 from tui.chat.context import ChatContext
 from tui.chat.thread_view import ThreadView
+from tui.keys.bindings import keyboard_of
 from tui.markdown.parser import code_blocks
 from tui.terminal.editor import edited, editor
 from tui.terminal.sanitize import clean
@@ -29,7 +30,7 @@ def selected_part(context: ChatContext) -> tuple[TurnView, Part] | str:
         if any(view in widget.ancestors for widget in selections)
     ]
     if len(views) != 1:
-        return tr("To mark a part, select words of one reply.")
+        return tr("To mark part of a reply, select text within one reply.")
     part = selected(views[0].reply, views[0].reply.text, selections)
     return part if isinstance(part, str) else (views[0], part)
 
@@ -52,7 +53,7 @@ class ReadingController:
                 text = edited(draft, command, context.home.drafts)
         except SuspendNotSupported:
             await context.say(
-                tr("This terminal cannot be handed to an editor; write here."), "error"
+                tr("Cannot open an editor in this terminal. Write the message here."), "error"
             )
         except DiscernError as error:
             await context.say_error(error)
@@ -65,12 +66,20 @@ class ReadingController:
         view, context = self._context.transcript.chosen, self._context
         if view is None or view.turn is None:
             return
-        if not await context.between_turns(tr("choose a branch")):
+        if not await context.between_turns(tr("switch branches")):
             return
         siblings = context.chat.journal.branches.siblings([view.turn.id]).get(view.turn.id)
         beside = siblings.beside(step) if siblings else None
         if siblings is None:
-            context.status.say(tr("There is one branch here; r asks again, e asks otherwise."))
+            keys = keyboard_of(context.app)
+            context.status.say(
+                tr(
+                    "This is the only branch. Press {retry} to ask again or {edit} to edit the "
+                    "message.",
+                    retry=keys.first("retry"),
+                    edit=keys.first("edit"),
+                )
+            )
         elif beside is None:
             context.status.say(tr("This is branch {which}.", which=siblings))
         else:
@@ -85,7 +94,7 @@ class ReadingController:
             view.thought.toggle()
         else:
             self._context.status.say(
-                tr("Nothing was thought for this reply, or it is no longer known.")
+                tr("This reply has no reasoning, or it is no longer available.")
             )
 
     def copy(self) -> None:
@@ -102,7 +111,7 @@ class ReadingController:
             return
         blocks = code_blocks(view.reply.text)
         if not blocks:
-            status.say(tr("There is no code in this reply."))
+            status.say(tr("This reply contains no code."))
             return
         at = 0
         if self._copied is not None and self._copied[0] is view:
@@ -112,7 +121,7 @@ class ReadingController:
         status.say(
             tr("Copied the code.")
             if len(blocks) == 1
-            else tr("Copied code {number} of {count}.", number=at + 1, count=len(blocks))
+            else tr("Copied code block {number} of {count}.", number=at + 1, count=len(blocks))
         )
 
     def selected_text(self) -> str:

@@ -197,10 +197,10 @@ class ChatScreen(Screen[None]):
             return
         if self.context.open_chat is None and needs_chat:
             self._send_when_ready = text
-            self.status.change(passing=tr("loading; sent when ready…"))
+            self.status.change(passing=tr("loading; will be sent when ready…"))
             return
         if parsed is None and self.conversation.pending:
-            self.status.say(tr("The reply is still being written; Esc stops it."))
+            self.status.say(tr("The reply is still being generated. Press Esc to stop it."))
             return
         self._send_when_ready = ""
         edited = self.entry.editing if parsed is None else None
@@ -218,9 +218,9 @@ class ChatScreen(Screen[None]):
         if parsed.command is None:
             name, near = one_line(parsed.name, 30), parsed.nearest
             said = (
-                tr("There is no command /{name}; did you mean /{near}?", name=name, near=near)
+                tr("Unknown command /{name}. Did you mean /{near}?", name=name, near=near)
                 if near
-                else tr("There is no command /{name}; /help lists them all.", name=name)
+                else tr("Unknown command /{name}. /help lists all commands.", name=name)
             )
             await self.context.say(said, "error")
             self.entry.give_back(text)

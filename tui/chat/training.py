@@ -53,7 +53,7 @@ class TrainingController:
         """Train in the background."""
         if self.trainings.running:
             await self._context.say(
-                tr("A training is going on already; /train stop ends it and keeps the best.")
+                tr("A training is already running. /train stop ends it and keeps the best result.")
             )
             return
         self.trainings.begin(self._context.chat.engine.info.path, force=force)
@@ -63,7 +63,7 @@ class TrainingController:
         if self.trainings.running:
             self.end("abort" if abort else "stop")
         else:
-            await self._context.say(tr("Nothing is training."))
+            await self._context.say(tr("No training is running."))
 
     def end(self, word: EndRequest) -> None:
         """Ask the training in this home, of whatever process, to stop at its best or to abort.
@@ -147,17 +147,19 @@ class TrainingController:
             with suppress(DiscernError):
                 await asyncio.to_thread(night_notice.mark_shown, context.chat.journal)
         if stopped:
-            await context.say(tr("The training was stopped; what served before serves on."))
+            await context.say(tr("The training was stopped. The current adapter is unchanged."))
         elif message.report is not None:
             published = message.report.verdict == "published"
-            said = f"{render(message.report.sentence)} {tr('/report shows it all.')}"
-            if message.source == "night":
-                said = tr("Last night: {said}", said=said)
+            said = f"{render(message.report.sentence)} {tr('See /report for details.')}"
+            if message.source == "night" and message.report.verdict == "failed":
+                said = tr("Last night's training failed:") + " " + said
+            elif message.source == "night":
+                said = tr("Last night's training finished. {said}", said=said)
             await context.say(said, "done" if published else "error")
             await self._conversation.take_adapter()
         elif message.error is not None:
             if message.source == "night":
-                await context.say(tr("Last night's training did not end well:"))
+                await context.say(tr("Last night's training failed:"))
             await context.say_error(message.error)
         await self._thread.refresh_marks()
         self._thread.refresh_status(recount=True)

@@ -108,6 +108,15 @@ def _word(command: Command, word: str) -> str:
     return tr(word) if command.name == "diff" else word
 
 
-_MOMENTS = ("error", "surprise", "hold", "ошибка", "удивление", "держит")
+_MOMENTS = (
+    "error",
+    "surprise",
+    "hold",
+    "ошибка",
+    "неожиданность",
+    "удивление",
+    "удачно",
+    "держит",
+)
 _OF_MEMORY = ("show", "edit", "pin", "unpin", "forget")
 _WANT_MORE = ("use", *_OF_MEMORY)

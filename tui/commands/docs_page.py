@@ -18,7 +18,7 @@ def commands_page() -> str:
     lines = [
         "# Commands and keys of the chat",
         "",
-        "Generated from `tui/commands/registry.py` and `tui/keys/registry.py`; checked by a test.",
+        "Generated from `tui/commands/registry.py` and `tui/keys/registry.py`.",
     ]
     for command in COMMANDS:
         lines += ["", f"## `{command.usage}`", "", command.help]
@@ -30,7 +30,7 @@ def commands_page() -> str:
         "",
         "## Keys",
         "",
-        "Remap the keys of an action by its id in `[keys]` of `config.toml`.",
+        "To remap an action, set its id in `[keys]` of `config.toml`.",
     ]
     place = ""
     for where, identity, keys, effect in Keyboard().rows():
@@ -46,9 +46,9 @@ def commands_page() -> str:
         lines.append(f"| {keys} | {effect} | `{identity}` |")
     lines += ["", "### Fixed keys", "", "| key | what it does |", "|---|---|"]
     lines += [f"| {keys} | {effect} |" for keys, effect in FIXED]
-    lines += ["", "## Signs next to a reply", "", "| sign | meaning |", "|---|---|"]
+    lines += ["", "## Signs beside replies", "", "| sign | meaning |", "|---|---|"]
     lines += [f"| {status.sign} | {status.meaning} |" for status in MARK_STATUSES]
-    lines += ["", "The color shows the family of the difference, the sign its state."]
+    lines += ["", "The color shows the family of the difference; the sign shows its status."]
     return "\n".join(lines) + "\n"
 
 

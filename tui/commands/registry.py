@@ -32,171 +32,173 @@ class Command:
 COMMANDS: tuple[Command, ...] = (
     Command(
         "diff",
-        "mark the reply: what broke, how it should sound",
-        "Marks the last reply (or the chosen one). Bare it marks a surprise; after => stands how the "
-        "reply should have sounded, and that is what is trained.",
+        "mark the reply: what is wrong, and the better answer",
+        "Marks the last (or selected) reply. Without arguments, it marks a surprise. The text after "
+        "=> is the better answer; only marks with one are trained on.",
         "marks.diff",
-        "[error|surprise|hold] [kind] [note] [=> how it should sound]",
+        "[error|surprise|hold] [kind] [note] [=> better answer]",
         ("mark",),
         (
             ("error", "the reply is wrong"),
-            ("surprise", "the reply broke an expectation"),
-            ("hold", "the reply carried the difference well"),
+            ("surprise", "the reply was not what you expected"),
+            ("hold", "the reply is good: keep answering like this"),
         ),
     ),
     Command(
         "undo",
-        "take the last mark back",
-        "Takes back the mark made last; the talk stays as it is.",
+        "undo the last mark",
+        "Undoes the last mark. The conversation does not change.",
         "marks.undo",
     ),
     Command(
         "contrast",
-        "write what was missed, lost, and how it sounds",
-        "Opens the three lines of a mark; the model drafts what is empty, and you keep or leave it.",
+        "what it got wrong, what it left out, the better answer",
+        "Opens the contrast of a mark. The model drafts the empty lines, which you can edit.",
         "marks.contrast",
         "[ID]",
     ),
     Command(
         "train",
-        "learn the waiting differences now",
-        "Trains an adapter on the marked differences, tests it, and swaps it in if it holds.",
+        "train now: learn from the waiting differences",
+        "Trains an adapter on the marked differences, evaluates it, and uses it if it passes.",
         "training.train",
         "[stop|abort|force]",
         words=(
-            ("stop", "end it now; the best so far is tested and kept if it holds"),
-            ("abort", "end it now and keep nothing of it"),
+            ("stop", "stop now; the best result so far is kept if it passes"),
+            ("abort", "stop now and discard everything"),
             ("force", "train even if nothing changed"),
         ),
     ),
     Command(
         "training",
-        "watch it: phases, loss, each lesson, log",
-        "Opens the training under way, whoever began it, from its beginning: phases, loss, how each "
-        "lesson stands, the log; s stops it and keeps the best, a aborts it. When nothing trains it "
-        "shows the last one.",
+        "watch the training: phases, loss, lessons, log",
+        "Opens the running training, also one of another process: phases, loss, the state of each "
+        "lesson, log. s stops it and keeps the best result, a aborts it. If no training is running, "
+        "it shows the last one.",
         "training.training",
     ),
     Command(
         "adapters",
-        "list, use ID, on, off, rollback",
-        "Lists the adapters; `use ID` serves one, `off` the base till `on`, `rollback` goes back.",
+        "list and switch adapters: use ID, on, off, rollback",
+        "Lists the adapters. `use ID` selects one, `off` uses only the base model until `on`, and "
+        "`rollback` returns to the previous adapter.",
         "adapters.adapters",
         "[use ID|on|off|rollback]",
         ("adapter",),
         (
-            ("use", "serve with this adapter"),
-            ("off", "serve the base model alone until `on`"),
-            ("on", "serve again what waits since `off`"),
-            ("rollback", "go back to what served before"),
+            ("use", "use this adapter"),
+            ("off", "turn adapters off: use the base model only"),
+            ("on", "turn adapters back on"),
+            ("rollback", "go back to the previous adapter"),
         ),
     ),
     Command(
         "recall",
-        "put past differences into the context, or not",
-        "Switches recall; without a word it says how it stands.",
+        "turn recall of past differences on or off",
+        "Turns recall on or off. Without an argument, it shows the current state.",
         "recall.recall",
         "[on|off]",
-        words=(("on", "recall what bears on a message"), ("off", "answer from the weights alone")),
+        words=(
+            ("on", "add relevant differences to the context"),
+            ("off", "do not add differences to the context"),
+        ),
     ),
     Command(
         "why",
-        "what was recalled for the reply, to pin or forget",
-        "Shows the differences that stood in the context of the last (or the chosen) reply, with how "
-        "well they fitted; p pins one, f forgets it.",
+        "show what was recalled for the reply; pin or forget it",
+        "Shows the differences in the context of the last (or selected) reply, with their relevance. "
+        "p pins one, f forgets it.",
         "recall.why",
     ),
     Command(
         "memory",
-        "all differences; show, edit, pin, forget ID",
-        "Opens what was marked and where each difference stands, sifted by words (a kind, a state, any "
-        "text), to edit, pin, supersede or forget; `forget ID` removes one for good, with the turn it "
-        "was marked in.",
+        "view and manage differences: show, edit, pin, forget ID",
+        "Opens the list of differences with their states. Filter it by kind, state or any text; edit, "
+        "pin, supersede or forget differences. `forget ID` permanently removes a difference and its "
+        "turn.",
         "memory.memory",
         "[WORDS|show|edit|pin|unpin|forget ID]",
         ("differences",),
         words=(
-            ("show", "all of a difference"),
-            ("edit", "change its words; the older version is kept"),
-            ("pin", "recall it first where it fits"),
-            ("unpin", "no longer first"),
-            ("forget", "remove it for good, with its turn"),
+            ("show", "show a difference in full"),
+            ("edit", "edit its text; the earlier version is kept"),
+            ("pin", "recall it first when relevant"),
+            ("unpin", "unpin it"),
+            ("forget", "forget it permanently, with its turn"),
         ),
     ),
     Command(
         "retry",
-        "ask the last (or chosen) message again",
-        "Asks the message of the last (or the chosen) reply again, as a branch; the reply before is "
-        "kept beside it and walked to with [ and ].",
+        "ask the last (or selected) message again",
+        "Asks the message of the last (or selected) reply again, as a new branch. The earlier reply is "
+        "kept; [ and ] switch between branches.",
         "messages.retry",
         aliases=("again",),
     ),
     Command(
         "edit",
-        "ask the last (or chosen) message otherwise",
-        "Puts the message of the last (or the chosen) reply into the input; sending it begins a "
-        "branch, Esc leaves everything as it was.",
+        "edit the last (or selected) message and ask again",
+        "Puts the message of the last (or selected) reply into the input. Sending it starts a branch; "
+        "Esc cancels.",
         "messages.edit",
     ),
     Command(
         "context",
-        "what the model sees for the next message",
-        "Shows the prompt of the next message (what is written after it, else the draft): its parts "
-        "with their tokens, what is recalled, and what no longer fits.",
+        "show what the model sees for the next message",
+        "Shows the prompt for the next message (the argument, else the draft): its parts with their "
+        "token counts, what is recalled, and what no longer fits.",
         "messages.context",
         "[MESSAGE]",
     ),
     Command(
-        "new", "begin a new thread", "Begins a new thread; the old one is kept.", "threads.new"
+        "new", "start a new thread", "Starts a new thread. The old one is kept.", "threads.new"
     ),
-    Command(
-        "threads", "list the threads", "Lists the threads, the latest first.", "threads.threads"
-    ),
+    Command("threads", "list the threads", "Lists the threads, newest first.", "threads.threads"),
     Command(
         "sessions",
-        "search all past talk; rename, delete, export",
-        "Opens all past talk: write to search it, Enter goes on in the chosen thread. Keys rename it, "
-        "delete it (its marks stay) and write it to a file as Markdown or JSON.",
+        "search all conversations; rename, delete, export",
+        "Opens the list of all threads. Type to search their messages; Enter opens the highlighted "
+        "thread. Keys rename it, delete it (its marks stay), or export it as Markdown or JSON.",
         "threads.sessions",
         "[WORDS]",
     ),
     Command(
         "thread",
-        "go on in another thread",
-        "Goes on in the named thread; a new name begins one.",
+        "switch to another thread",
+        "Switches to the named thread. A new name starts a new thread.",
         "threads.thread",
         "NAME",
     ),
     Command(
         "compare",
-        "base, adapters, recall on or off, side by side",
-        "Asks two ways of answering the same, by default the message of the last (or chosen) reply: "
-        "1 and 2 change the sides, b makes it blind, and the better reply can become a mark.",
+        "compare base, adapters, recall on or off, side by side",
+        "Sends one prompt to two sides, by default the message of the last (or selected) reply. 1 and "
+        "2 change the sides, b hides their names, and the better reply can become a mark.",
         "compare.compare",
         "[PROMPT]",
     ),
     Command(
         "report",
-        "what the trainings found",
-        "Opens the reports, the latest first; [ and ] walk them, o writes the page with plots.",
+        "browse training reports",
+        "Opens the reports, newest first. [ and ] move between them, o writes a page with plots.",
         "training.report",
     ),
     Command(
         "theme",
-        "choose the colours",
-        "Changes the colours and keeps the choice; without a name it opens all themes.",
+        "choose a color theme",
+        "Changes the color theme and saves the choice. Without a name, it lists all themes.",
         "application.theme",
         "[NAME]",
     ),
     Command(
         "help",
-        "commands and keys",
-        "Opens all commands, keys and signs; writing sifts them, Enter takes a command.",
+        "show commands and keys",
+        "Lists all commands, keys and signs. Type to filter; Enter inserts a command.",
         "application.help",
         aliases=("?", "keys"),
     ),
     Command(
-        "quit", "leave", "Leaves; everything is kept.", "application.quit", aliases=("exit", "q")
+        "quit", "quit", "Quits. Everything is saved.", "application.quit", aliases=("exit", "q")
     ),
 )
 

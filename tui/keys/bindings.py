@@ -37,8 +37,7 @@ class Keyboard:
         for name, value in (own or {}).items():
             if name not in self.keys:
                 raise SettingsError(
-                    "{source} has an unknown key keys.{name}; the actions are {keys}: mend "
-                    "or remove it",
+                    "{source}: keys.{name} is not an action; remove it or use one of {keys}",
                     source=source,
                     name=name,
                     keys=", ".join(self.keys),
@@ -83,8 +82,8 @@ class Keyboard:
             for key in self.keys[one.id]:
                 if one.where in WRITTEN and len(key) == 1:
                     raise SettingsError(
-                        "{source}: keys.{id} = {key!r} is refused, a letter alone is "
-                        "written into the message; take ctrl+{letter} or alt+{letter}",
+                        "{source}: keys.{id} = {key!r} cannot be used, because a single letter is "
+                        "typed into the message; use ctrl+{letter} or alt+{letter}",
                         source=source,
                         id=one.id,
                         key=key,
@@ -94,8 +93,8 @@ class Keyboard:
                 shared = set(self.keys[one.id]) & set(self.keys[other.id])
                 if shared and _meet(one, other):
                     raise SettingsError(
-                        "{source}: keys.{id} and keys.{other} share {shared!r}, so one of "
-                        "them would never act; give one of them another key",
+                        "{source}: keys.{id} and keys.{other} both use {shared!r}, so only one of "
+                        "them would work; assign another key to one of them",
                         source=source,
                         id=one.id,
                         other=other.id,
@@ -166,8 +165,8 @@ def _read(source: str, name: str, text: str) -> str:
     named = last in _NAMES or (len(last) == 1 and last.isprintable() and not last.isspace())
     if not named or any(modifier not in _MODIFIERS for modifier in modifiers):
         raise SettingsError(
-            "{source}: keys.{name} = {text!r} is refused, it should be a key such as "
-            "ctrl+k, alt+up or f2, several parted by commas; mend that value",
+            "{source}: keys.{name} = {text!r} is not a key; use a key such as ctrl+k, alt+up or "
+            "f2, or several separated by commas",
             source=source,
             name=name,
             text=text.strip(),

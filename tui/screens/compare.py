@@ -67,7 +67,7 @@ class CompareScreen(Modal[str | None]):
         self._better: int | None = None
         """The column that was chosen; 2 is a tie."""
         # Kept as attributes: a query finds nothing once the screen is emptied.
-        self._line = Input(one_line(prompt, 2000), placeholder=tr("a prompt to ask both sides"))
+        self._line = Input(one_line(prompt, 2000), placeholder=tr("Prompt for both sides"))
         self._columns = [VerticalScroll(can_focus=False) for _ in range(2)]
         self._heads = [Static("", markup=False, classes="side") for _ in range(2)]
         self._said = [Static("", markup=False, classes="said") for _ in range(2)]
@@ -137,7 +137,7 @@ class CompareScreen(Modal[str | None]):
                 if hidden
                 else _named(self._sides[self._at[who]].name)
             )
-            said = "…" if self._replies is None else self._replies[who] or tr("(nothing was said)")
+            said = "…" if self._replies is None else self._replies[who] or tr("(empty reply)")
             mark = " ✓ " + tr("better") if self._better == number else ""
             self._heads[number].update(Content(clean(f"{name}{mark}")))
             self._said[number].update(Content(clean(said)))
@@ -145,9 +145,7 @@ class CompareScreen(Modal[str | None]):
         if self._better is None:
             self._say(f"{self._keys()} · {tr('blind')}" if self._blind else self._keys())
         elif self._may_mark and self._better < 2:
-            self._say(
-                self._after(("take_better", tr("makes it how the reply should have sounded")))
-            )
+            self._say(self._after(("take_better", tr("use as the better answer"))))
         else:
             tie = f"{tr('a tie')} · {self._after()}"
             self._say(tie if self._better == 2 else self._keys())
@@ -163,7 +161,7 @@ class CompareScreen(Modal[str | None]):
 
     def _after(self, *more: tuple[str, str]) -> str:
         """Return the keys after one was chosen."""
-        words = (*more, ("ask_again", tr("asks again")), ("back", tr("back")))
+        words = (*more, ("ask_again", tr("ask again")), ("back", tr("back")))
         return hints(keyboard_of(self.app), words)
 
     def _say(self, text: str) -> None:

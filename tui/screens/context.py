@@ -64,17 +64,21 @@ def lines(sight: ContextUsage) -> list[str]:
     differences = trn("{n} difference", "{n} differences", sight.differences)
     talk = trn("{n} message", "{n} messages", sight.messages)
     if sight.dropped:
-        talk += "; " + trn("{n} earlier no longer fit", "{n} earlier no longer fit", sight.dropped)
-    of = tr("of {size}, {room} of them kept for the reply", size=sight.size, room=sight.room)
+        talk += "; " + trn(
+            "{n} earlier message no longer fits",
+            "{n} earlier messages no longer fit",
+            sight.dropped,
+        )
+    of = tr("of {size}, including {room} reserved for the reply", size=sight.size, room=sight.room)
     rows = (
         (tr("system"), sight.system, "" if sight.system else tr("none")),
-        (tr("talk"), sight.talk, talk),
+        (tr("conversation"), sight.talk, talk),
         (tr("recalled"), sight.recalled, differences),
-        (tr("message"), sight.message, "" if sight.message else tr("nothing written yet")),
-        (tr("template"), sight.template, tr("between the parts")),
-        (tr("in all"), sight.total, of),
+        (tr("message"), sight.message, "" if sight.message else tr("nothing typed yet")),
+        (tr("template"), sight.template, tr("markup between the parts")),
+        (tr("total"), sight.total, of),
     )
     room = max(9, *(cell_len(name) + 1 for name, _, _ in rows))
-    return [tr("What the model sees for the next message, in tokens"), ""] + [
+    return [tr("Prompt for the next message, in tokens"), ""] + [
         f"{padded(name, room)}{tokens:>7}  {what}".rstrip() for name, tokens, what in rows
     ]

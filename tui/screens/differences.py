@@ -89,7 +89,7 @@ class DifferencesScreen(Modal[Wish | None]):
     def compose(self) -> ComposeResult:
         """Compose the widgets."""
         key = self._key("sift")
-        self._filter_line.placeholder = tr("Differences · {key} writes to sift them", key=key)
+        self._filter_line.placeholder = tr("Differences · {key} to filter", key=key)
         yield self._filter_line
         yield self._rows
         with self._scroll:
@@ -122,9 +122,9 @@ class DifferencesScreen(Modal[Wish | None]):
         width = max(20, self.size.width - 4)
         if not kept:
             said = (
-                tr("No difference has that.")
+                tr("No differences match.")
                 if self._all
-                else tr("Nothing was marked yet: /diff does it.")
+                else tr("No differences yet. Mark a reply with /diff.")
             )
             listed.add_option(Option(Text(said), disabled=True))
             self._show(None)
@@ -213,7 +213,7 @@ class DifferencesScreen(Modal[Wish | None]):
             return
         self._say(
             tr(
-                "{key} again forgets {which} for good, with its turn · {back} keeps it",
+                "Press {key} again to forget {which} and its turn permanently · {back} cancel",
                 key=self._key("forget"),
                 which=item.id[:8],
                 back=self._key("back"),
@@ -229,7 +229,7 @@ class DifferencesScreen(Modal[Wish | None]):
         if self._old is None or self._old.id == item.id:
             self._say(
                 tr(
-                    "choose what takes the place of {which}, then {key} · {back} leaves it",
+                    "Select the difference that replaces {which} and press {key} · {back} cancel",
                     which=item.id[:8],
                     key=self._key("supersede"),
                     back=self._key("back"),
@@ -244,7 +244,7 @@ class DifferencesScreen(Modal[Wish | None]):
 
     def _keys(self) -> str:
         words = (
-            ("sift", tr("sift")), ("choose", tr("thread")), ("edit_difference", tr("edit")),
+            ("sift", tr("filter")), ("choose", tr("thread")), ("edit_difference", tr("edit")),
             ("pin_difference", tr("pin")), ("supersede", tr("supersede")),
             ("forget", tr("forget")), ("back", tr("back")),
         )  # fmt: skip

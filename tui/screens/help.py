@@ -24,7 +24,7 @@ from tui.terminal.sanitize import one_line
 from tui.views.mark_status import MARK_STATUSES
 from tui.widgets.common.option_lists import SafeOptionList
 
-LEGEND = "The sign beside a reply"
+LEGEND = "Signs beside replies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ def rows(keyboard: Keyboard) -> list[Row]:
     listed = [Row(tr("Commands"), f"/{item.name}", tr(item.hint), item) for item in COMMANDS]
     for place, _identity, keys, effect in keyboard.rows():
         listed.append(Row(tr("Keys {place}", place=tr(place)), keys, tr(effect)))
-    listed += [Row(tr("Keys that stay"), keys, tr(effect)) for keys, effect in FIXED]
+    listed += [Row(tr("Fixed keys"), keys, tr(effect)) for keys, effect in FIXED]
     listed += [Row(tr(LEGEND), status.sign, tr(status.meaning)) for status in MARK_STATUSES]
-    told = tr("the family of the difference; the sign alone says its fate")
+    told = tr("the family of the difference; the sign shows its status")
     listed.append(Row(tr(LEGEND), tr("colour"), told))
     return listed
 
@@ -79,7 +79,7 @@ class HelpScreen(Modal[Command | None]):
         self._rows = rows(keyboard)
         self._shown: list[Row | None] = []
         # Kept as attributes: a query finds nothing once the screen is emptied.
-        self._line = Input(one_line(words, 200), placeholder=tr("Help · write to sift"))
+        self._line = Input(one_line(words, 200), placeholder=tr("Help · type to filter"))
         self._listed = SafeOptionList()
 
     def compose(self) -> ComposeResult:
@@ -89,7 +89,7 @@ class HelpScreen(Modal[Command | None]):
         words = (
             ("previous_row", ""),
             ("next_row", tr("choose")),
-            ("choose", tr("takes it")),
+            ("choose", tr("insert")),
             ("back", tr("back")),
         )
         yield Static(hints(self._keyboard, words), markup=False)
@@ -155,7 +155,7 @@ class HelpScreen(Modal[Command | None]):
             )
             options.append(Option(line))
         if not kept:
-            said = tr("Nothing here holds {words}.", words=quoted(one_line(words, 40)))
+            said = tr("No matches for {words}.", words=quoted(one_line(words, 40)))
             options.append(Option(Content(said), disabled=True))
         listed.clear_options()
         listed.add_options(options)

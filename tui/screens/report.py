@@ -118,13 +118,13 @@ class ReportScreen(Modal[None]):
             await asyncio.to_thread(write_whole, page, text)
         except OSError as error:
             said = tr(
-                "cannot write {page}: {why}; free some room and try again",
+                "cannot write {page}: {why}; check the free space and permissions, and try again",
                 page=page,
                 why=error.strerror,
             )
             self._say(said)
         else:
-            self._say(tr("Written: {path}", path=page))
+            self._say(tr("Wrote {path}", path=page))
 
     def _say(self, text: str) -> None:
         self._foot.update(Content(one_line(text, max(20, self.size.width - 4))))

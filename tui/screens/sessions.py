@@ -72,7 +72,7 @@ class SessionsScreen(Modal[Chosen | None]):
         """The session that a question is about."""
         self._open_deleted = self._taking = False
         # Kept as attributes: a query finds nothing once the screen is emptied.
-        placeholder = tr("Sessions · write to search all past talk")
+        placeholder = tr("Sessions · type to search all conversations")
         self._search = Input(one_line(words, 200), placeholder=placeholder, id="search")
         self._list = SessionList(chat)
         self._label = Static("", markup=False, id="label")
@@ -168,7 +168,7 @@ class SessionsScreen(Modal[Chosen | None]):
             what_goes(one_line(item.name, 40), item.turns, item.marks)
             + " "
             + tr(
-                "{key} again deletes it · {back} keeps it",
+                "Press {key} again to delete · {back} cancel",
                 key=keyboard.first("delete_session"),
                 back=keyboard.first("back"),
             ),
@@ -186,7 +186,7 @@ class SessionsScreen(Modal[Chosen | None]):
             from memory.transfer.session_file import free_path
 
             path = free_path(_folder(), row.session.name, "md")
-            self._ask("export", row.session, tr("Write to:"), str(path))
+            self._ask("export", row.session, tr("Export to:"), str(path))
 
     # --- questions ---------------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class SessionsScreen(Modal[Chosen | None]):
         self, what: Literal["rename", "export"], item: Session, label: str, value: str
     ) -> None:
         more = [("export_session", tr("Markdown or JSON"))] if what == "export" else []
-        words = (("choose", tr("does it")), *more, ("back", tr("leaves it")))
+        words = (("choose", tr("confirm")), *more, ("back", tr("cancel")))
         self._say(hints(keyboard_of(self.app), words))
         self._asking, self._about = what, item
         self._label.update(Content(label))
@@ -231,7 +231,7 @@ class SessionsScreen(Modal[Chosen | None]):
 
     def _rename(self, item: Session, value: str) -> str:
         name = self._chat.thread.rename(item.name, value)
-        return tr("It is called {name} now.", name=name)
+        return tr("Renamed to {name}.", name=name)
 
     def _delete(self, item: Session) -> str:
         self._open_deleted = self._open_deleted or item.name == self._chat.thread.name
@@ -255,7 +255,7 @@ class SessionsScreen(Modal[Chosen | None]):
         path = write_session(
             journal, path, written_as(journal.threads.transcript(item.name), form, clean)
         )
-        return tr("Written: {path}", path=path)
+        return tr("Wrote {path}", path=path)
 
     def _warn(self, text: str) -> None:
         """Show an error and keep the question open."""
@@ -270,7 +270,7 @@ class SessionsScreen(Modal[Chosen | None]):
             self._search.focus()
         self.set_class(warning, "-warning")
         words = (
-            ("choose", tr("go on")),
+            ("choose", tr("open")),
             ("rename_session", tr("rename")),
             ("delete_session", tr("delete")),
             ("export_session", tr("export")),

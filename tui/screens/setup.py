@@ -49,12 +49,12 @@ class DonePage(SetupPage, can_focus=True):
     def on_mount(self) -> None:
         """Show the summary."""
         self.lead("\n".join(self._written))
-        lines = [Content(tr("Four things to do:"))]
+        lines = [Content(tr("Getting started:"))]
         room = labels_width(tr(name) for name, _ in LINES)
         for name, rest in LINES:
             lines.append(Content.assemble("  ", (padded(tr(name), room), "bold"), tr(rest)))
         self.about(Content("\n").join(lines))
-        self.keys(tr("Enter opens the chat") + " · " + tr("Esc back"))
+        self.keys(tr("Enter open chat") + " · " + tr("Esc back"))
         self.focus()
 
     def on_key(self, event: events.Key) -> None:
@@ -100,7 +100,7 @@ class SetupScreen(Modal[None]):
         return ModelPage(self._home, self._settings, said, self._pointed)
 
     async def _show(self, step: int, page: SetupPage) -> None:
-        name = {1: tr("the model"), 2: tr("when to learn"), 3: tr("done")}[step]
+        name = {1: tr("choose a model"), 2: tr("training schedule"), 3: tr("done")}[step]
         accent = f"bold {self.app.theme_variables['accent']}"
         where = tr("step {step} of {steps}: {name}", step=step, steps=3, name=name)
         self._head.update(Content.assemble(("◆ discern", accent), f"  {where}"))
@@ -177,15 +177,18 @@ class SetupScreen(Modal[None]):
             await self._show(2, NightPage(self._home, self._settings, render(error.sentence)))
             return
         width = self.size.width - 4
-        written = [tr("Written to {path}:", path=self._home.settings_file)]
+        written = [tr("Saved to {path}:", path=self._home.settings_file)]
         for section, keys in values.items():
             for key, value in keys.items():
                 shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
-                note = "  " + tr("(the starter)") if (section, value) == ("model", "") else ""
+                note = "  " + tr("(starter model)") if (section, value) == ("model", "") else ""
                 written.append("  " + one_line(f"{section}.{key} = {shown}{note}", width - 2))
         if plan is not None:
             written.append(
-                tr("Installed: {kind} looks every hour whether a night is due.", kind=plan.kind)
+                tr(
+                    "Installed: {kind} checks every hour whether a nightly training is due.",
+                    kind=plan.kind,
+                )
             )
         await self._show(3, DonePage(written))
 

@@ -172,9 +172,9 @@ class TrainingScreen(Modal[None]):
     def _question(self, word: EndRequest) -> str:
         key = keyboard_of(self.app).first(f"train_{word}")
         if word == "abort":
-            return tr("Abort it and keep nothing of it? {key} yes · Esc no", key=key)
+            return tr("Abort and discard everything? {key} yes · Esc no", key=key)
         return tr(
-            "Stop it, test the best so far, keep that if it holds? {key} yes · Esc no", key=key
+            "Stop, evaluate the best so far, keep it if it passes? {key} yes · Esc no", key=key
         )
 
     def _keys(self) -> str:
@@ -187,10 +187,10 @@ class TrainingScreen(Modal[None]):
         elif view.folder is not None:
             pairs = [("train_report", tr("report"))]
         if len(view.state.trials) > 1:
-            pairs.append(("try_before", tr("other try")))
+            pairs.append(("try_before", tr("other attempt")))
         if view.folder is not None:
             pairs.append(("train_pane", tr("log") if self._lessons_focused else tr("lessons")))
-        back = tr("Esc back, it goes on") if view.alive else tr("Esc back")
+        back = tr("Esc back, still runs") if view.alive else tr("Esc back")
         more = ["↑ ↓"] if pairs else []
         while True:  # on a narrow screen the least important hints are dropped
             line = " · ".join(filter(None, [hints(keyboard, pairs), *more, back]))
@@ -211,7 +211,7 @@ class TrainingScreen(Modal[None]):
         """Ask whether to end the run; on the second press, end it."""
         self._message = ""
         if not self._follower.view.alive:
-            self._message = tr("Nothing trains now.")
+            self._message = tr("No training is running.")
         elif self._asking == word:
             self._asking = None
             try:
@@ -244,7 +244,7 @@ class TrainingScreen(Modal[None]):
         if folder is None:
             return
         if self._follower.view.alive:
-            self._message = tr("The report comes when the training has ended.")
+            self._message = tr("The report is available when the training ends.")
             self._draw()
             return
         found = await asyncio.to_thread(every, self._runs)
@@ -252,7 +252,7 @@ class TrainingScreen(Modal[None]):
         if found and found[0][0] == folder:
             self.app.push_screen(ReportScreen(found))
         else:
-            self._message = tr("This run was cut off and left no report.")
+            self._message = tr("This run was interrupted and has no report.")
             self._draw()
 
     def action_leave(self) -> None:

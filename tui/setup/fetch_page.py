@@ -54,7 +54,7 @@ class FetchPage(SetupPage, can_focus=True):
     def on_mount(self) -> None:
         """Ask the hub about the file."""
         repo, file = self._source
-        self.lead(tr("Asking the hub for {file} of {repo}…", file=file, repo=repo))
+        self.lead(tr("Looking up {file} in {repo}…", file=file, repo=repo))
         self.keys(tr("Esc back"))
         self.focus()
         self._fetching.look()
@@ -70,20 +70,20 @@ class FetchPage(SetupPage, can_focus=True):
             self.post_message(self.Left(_why(message.error)))
             return
         self._offer = offer = message.offer
-        self.lead(tr("This would be fetched:"))
+        self.lead(tr("To be downloaded:"))
         rows = [
             (tr("file"), one_line(offer.file)),
             (tr("from"), one_line(offer.repo)),
             (tr("size"), tr("{size} MB", size=_mega(offer.size))),
-            (tr("licence"), one_line(offer.licence)),
+            (tr("license"), one_line(offer.licence)),
             (tr("sha256"), offer.sha256),
             (tr("to"), str(offer.target)),
         ]
         if offer.have:
-            rows.append((tr("here"), tr("{size} MB of it", size=_mega(offer.have))))
+            rows.append((tr("downloaded"), tr("{size} MB", size=_mega(offer.have))))
         width = max(len(name) for name, _text in rows) + 2
         self._facts.update(clean("\n".join(f"{name:<{width}}{text}" for name, text in rows)))
-        self.keys(tr("Enter fetches it") + " · " + tr("Esc back, nothing is fetched"))
+        self.keys(tr("Enter download") + " · " + tr("Esc back without downloading"))
 
     def on_key(self, event: events.Key) -> None:
         """Start the download at Enter."""
@@ -91,8 +91,8 @@ class FetchPage(SetupPage, can_focus=True):
             event.stop()
             self._under_way = True
             self._done = self._offer.have
-            self.lead(tr("Fetching…"))
-            self.keys(tr("Esc stops it; what is here is kept for the next time"))
+            self.lead(tr("Downloading…"))
+            self.keys(tr("Esc stop; you can resume later"))
             self._draw(self._offer.have, self._offer.size, 0.0)
             self._fetching.fetch(self._offer)
 
@@ -105,7 +105,7 @@ class FetchPage(SetupPage, can_focus=True):
     def _draw(self, done: int, total: int, speed: float) -> None:
         share = done / max(1, total)
         if done >= total:
-            said = tr("all of it is here; looking whether it is whole…")
+            said = tr("download complete; verifying…")
         else:
             said = tr("{done} of {total} MB", done=_mega(done), total=_mega(total))
             if speed > 0:
@@ -128,7 +128,7 @@ class FetchPage(SetupPage, can_focus=True):
         said = ""
         if self._under_way and self._offer is not None:
             said = tr(
-                "Stopped: {done} of {total} MB are kept, and the next time it goes on from there.",
+                "Stopped. {done} of {total} MB are kept; the next download resumes from there.",
                 done=_mega(self._done),
                 total=_mega(self._offer.size),
             )

@@ -125,5 +125,5 @@ def _ours(error: Exception) -> DiscernError:
     if isinstance(error, DiscernError):
         return error
     return ModelError(
-        "the download broke ({name}: {error}); try it again", name=type(error).__name__, error=error
+        "the download failed ({name}: {error}); try again", name=type(error).__name__, error=error
     )

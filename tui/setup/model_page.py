@@ -52,7 +52,7 @@ class ModelPage(SetupPage):
         self._judged: dict[Path, Compatibility | DiscernError] = {}
         self._described = row
         self._list = Choices()
-        self._path = Input(placeholder=tr("the path of a GGUF file"))
+        self._path = Input(placeholder=tr("Path to a GGUF file"))
         self._path.display = False
 
     def parts(self) -> list[Widget]:
@@ -61,7 +61,12 @@ class ModelPage(SetupPage):
 
     def on_mount(self) -> None:
         """Show what is known at once, then search for files."""
-        self.lead(tr("Which model shall talk? It runs on this machine; nothing you say leaves it."))
+        self.lead(
+            tr(
+                "Which model do you want to use? It runs on this machine; your conversations never "
+                "leave it."
+            )
+        )
         self._say_keys()
         self._take([Choice("starter", "starter", starter_card()["bytes"])])
         if self._told:
@@ -70,11 +75,11 @@ class ModelPage(SetupPage):
         self._look_around()
 
     def _say_keys(self) -> None:
-        esc = tr("Esc opens the chat")
+        esc = tr("Esc open chat")
         if self._path.display:
-            self.keys(tr("Enter takes it") + " · " + tr("Esc back"))
+            self.keys(tr("Enter confirm") + " · " + tr("Esc back"))
         else:
-            self.keys(tr("↑ ↓ choose") + " · " + tr("Enter takes it") + " · " + esc)
+            self.keys(tr("↑ ↓ choose") + " · " + tr("Enter confirm") + " · " + esc)
 
     @work(group="look", exclusive=True)
     async def _look_around(self) -> None:
@@ -99,10 +104,10 @@ class ModelPage(SetupPage):
 
     def _draw(self) -> None:
         heads = {
-            "starter": tr("Ships with Discern"),
+            "starter": tr("Included with Discern"),
             "here": tr("On this machine"),
-            "download": tr("To download, once you have agreed"),
-            "path": tr("Elsewhere"),
+            "download": tr("Available to download"),
+            "path": tr("Other"),
         }
         rows: list[Row] = []
         last = ""
@@ -126,12 +131,12 @@ class ModelPage(SetupPage):
 
     def _row(self, item: Choice) -> tuple[str, ...]:
         if item.kind == "path":
-            return (tr("a GGUF file of your own"),)
+            return (tr("your own GGUF file"),)
         size = tr("{size} MB", size=decimal(f"{item.size / 1e6:,.0f}"))
         if item.kind == "starter":
-            return tr("starter"), size, tr("works at once")
+            return tr("starter"), size, tr("ready to use")
         if item.kind == "download":
-            word = tr("fits") if item.fits else tr("too large for here")
+            word = tr("fits") if item.fits else tr("too large")
             return item.name, tr("about {size}", size=size), word
         return item.name, size, self._verdict(item)
 
@@ -144,7 +149,7 @@ class ModelPage(SetupPage):
             return tr("damaged")
         if not said.serves:
             broken = {line.what for line in said.lines if line.state == "broken"}
-            return tr("too large for here") if "memory" in broken else tr("cannot talk here")
+            return tr("too large") if "memory" in broken else tr("not supported")
         return tr("fits") if said.trains else tr("fits, cannot be trained")
 
     def on_choices_highlighted(self, message: Choices.Highlighted) -> None:
@@ -163,9 +168,9 @@ class ModelPage(SetupPage):
             card = starter_card()
             self.about(
                 tr(
-                    "{millions} million weights that know {facts} plain facts, in English and "
-                    "Russian. It is there to try the whole loop with, trainings included; for real "
-                    "talk take a larger one, now or later.",
+                    "A model with {millions} million parameters that knows {facts} simple facts "
+                    "in English and Russian. Use it to try the full loop, including training. For "
+                    "real conversations choose a larger model, now or later.",
                     millions=decimal(f"{card['parameters'] / 1e6:.1f}"),
                     facts=decimal(f"{card['facts']:,}"),
                 )
@@ -174,13 +179,13 @@ class ModelPage(SetupPage):
             assert item.pull is not None
             self.about(
                 tr(
-                    "{repo} at the Hugging Face hub. Its exact size, licence and sha256 are shown "
-                    "first; nothing is fetched before you say so.",
+                    "{repo} on the Hugging Face Hub. The exact size, licence and sha256 are shown "
+                    "first; nothing is downloaded until you confirm.",
                     repo=item.pull[0],
                 )
             )
         elif item.kind == "path":
-            self.about(tr("One GGUF file of a chat model. It stays where it is."))
+            self.about(tr("A chat model in a single GGUF file. The file is not moved or copied."))
         else:
             self.about(self._reasons(item))
 
@@ -221,7 +226,7 @@ class ModelPage(SetupPage):
 
     @work(group="check", exclusive=True)
     async def _check(self, path: Path) -> None:
-        self.say(tr("Looking at it…"), quiet=True)
+        self.say(tr("Checking the file…"), quiet=True)
         try:
             said = await asyncio.to_thread(judge, path, self._settings)
         except DiscernError as error:

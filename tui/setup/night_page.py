@@ -61,9 +61,9 @@ class NightPage(SetupPage):
 
     def on_mount(self) -> None:
         """Show the question; detecting a timer takes a moment."""
-        self.lead(tr("When shall it learn from what you mark?"))
-        both = tr("↑ ↓ choose") + " · " + tr("Tab the time") + " · "
-        self.keys(both + tr("Enter takes it") + " · " + tr("Esc back"))
+        self.lead(tr("When should Discern train on your marks?"))
+        both = tr("↑ ↓ choose") + " · " + tr("Tab change time") + " · "
+        self.keys(both + tr("Enter confirm") + " · " + tr("Esc back"))
         self._draw("open" if self._settings.night.enabled else "asked")
         if self._told:
             self.say(self._told)
@@ -84,8 +84,8 @@ class NightPage(SetupPage):
         at = self._time.value.strip() or "…"
         rows = [
             Row("open", tr("every night at {time}, while Discern is open", time=at)),
-            Row("timer", tr("every night at {time}, by this machine's own timer", time=at)),
-            Row("asked", tr("only when I say /train")),
+            Row("timer", tr("every night at {time}, with a system timer", time=at)),
+            Row("asked", tr("only when I run /train")),
         ]
         self._list.show(rows, key)
         self._describe(self._list.highlighted_key)
@@ -93,12 +93,12 @@ class NightPage(SetupPage):
     def _describe(self, key: str) -> None:
         told = {
             "open": tr(
-                "A chat that is left open learns at that time; a night that was missed is made up "
-                "for at the next start."
+                "Training starts at that time if the chat is open. A missed night is made up at "
+                "the next start."
             ),
             "timer": self._no_timer
-            or tr("Discern need not be open. What would be installed is shown first."),
-            "asked": tr("Marks are recalled from the next message on all the same."),
+            or tr("Works even when Discern is closed. The timer is shown before it is installed."),
+            "asked": tr("Marks are still recalled from the next message on."),
         }
         self.about(told.get(key, ""))
 
@@ -134,7 +134,12 @@ class NightPage(SetupPage):
         try:
             settings = with_time(self._home, self._time.value.strip())
         except DiscernError:
-            self.say(tr("{time} is no time; write it as 03:15.", time=self._time.value or "…"))
+            self.say(
+                tr(
+                    'Invalid time "{time}". Use HH:MM, for example 03:15.',
+                    time=self._time.value or "…",
+                )
+            )
             return None
         self.say("")
         return settings
@@ -177,11 +182,14 @@ class PlanPage(SetupPage, can_focus=True):
 
     def on_mount(self) -> None:
         """Show the timer."""
-        self.lead(tr("This is what would be written for you ({kind}):", kind=self.plan.kind))
+        self.lead(tr("This timer will be installed ({kind}):", kind=self.plan.kind))
         self.about(
-            tr("Every hour it looks whether a night is due. `discern night uninstall` removes it.")
+            tr(
+                "It checks every hour whether a nightly training is due. `discern night "
+                "uninstall` removes it."
+            )
         )
-        self.keys(tr("Enter installs it") + " · " + tr("↑ ↓ scroll") + " · " + tr("Esc back"))
+        self.keys(tr("Enter install") + " · " + tr("↑ ↓ scroll") + " · " + tr("Esc back"))
         self.focus()
 
     def on_key(self, event: events.Key) -> None:

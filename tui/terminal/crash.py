@@ -37,10 +37,10 @@ def crash_message(home: Home, error: BaseException) -> str:
     """Write the crash file and return the message to exit with."""
     kind = type(error).__name__
     if (path := write_crash_file(home, error)) is None:
-        return tr("discern: something broke ({kind}); all that was said is kept.", kind=kind)
+        return tr("discern: internal error ({kind}). Your conversation is saved.", kind=kind)
     return tr(
-        "discern: something broke ({kind}); all that was said is kept. Where it broke stands in "
-        "{path}: please send that file along when you report it.",
+        "discern: internal error ({kind}). Your conversation is saved. Details are in {path}; "
+        "attach that file if you report the error.",
         kind=kind,
         path=path,
     )

@@ -42,16 +42,16 @@ def editor(environment: Mapping[str, str] = os.environ) -> list[str]:
             command = shlex.split(said)
         except ValueError as error:
             raise SettingsError(
-                "${name} is {said!r}, which cannot be read as a command ({error}); mend it, "
-                'for example export EDITOR="vim"',
+                "${name} is {said!r}, which is not a valid command ({error}); fix it, for example "
+                'export EDITOR="vim"',
                 name=name,
                 said=said[:60],
                 error=error,
             ) from error
         if shutil.which(command[0], path=environment.get("PATH")) is None:
             raise SettingsError(
-                "the editor {command!r} of ${name} was not found; install it or set ${name} "
-                "to another",
+                "the editor {command!r} set in ${name} was not found; install it or set ${name} "
+                "to another editor",
                 command=command[0][:60],
                 name=name,
             )
@@ -59,7 +59,7 @@ def editor(environment: Mapping[str, str] = os.environ) -> list[str]:
     for usual in USUAL:
         if shutil.which(usual, path=environment.get("PATH")):
             return [usual]
-    raise SettingsError("no editor was found; set $EDITOR, for example export EDITOR=nano")
+    raise SettingsError("no editor found; set $EDITOR, for example export EDITOR=nano")
 
 
 def edited(draft: str, command: list[str], drafts: Path) -> str:
@@ -93,32 +93,37 @@ def edited(draft: str, command: list[str], drafts: Path) -> str:
             ).returncode
         except OSError as error:
             raise SettingsError(
-                "the editor {command} could not be started: {strerror}; the draft is as it "
-                "was, set $EDITOR to another",
+                "cannot start the editor {command}: {strerror}; the draft is unchanged; set "
+                "$EDITOR to another editor",
                 command=command[0],
                 strerror=error.strerror,
             ) from error
         if code != 0:
             keep = not _still(path, draft)
-            where = (
-                Sentence(" what was written there is in {path}", path=path)
-                if keep
-                else Sentence(" the draft is as it was")
-            )
+            if keep:
+                raise SettingsError(
+                    "the editor {command} exited with code {code}; your text is in {path}",
+                    command=command[0],
+                    code=code,
+                    path=path,
+                )
             raise SettingsError(
-                "the editor {command} ended with code {code};{where}",
+                "the editor {command} exited with code {code}; the draft is unchanged",
                 command=command[0],
                 code=code,
-                where=where,
             )
         try:
             return read_text(path).replace("\r\n", "\n").removesuffix("\n")
         except (FileNotFoundError, FileError) as error:
             keep = path.exists()
-            cause = error.cause if isinstance(error, FileError) else Sentence("it is gone")
+            cause = (
+                error.cause
+                if isinstance(error, FileError)
+                else Sentence("the file no longer exists")
+            )
             raise SettingsError(
-                "what the editor {command} left in {path} cannot be read: {cause}; the "
-                "draft is as it was",
+                "cannot read {path}, saved by the editor {command}: {cause}; the draft is "
+                "unchanged",
                 command=command[0],
                 path=path,
                 cause=cause,
@@ -180,7 +185,8 @@ def _still(path: Path, draft: str) -> bool:
 
 def _unwritten(drafts: Path, error: OSError) -> HomeError:
     return HomeError(
-        "cannot write the draft for the editor into {drafts}: {strerror}; free some room there",
+        "cannot write the draft for the editor to {drafts}: {strerror}; check the free space and "
+        "permissions",
         drafts=drafts,
         strerror=error.strerror,
     )

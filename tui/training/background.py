@@ -179,7 +179,7 @@ class BackgroundTrainings:
             self._tell("other", logged.event)
         if not self._closed.is_set():
             report = read_report(folder)
-            cut = TrainingError("the training of another process was cut off")
+            cut = TrainingError("the training in another process was interrupted")
             self._post(TrainingEnded("other", report, None if report else cut))
 
     def _tell(self, source: str, event: Event) -> None:

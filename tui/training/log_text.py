@@ -13,17 +13,17 @@ from tui.training.progress import PHASES
 from tui.training.state import Entry, FirstRight, LogItem, StageStarted
 
 REASONS = {
-    "learnt": "all lessons came out right",
-    "steps": "the steps were used up",
-    "time": "the time was used up",
+    "learnt": "all lessons are learned",
+    "steps": "the step limit was reached",
+    "time": "the time limit was reached",
     "stopped": "it was stopped",
 }
 """Reasons for which the training of a trial ended."""
 VERDICTS = {
     "published": "published",
-    "rejected": "not taken",
+    "rejected": "rejected",
     "practised": "practised",
-    "failed": "broke off",
+    "failed": "failed",
 }
 """Outcomes of a run."""
 
@@ -42,18 +42,18 @@ def _said(item: LogItem, name_of: NameOf) -> str:
             return _stage(item)
         case FirstRight():
             asked = name_of(item.difference, item.kind)
-            return tr("right for the first time: {asked}", asked=asked)
+            return tr("correct for the first time: {asked}", asked=asked)
         case Estimated():
             return estimate_text(item)
         case StepsPlanned():
             return tr(
-                "learning in {steps} steps at most, {threads}, {precision}",
+                "training for at most {steps} steps, {threads}, {precision}",
                 steps=item.steps,
                 threads=trn("{n} thread", "{n} threads", item.threads),
                 precision=item.precision,
             )
         case BatchHalved():
-            return tr("memory is short: smaller parts at a time")
+            return tr("out of memory: using smaller batches")
         case Step():
             return tr(
                 "step {step} of {steps}: loss {loss}, learnt {learnt}",
@@ -64,7 +64,7 @@ def _said(item: LogItem, name_of: NameOf) -> str:
             )
         case Trained():
             return tr(
-                "learning ended at step {step}: {reason}; learnt {learnt}",
+                "training ended at step {step}: {reason}; learnt {learnt}",
                 step=item.steps,
                 reason=tr(REASONS.get(item.reason, item.reason)),
                 learnt=f"{item.learnt:.0%}",
@@ -87,6 +87,10 @@ def _stage(item: StageStarted) -> str:
         )
     if item.stage == "load":
         rate = decimal(f"{item.rate:g}")
-        return tr("try {number}, rate {rate}: loading the weights", number=item.attempt, rate=rate)
+        return tr(
+            "attempt {number}, learning rate {rate}: loading weights",
+            number=item.attempt,
+            rate=rate,
+        )
     label = tr(PHASES.get(item.stage, item.stage))
     return f"{label} ({decimal(f'{item.total:,}')})" if item.total else label

@@ -38,7 +38,7 @@ def details(
     yield f"{status.sign} {tr(status.meaning)}"
     if item.superseded_by:
         newer = item.superseded_by[:8]
-        yield tr("superseded by {newer}: neither recalled nor trained", newer=newer)
+        yield tr("superseded by {newer}: no longer recalled or trained", newer=newer)
     contrast = item.contrast
     yield from _rows(
         (tr("asked"), item.asked),
@@ -47,7 +47,7 @@ def details(
         (tr("lost"), contrast.lost),
         (tr("sounds"), contrast.sounds),
         (tr("note"), item.note),
-        (tr("the words"), item.span.quote if item.span else None),
+        (tr("quote"), item.span.quote if item.span else None),
     )
     if change is not None:
         yield ""
@@ -58,10 +58,12 @@ def _change(change: TrainingEffect) -> Iterator[str]:
     """Return the replies without and with the adapter, as the gate measured them."""
     lesson, at = change.fate, f"{change.at.astimezone():%Y-%m-%d %H:%M}"
     if change.published and change.adapter:
-        yield tr("What it changed, in adapter {id} of {at}:", id=change.adapter[:8], at=at)
+        yield tr("Effect of adapter {id} ({at}):", id=change.adapter[:8], at=at)
     else:
-        yield tr("What it changed in the training of {at}, which was not published:", at=at)
-    other = tr("{share} of its held-out wordings alike", share=f"{lesson.rephrasings:.0%}")
+        yield tr("Effect of the training of {at} (not published):", at=at)
+    other = tr(
+        "also correct for {share} of the held-out rephrasings", share=f"{lesson.rephrasings:.0%}"
+    )
     yield from _rows(
         (tr("before"), lesson.before or tr("(empty)")),
         (tr("after"), lesson.after or tr("(empty)")),

@@ -13,7 +13,7 @@ def error_text(error: Exception) -> str:
         text = render(error.sentence)
         return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
     return tr(
-        "Something broke inside Discern ({kind}: {text}); the chat goes on.",
+        "Internal error ({kind}: {text}). You can continue the chat.",
         kind=type(error).__name__,
         text=str(error),
     )

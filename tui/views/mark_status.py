@@ -21,11 +21,11 @@ class MarkStatus:
     meaning: str
 
 
-WAITING = MarkStatus("◆", "waits for the next night")
-BARE = MarkStatus("◇", "kept and recalled, not trained: say how it should have sounded")
-TRAINED = MarkStatus("◈", "trained in last night's adapter")
-RETAINED = MarkStatus("✓", "held: an earlier night's, and a later adapter still reproduces it")
-FAILING = MarkStatus("✗", "still failing, though trained")
+WAITING = MarkStatus("◆", "waiting for the next nightly training")
+BARE = MarkStatus("◇", "recalled but not trained: add the better answer")
+TRAINED = MarkStatus("◈", "learned by the current adapter")
+RETAINED = MarkStatus("✓", "retained: learned earlier, still reproduced by the current adapter")
+FAILING = MarkStatus("✗", "trained, but the reply is still wrong")
 MARK_STATUSES = (WAITING, BARE, TRAINED, RETAINED, FAILING)
 
 _BY_STATE = {

@@ -69,11 +69,11 @@ def _verdict(report: Report, width: int, colours: Colours) -> Iterator[Content]:
 
 def _word(verdict: str) -> str:
     return {
-        "published": tr("Published: it serves from now on"),
-        "practised": tr("Practised: nothing was published"),
+        "published": tr("Published: the adapter is now in use"),
+        "practised": tr("Practice run: nothing was published"),
         "nothing": tr("Nothing to train"),
-        "rejected": tr("Rejected: what served before serves on"),
-        "failed": tr("Failed: what served before serves on"),
+        "rejected": tr("Rejected: current adapter unchanged"),
+        "failed": tr("Failed: current adapter unchanged"),
     }[verdict]
 
 
@@ -106,7 +106,7 @@ def _curves(curve: tuple[Point, ...], width: int, colours: Colours) -> Iterator[
 def _fates(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     if not report.fates:
         return
-    yield _heading(tr("What was marked"), colours)
+    yield _heading(tr("Your marks"), colours)
     # A question asked in its thread and alone, with one outcome, is shown once.
     times = Counter(report.fates)
     for number, (fate, count) in enumerate(times.items()):
@@ -132,8 +132,8 @@ def _fate(fate: Fate, count: int, width: int, colours: Colours) -> Iterator[Cont
     empty = tr("(empty)")
     rows = [(tr("before"), fate.before or empty, "muted"), (tr("after"), fate.after or empty, "")]
     if not fate.good:
-        rows.append((tr("wanted"), fate.expected, "success"))
-    rows += [(tr("but"), f"{asked} → {said}", "warning") for asked, said in fate.reworded[:2]]
+        rows.append((tr("expected"), fate.expected, "success"))
+    rows += [(tr("wrong"), f"{asked} → {said}", "warning") for asked, said in fate.reworded[:2]]
     if fate.cause:
         rows += [(tr("why"), render(fate.cause), ""), (tr("try"), render(fate.advice), "accent")]
     for name, text, style in rows:
@@ -158,7 +158,7 @@ def _fate_word(fate: str) -> str:
 def _gate(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     if not report.measures:
         return
-    yield _heading(tr("The gate"), colours)
+    yield _heading(tr("Evaluation"), colours)
     for measure in report.measures:
         sign, shade = _judged(measure)
         first = True
@@ -175,11 +175,11 @@ def _judged(measure: Measure) -> tuple[str, str]:
 def _beside(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     if not report.beside:
         return
-    yield _heading(tr("Beside"), colours)
+    yield _heading(tr("Comparison"), colours)
     names = [render(row.name) for row in report.beside]
     wide = min(16, max(Content(name).cell_length for name in names))
     bar = max(4, min(BAR, (width - wide - 18) // 2))
-    heads = (tr("lessons"), tr("in other words"))
+    heads = (tr("lessons"), tr("rephrasings"))
     yield Content.styled(
         " " * (wide + 4) + "  ".join(padded(one_line(head, bar + 5), bar + 5) for head in heads),
         colours["muted"],
@@ -200,7 +200,7 @@ def _moved(changes: tuple[Change, ...], width: int, colours: Colours) -> Iterato
     moved = [change for change in changes if not change.undecided]
     if not moved:
         return
-    yield _heading(tr("What else moved"), colours)
+    yield _heading(tr("Other answers that changed"), colours)
     for change in moved[:SHOWN_CHANGES]:
         yield Content.assemble(("~ ", colours["warning"]), one_line(change.asked, width - 2))
         if change.after:
@@ -218,7 +218,7 @@ def _moved(changes: tuple[Change, ...], width: int, colours: Colours) -> Iterato
 def _attempts(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     if len(report.attempts) < 2:
         return
-    yield _heading(tr("The tries"), colours)
+    yield _heading(tr("Attempts"), colours)
     for one in report.attempts:
         sign, shade = ("◆", "accent") if one.chosen else _GOOD if one.passed else _BAD
         yield Content.assemble((f"{sign} ", colours[shade]), one_line(_try(one), width - 2))
@@ -229,12 +229,12 @@ def _attempts(report: Report, width: int, colours: Colours) -> Iterator[Content]
 
 
 def _try(one: Attempt) -> str:
-    head = tr("rate {rate}, seed {seed}", rate=decimal(f"{one.rate:g}"), seed=one.seed)
+    head = tr("learning rate {rate}, seed {seed}", rate=decimal(f"{one.rate:g}"), seed=one.seed)
     if not one.steps:
         return tr("{head}: failed", head=head)
     steps = trn("{n} step", "{n} steps", one.steps)
     return tr(
-        "{head}, {steps}: lessons {lessons}, in other words {other}",
+        "{head}, {steps}: lessons {lessons}, rephrasings {other}",
         head=head, steps=steps, lessons=f"{one.lessons:.0%}", other=f"{one.rephrasings:.0%}",
     )  # fmt: skip
 
@@ -254,7 +254,7 @@ def _times(report: Report, width: int, colours: Colours) -> Iterator[Content]:
         f"{tr(name)} {decimal(f'{spent:.1f}')}" for name, spent in report.phases if spent > 0.05
     )
     seconds = decimal(f"{report.seconds:.1f}")
-    said = tr("{seconds} s in all: {parts}", seconds=seconds, parts=took)
+    said = tr("{seconds} s in total: {parts}", seconds=seconds, parts=took)
     yield from _wrapped(said, width, "", colours["muted"])
 
 
@@ -264,7 +264,7 @@ def _estimated(report: Report, colours: Colours) -> Iterator[Content]:
 
     guessed, took = grouped(dict(report.estimated)), dict(grouped(by_stage(report.phases)))
     rows = [(tr(name), expected, took[name]) for name, expected in guessed]
-    rows.append((tr("in all"), sum(dict(guessed).values()), report.seconds))
+    rows.append((tr("total"), sum(dict(guessed).values()), report.seconds))
     heads = (tr("estimated"), tr("took"))
     wide = max(Content(name).cell_length for name, *_ in rows)
     columns = [max(7, Content(head).cell_length) for head in heads]

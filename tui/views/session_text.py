@@ -30,12 +30,17 @@ def _month(number: int) -> str:
 
 def what_goes(name: str, turns: int, marks: int) -> str:
     """Return what deleting a session removes and what it keeps."""
-    goes = trn("{name}: {n} turn goes for good", "{name}: {n} turns go for good", turns, name=name)
+    goes = trn(
+        "{name}: {n} turn will be deleted permanently",
+        "{name}: {n} turns will be deleted permanently",
+        turns,
+        name=name,
+    )
     if not marks:
-        return tr("{goes}; nothing there is marked.", goes=goes)
+        return tr("{goes}; there are no marks in it.", goes=goes)
     stays = trn(
-        "{n} mark stays in memory with its own words",
-        "{n} marks stay in memory with their own words",
+        "{n} mark stays in memory with its text",
+        "{n} marks stay in memory with their text",
         marks,
     )
     return f"{goes}; {stays}."

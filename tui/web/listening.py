@@ -43,7 +43,8 @@ def listen(port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise HomeError(
-            "cannot serve on port {port}: {strerror}; without --port a free one is taken",
+            "cannot listen on port {port}: {strerror}; choose another port, or omit --port to use "
+            "a free one",
             port=port,
             strerror=error.strerror,
         ) from error

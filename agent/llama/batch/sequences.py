@@ -126,7 +126,7 @@ class Sequences:
         if status:
             raise ModelError(
                 "llama.cpp could not evaluate {tokens} tokens of {sequences} replies (status "
-                "{status}); restart, or set model.context in config.toml to a larger number",
+                "{status}); restart Discern, or raise model.context in config.toml",
                 tokens=sum(len(part.tokens) for part in parts),
                 sequences=len(parts),
                 status=status,

@@ -59,7 +59,7 @@ def test_a_mark_is_recalled_by_the_next_message_and_leaves_no_trace_in_the_threa
 ) -> None:
     finished(chat.say(QUESTION))
     receipt = chat.marks.add(MarkRequest("error", kind="fact", sounds="Lutz."))
-    assert "trained tonight at 03:15" in receipt.text
+    assert "training runs tonight at 03:15" in receipt.text
     events = list(chat.say("what is the capital of Zubrowka"))
     assert isinstance(events[0], Recalling)
     assert [item.difference.id for item in events[0].items] == [receipt.difference.id]
@@ -137,9 +137,9 @@ def test_a_message_that_does_not_fit_is_refused_and_the_thread_continues(chat: C
 
 def test_the_receipt_says_that_a_better_answer_is_too_long(chat: Chat) -> None:
     list(chat.say("one"))
-    assert "Recalled from now on" in chat.marks.add(MarkRequest("error", sounds="Short.")).text
+    assert "recalled from now on" in chat.marks.add(MarkRequest("error", sounds="Short.")).text
     receipt = chat.marks.add(MarkRequest("error", sounds="long " * 600))
-    assert "Nothing will be trained: the answer takes" in receipt.text
+    assert "It will not be trained on: the answer has" in receipt.text
 
 
 def test_there_must_be_a_reply_to_mark(chat: Chat) -> None:
@@ -151,7 +151,7 @@ def test_there_must_be_a_reply_to_mark(chat: Chat) -> None:
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 81, "\x1b[2J"])
 def test_a_thread_needs_a_printable_name(chat: Chat, name: str) -> None:
-    with pytest.raises(ThreadError, match="cannot name a thread"):
+    with pytest.raises(ThreadError, match="not a valid thread name"):
         chat.thread.switch(name)
 
 
@@ -216,8 +216,8 @@ def test_a_typed_mark_is_understood(
         ("error facts", "did you mean fact?"),
         ("error smoothnes", "did you mean smoothness?"),
         ("ошибка тактическое/факты", "did you mean тактическое/факт?"),
-        ("error -> Lutz.", "write => before the better answer, not ->"),
-        ("error fact → Lutz.", "write => before the better answer, not →"),
+        ("error -> Lutz.", "use => before the better answer, not ->"),
+        ("error fact → Lutz.", "use => before the better answer, not →"),
     ],
 )
 def test_a_misspelt_moment_or_kind_gets_a_suggestion(text: str, said: str) -> None:

@@ -150,7 +150,7 @@ def test_a_damaged_file_is_moved_and_made_again_from_the_journal(
         assert "are damaged" in str(look(home.checkpoints))
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("Again"))
-        assert "made anew from the journal" in " ".join(map(str, chat.notices))
+        assert "rebuilt from the journal" in " ".join(map(str, chat.notices))
         assert str(damaged_copy(home.checkpoints)) in " ".join(map(str, chat.notices))
         assert damaged_copy(home.checkpoints).read_bytes() == before
         assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
@@ -205,7 +205,7 @@ def test_a_full_disk_does_not_stop_an_open_chat(home: Home, quick: Settings) -> 
                                        "channel, value) values ('', '', '', 0, '', "
                                        "zeroblob(1000000)); end")  # fmt: skip
         list(chat.say("Again"))
-        assert "no room to write the checkpoints" in " ".join(map(str, chat.notices))
+        assert "no space left to write the checkpoints" in " ".join(map(str, chat.notices))
         assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
 
 

@@ -90,7 +90,7 @@ def test_a_renamed_thread_keeps_its_position(home: Home, quick: Settings, chat: 
     continued(home, quick)
     with Memory.open(home, quick, dense=False) as other:
         rename(home, other.journal, "trip", "sea")
-    assert "is called 'sea' now" in (chat.thread.sync() or "")
+    assert "was renamed to 'sea'" in (chat.thread.sync() or "")
     assert chat.marks.add(MarkRequest("surprise")).difference.asked == "seen"
     chat.thread.rename("sea", "hills")
     assert chat.marks.add(MarkRequest("surprise")).difference.asked == "seen"

@@ -64,5 +64,5 @@ def test_a_missing_model_is_reported_and_recall_uses_keywords(
         assert not memory.settle(30)
         assert memory.notice is not None
         assert "none.gguf" in str(memory.notice)
-        assert "recall goes by words alone" in str(memory.notice)
+        assert "using keyword search only" in str(memory.notice)
         assert memory.search("who is mendl")

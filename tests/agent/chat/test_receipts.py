@@ -35,7 +35,7 @@ def of(memory: Memory, item: Difference, settings: Settings, *, typed: bool = Tr
 def test_a_receipt_names_the_marked_question(memory: Memory, settings: Settings) -> None:
     text = of(memory, memory.mark(said(memory), MarkRequest("error", sounds="Lutz.")), settings)
     assert "for “What is the capital of Zubrowka, and why?”." in text
-    assert "Recalled from now on, trained tonight at" in text
+    assert "recalled from now on; training runs tonight at" in text
 
 
 def test_a_receipt_says_what_was_replaced(memory: Memory, settings: Settings) -> None:
@@ -48,7 +48,7 @@ def test_a_receipt_says_what_was_replaced(memory: Memory, settings: Settings) ->
 def test_a_receipt_says_why_nothing_will_be_trained(memory: Memory, settings: Settings) -> None:
     empty = memory.mark(said(memory, ""), MarkRequest("hold"))
     assert of(memory, empty, settings).endswith(
-        "Nothing will be trained: the reply is empty, so there is nothing to keep."
+        "It will not be trained on: the reply is empty, so there is nothing to keep."
     )
     assert why_untaught(empty) == "the reply is empty, so there is nothing to keep"
 
@@ -57,6 +57,6 @@ def test_the_receipt_of_a_bare_mark_says_how_to_train_it(
     memory: Memory, settings: Settings
 ) -> None:
     bare = memory.mark(said(memory), MarkRequest("error"))
-    assert "say how it should have sounded (/contrast)" in of(memory, bare, settings)
+    assert "add the better answer (/contrast)" in of(memory, bare, settings)
     command = f"`discern memory edit {bare.id[:8]} --sounds`"
     assert command in of(memory, bare, settings, typed=False)

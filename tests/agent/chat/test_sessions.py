@@ -62,7 +62,7 @@ def test_another_chat_follows_a_rename(home: Home, quick: Settings, chat: Chat) 
     list(chat.say("one"))
     with Memory.open(home, quick, dense=False) as other:
         rename(home, other.journal, "trip", "sea")
-        assert chat.thread.sync() == "This thread is called 'sea' now."
+        assert chat.thread.sync() == "This thread was renamed to 'sea'."
         assert chat.thread.name == "sea"
         assert chat.thread.sync() is None
         rename(home, other.journal, "sea", "hills")
@@ -73,7 +73,7 @@ def test_another_chat_follows_a_rename(home: Home, quick: Settings, chat: Chat) 
         rename(home, other.journal, "hills", "woods")
         with Chat.open(home, quick, thread="hills") as third:
             list(third.say("else"))
-        assert chat.thread.sync() == "This thread is called 'woods' now."
+        assert chat.thread.sync() == "This thread was renamed to 'woods'."
         assert [turn.asked for turn in chat.thread.turns()] == ["one", "two"]
 
 
@@ -178,7 +178,7 @@ def test_a_thread_is_not_renamed_or_deleted_while_a_reply_is_written(chat: Chat)
     events = chat.say("two")
     next(events)
     for attempt in (lambda: chat.thread.delete("trip"), lambda: chat.thread.rename("trip", "x")):
-        with pytest.raises(ThreadError, match="a reply is still being written"):
+        with pytest.raises(ThreadError, match="a reply is still being generated"):
             attempt()
     events.close()
     assert chat.thread.rename("trip", "x") == "x"

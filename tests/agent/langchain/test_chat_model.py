@@ -192,7 +192,7 @@ def test_a_schema_constrains_the_reply(model: DiscernChatModel) -> None:
     model.max_tokens = 3
     cut = model.with_structured_output(Place, include_raw=True)
     assert cut.invoke("Where?")["parsing_error"] is not None
-    with pytest.raises(ModelError, match="no method 'poem'"):
+    with pytest.raises(ModelError, match="unknown method 'poem'"):
         model.with_structured_output(Place, method="poem")
 
 
@@ -207,7 +207,7 @@ def test_a_tool_call_can_be_forced(model: DiscernChatModel) -> None:
     free = model.bind_tools(tools).invoke(ASKED)
     assert free.content
     assert not free.tool_calls
-    with pytest.raises(ModelError, match="no tool is called 'sing'"):
+    with pytest.raises(ModelError, match="no tool named 'sing'"):
         model.bind_tools(tools, tool_choice="sing")
 
 

@@ -115,7 +115,7 @@ def test_an_overlong_prompt_is_refused(engine: Engine) -> None:
         (None, "there is no model at"),
         (b"", "is not a GGUF file"),
         (b"PK\x03\x04 a zip", "is not a GGUF file"),
-        (b"GGUF\x03\x00\x00\x00\x01", "cannot be read"),
+        (b"GGUF\x03\x00\x00\x00\x01", "cannot read the header"),
     ],
 )
 def test_a_file_that_is_no_model_is_refused(

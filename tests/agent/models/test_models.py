@@ -47,7 +47,7 @@ def test_a_file_is_looked_up_downloaded_and_checked(home: Home, hub: Hub, tiny: 
 
 def test_an_interrupted_download_is_resumed(home: Home, hub: Hub, tiny: Path) -> None:
     hub.cut_at = 1000
-    with pytest.raises(ModelError, match="are kept, pull again"):
+    with pytest.raises(ModelError, match="are kept: pull again"):
         pull(look(home, REPO, FILE))
     assert not (home.data / "models" / REPO / FILE).exists()
     hub.cut_at = 0
@@ -61,11 +61,11 @@ def test_an_interrupted_download_is_resumed(home: Home, hub: Hub, tiny: Path) ->
 
 def test_a_download_with_another_sha256_is_deleted(home: Home, hub: Hub) -> None:
     hub.sha256 = "0" * 64
-    with pytest.raises(ModelError, match="sha256 differs"):
+    with pytest.raises(ModelError, match="does not match the sha256"):
         pull(look(home, REPO, FILE))
     assert not [path for path in (home.data / "models").rglob("*") if path.is_file()]
     hub.sha256 = None
-    with pytest.raises(ModelError, match="does not tell"):
+    with pytest.raises(ModelError, match="does not report"):
         look(home, REPO, FILE)
     with pytest.raises(ModelError, match="has no Some/Tiny-GGUF:other"):
         look(home, REPO, "other.gguf")
@@ -75,7 +75,7 @@ def test_an_unreachable_hub_is_named(home: Home, monkeypatch: pytest.MonkeyPatch
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
-    with pytest.raises(ModelError, match="cannot get"):
+    with pytest.raises(ModelError, match="cannot download"):
         look(home, REPO, FILE)
 
 
@@ -94,7 +94,7 @@ def test_the_command_line_pulls_uses_and_removes(
     assert listed["name"] == f"{REPO}:{FILE}"
     assert listed["whose"] == "discern"
     assert run(["model", "remove", f"{REPO}:{FILE}"]) == 2
-    assert "served now" in capsys.readouterr().err
+    assert "is in use" in capsys.readouterr().err
     assert run(["model", "use", "starter"]) == 0
     assert run(["model", "remove", f"{REPO}:{FILE}"]) == 0
     assert not path.exists()
@@ -144,7 +144,7 @@ def test_files_of_other_programs_are_found(home: Home, tiny: Path, tmp_path: Pat
     )
     assert [item.name for item in other] == ["qwen3:0.6b"]
     assert find_model(home, str(tiny)) == tiny
-    with pytest.raises(ModelError, match="no file is called"):
+    with pytest.raises(ModelError, match="no file matches"):
         find_model(home, "never-heard-of")
     with pytest.raises(ModelError, match="is not on this machine"):
         find_model(home, "qwen3-8b")

@@ -103,7 +103,7 @@ def test_an_agent_records_is_marked_and_recalls(companion: Companion, tmp_path: 
         [turn] = companion.memory.journal.turns.in_thread("t1")
         assert (turn.asked, turn.replied, turn.model) == (ASKED, "I do not know.", "remote-1")
         assert turn.surprisal == (0.5,)
-        assert ask(agent, MARK).startswith("Kept as error, ")
+        assert ask(agent, MARK).startswith("Saved as error, ")
         assert len(model.seen) == 1  # a mark is not for the model
         [kept] = companion.memory.journal.differences.all()
         assert (kept.contrast.sounds, kept.contrast.missed) == (SOUNDS, "the country")
@@ -112,7 +112,7 @@ def test_an_agent_records_is_marked_and_recalls(companion: Companion, tmp_path: 
         assert SOUNDS in str(shown[-1].text)
         assert [message.type for message in shown] == ["human", "ai", "human"]
         assert "/diff" not in str(shown)
-        assert "Kept as" not in str(shown)
+        assert "Saved as" not in str(shown)
         state = agent.get_state(THREAD).values
         assert state["recalled_differences"] == [kept.id]
         assert "past-differences" not in str(state["messages"])
@@ -126,7 +126,7 @@ def test_a_mark_that_cannot_be_saved_is_answered_with_the_reason(companion: Comp
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     assert "no reply to mark yet" in ask(agent, "/diff error => x", None)
     ask(agent, ASKED, None)
-    assert "nothing follows =>" in ask(agent, "/diff error =>", None)
+    assert "there is no text after =>" in ask(agent, "/diff error =>", None)
     assert ask(agent, "/difference is a word", None) == "I do not know."
 
 
@@ -238,7 +238,7 @@ def test_a_raw_graph_works_the_same(companion: Companion) -> None:
     graph.add_edge("record", END)
     agent = graph.compile()
     assert ask(agent, ASKED) == "I do not know."
-    assert ask(agent, MARK).startswith("Kept as error")
+    assert ask(agent, MARK).startswith("Saved as error")
     ask(agent, ASKED)
     assert SOUNDS in str(model.seen[-1][-1].text)
     assert len(companion.memory.journal.turns.in_thread("t1")) == 2
@@ -299,7 +299,7 @@ def test_the_store_keeps_edits_ranks_and_forgets(companion: Companion) -> None:
     assert item.value["version"] == 2
     assert item.value["note"] is None
     assert item.updated_at > item.created_at
-    with pytest.raises(MarkError, match="asked cannot be edited"):
+    with pytest.raises(MarkError, match="asked cannot be changed"):
         store.put(space, "11111111-aaaa", {"asked": "Else?"})
     store.delete(space, "22222222")
     store.delete(space, "no such key")
@@ -310,10 +310,10 @@ def test_the_store_keeps_edits_ranks_and_forgets(companion: Companion) -> None:
 async def test_the_store_refuses_invalid_values(companion: Companion) -> None:
     store = DifferenceStore(companion)
     for space, key, value, why in (
-        (("notes",), "12345678", {"asked": "a", "replied": "b"}, "cannot be written"),
-        (("differences",), "12345678", {"text": "a"}, "has no 'text'"),
+        (("notes",), "12345678", {"asked": "a", "replied": "b"}, "cannot write to"),
+        (("differences",), "12345678", {"text": "a"}, "has no field 'text'"),
         (("differences",), "12345678", {"asked": "a"}, "replied"),
-        (("differences",), "a key", {"asked": "a", "replied": "b"}, "cannot be a difference's id"),
+        (("differences",), "a key", {"asked": "a", "replied": "b"}, "is not a valid difference id"),
     ):
         with pytest.raises(MarkError, match=why):
             await store.aput(space, key, value)

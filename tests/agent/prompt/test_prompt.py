@@ -55,7 +55,7 @@ def test_the_oldest_exchanges_are_dropped_and_the_system_prompt_stays(engine: En
 
 
 def test_a_message_that_cannot_fit_is_refused_with_the_numbers(engine: Engine) -> None:
-    with pytest.raises(ModelError, match=r"takes 6\d\d tokens and the context holds 512"):
+    with pytest.raises(ModelError, match=r"takes 6\d\d tokens, but the context holds 512"):
         compose(engine, [Message("user", "w" * 600)])
 
 

@@ -194,7 +194,7 @@ def test_a_lock_held_for_too_long_is_said_and_nothing_is_lost(
     ):
         memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
         other.execute("begin immediate")
-        with pytest.raises(HomeError, match=r"held by another process .* try again"):
+        with pytest.raises(HomeError, match=r"locked by another process .* try again"):
             memory.mark(make_turn(), MarkRequest("error", sounds="Nebelsbad."))
         assert len(memory.journal.differences.all()) == 1  # reading goes on meanwhile
         other.execute("rollback")
@@ -209,7 +209,7 @@ def test_an_old_journal_that_another_process_holds_is_left_as_it_is(
     ids = write_version_1(home.journal, 3)
     with closing(sqlite3.connect(home.journal, isolation_level=None)) as other:
         other.execute("begin immediate")
-        with pytest.raises(HomeError, match="held by another process"):
+        with pytest.raises(HomeError, match="locked by another process"):
             Journal(home.journal)
         other.execute("rollback")
     assert copies(home.journal) == []

@@ -107,7 +107,7 @@ def test_a_night_whose_child_is_killed_is_taken_up_by_the_next_tick(home: Home, 
         os.kill(child, signal.SIGKILL)
         answer = process.hear("answer")
         assert answer["error"] == "CutOffError"
-        assert "killed from outside (signal 9)" in answer["sentence"]
+        assert "was killed (signal 9)" in answer["sentence"]
         assert not any(map(trains, children(process.process.pid)))  # no zombie either
         assert rows(home) == [("running", 1)]
         nothing_is_left(home)

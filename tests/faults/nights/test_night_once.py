@@ -192,7 +192,7 @@ def test_a_night_that_is_cut_off_is_tried_three_times_and_then_reported(
     moment = datetime(2026, 3, 10, 4, tzinfo=PARIS)
 
     def cut(*_arguments: Any, **_options: Any) -> Report:
-        raise CutOffError("the training process was killed from outside (signal 9)")
+        raise CutOffError("the training process was killed (signal 9)")
 
     monkeypatch.setattr(ledger, "run_night", cut)
     for attempt in range(1, 4):
@@ -213,7 +213,7 @@ def test_a_night_whose_process_died_three_times_leaves_a_report(home: Home, coun
     report = due(home, quick_settings(home), datetime(2026, 3, 10, 5, tzinfo=PARIS))
     assert report is not None
     assert report.verdict == "failed"
-    assert "given up after 3 interrupted attempts" in str(report.sentence)
+    assert "stopped retrying after 3 interrupted attempts" in str(report.sentence)
     written = json.loads(next(home.runs.glob("*/report.json")).read_text())
     assert written["sentence"] == str(report.sentence)
     assert due(home, quick_settings(home), datetime(2026, 3, 10, 6, tzinfo=PARIS)) is None
@@ -252,7 +252,7 @@ def test_a_night_that_takes_too_long_is_ended(home: Home, monkeypatch: pytest.Mo
     monkeypatch.setattr(ledger, "run_night", long)
     short = quick_settings(home, night={"max_minutes": 0.001})
     began = time.monotonic()
-    with pytest.raises(TrainingError, match=r"longer than its 0\.001 minutes"):
+    with pytest.raises(TrainingError, match=r"longer than 0\.001 minutes"):
         due(home, short, datetime(2026, 3, 10, 4, tzinfo=PARIS), cancel=cancel)
     assert time.monotonic() - began < 15
     assert not cancel.is_set()

@@ -46,7 +46,7 @@ def another(tiny: Path, folder: Path) -> Path:
 
 def test_no_lesson_at_all(home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "--model", str(tiny)]) == 0
-    assert "no difference is marked yet" in capsys.readouterr().err
+    assert "no differences are marked yet" in capsys.readouterr().err
     assert current(home) is None
     assert not home.runs.exists()
 
@@ -54,7 +54,7 @@ def test_no_lesson_at_all(home: Home, tiny: Path, capsys: pytest.CaptureFixture[
 def test_practice_needs_something_too(home: Home, tiny: Path) -> None:
     from trainer.night.request import Practice
 
-    with pytest.raises(NothingToTrainError, match="no difference is marked yet"):
+    with pytest.raises(NothingToTrainError, match="no differences are marked yet"):
         run_night(RunRequest(home, quick_settings(home), tiny, practice=Practice(2, 2)))
 
 
@@ -66,7 +66,7 @@ def test_one_lesson_is_enough(home: Home, tiny: Path) -> None:
         "base",
         "recall",
         "this adapter",
-        "as served",
+        "as in the chat",
     ]
 
 
@@ -120,7 +120,7 @@ def test_a_base_that_changed_is_said_and_trained_for_anew(
         "base",
         "recall",
         "this adapter",
-        "as served",
+        "as in the chat",
     ]
     manifest = read_adapter(home.adapters, report.adapter or "").manifest
     assert manifest.base == entry_of(other, home)
@@ -138,7 +138,7 @@ def test_a_base_that_changes_while_it_is_trained_for_publishes_nothing(
             fresh = another(tiny, tmp_path)
             fresh.replace(served)
 
-    with pytest.raises(TrainingError, match="changed while its adapter was trained"):
+    with pytest.raises(TrainingError, match="changed during the training"):
         run_night(RunRequest(home, quick_settings(home), served), on_event=on_event)
     assert current(home) is None
 
@@ -165,7 +165,7 @@ def test_an_edit_is_trained_anew_and_what_was_superseded_is_out(home: Home, tiny
     mark(home, first, second)
     settings = quick_settings(home)
     run_night(RunRequest(home, settings, tiny))
-    with pytest.raises(NothingToTrainError, match="nothing changed"):
+    with pytest.raises(NothingToTrainError, match="nothing has changed"):
         run_night(RunRequest(home, settings, tiny))
     from memory.memory import Memory
 
@@ -189,13 +189,13 @@ def test_what_does_not_fit_the_context_is_named_and_the_rest_is_trained(
     report = run_night(RunRequest(home, quick_settings(home), tiny))
     assert [fate.fate for fate in report.fates][-1] == "left out"
     assert "takes" in str(report.fates[-1].cause)
-    with pytest.raises(NothingToTrainError, match="nothing changed"):
+    with pytest.raises(NothingToTrainError, match="nothing has changed"):
         run_night(RunRequest(home, quick_settings(home), tiny))
 
 
 def test_only_lessons_that_do_not_fit_is_one_sentence(home: Home, tiny: Path) -> None:
     mark(home, difference("Long?", "word " * 900))
-    with pytest.raises(TrainingError, match=r"no difference can be made a lesson: .* takes"):
+    with pytest.raises(TrainingError, match=r"no lesson can be made from the differences: .* has"):
         run_night(RunRequest(home, quick_settings(home), tiny))
     assert current(home) is None
 

@@ -192,14 +192,14 @@ def test_an_import_shows_it_harmlessly_and_lets_nothing_in_by_itself(
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
-        ('{"id": "x', "is not JSON"),
+        ('{"id": "x', "not valid JSON"),
         (json.dumps(line(kind="no such kind")), "no kind of difference"),
         (json.dumps(line(at="the day before yesterday")), "at = 'the day before yesterday'"),
         (json.dumps(line(at="2999-01-01T00:00:00+00:00")), "in the future"),
         (json.dumps(line(id=["x"])), "id = ['x'] is invalid"),
         (json.dumps(line(note="x" * 1_000_000)), "1,000,000 characters"),
-        (json.dumps(line(sounds="\ud800")), "is not JSON"),
-        (json.dumps(line(**{"\x1b[2J\u202e": 1})), "has an unknown key"),
+        (json.dumps(line(sounds="\ud800")), "not valid JSON"),
+        (json.dumps(line(**{"\x1b[2J\u202e": 1})), "unknown key"),
         (json.dumps(line(kind="\x1b[2J\u202e")), "no kind of difference"),
     ],
 )
@@ -227,7 +227,7 @@ def test_an_import_of_a_gigabyte_is_refused_before_it_is_read(
     with path.open("wb") as file:
         file.truncate(1 << 30)
     assert run(["memory", "import", str(path)]) == 2
-    assert "1,074 MB, and an import may have at most 64 MB" in said(capsys)[1]
+    assert "1,074 MB, but an import can have at most 64 MB" in said(capsys)[1]
     assert count(home) == 0
 
 

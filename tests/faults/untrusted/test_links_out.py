@@ -169,7 +169,7 @@ def test_pruning_and_sweeping_adapters_leaves_what_a_link_leads_to(
 def test_a_damaged_index_behind_a_link_is_not_thrown_away(home: Home, outside: Path) -> None:
     home.index.symlink_to(outside)
     (outside / "chroma" / "chroma.sqlite3").write_bytes(b"no database" * 100)
-    with pytest.raises(HomeError, match="outside the Discern home, behind a link"):
+    with pytest.raises(HomeError, match="outside the Discern home folder, behind a link"):
         open_folder(home, home.index / "chroma", "differences-x")
     assert (outside / "chroma" / "samples.npz").read_text() == WORDS
 
@@ -204,7 +204,7 @@ def test_a_model_behind_a_link_is_not_removed(
     (outside / "own.gguf").write_bytes(tiny.read_bytes())
     code, _out, err = call(capsys, "model", "remove", str(home.data / "models" / "own.gguf"))
     assert code == 2
-    assert "lies outside the home, behind a link" in err
+    assert "is outside the home folder, behind a link" in err
     assert (outside / "own.gguf").exists()
 
 

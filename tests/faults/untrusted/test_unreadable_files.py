@@ -174,7 +174,7 @@ def test_a_damaged_report_that_is_asked_for_is_named_with_the_cause(
     assert run(["report", later.name]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"discern: cannot read {later / 'report.json'}: it ")
-    assert said.rstrip().endswith("; `discern report --list` names the other runs")
+    assert said.rstrip().endswith("; `discern report --list` shows the other runs")
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

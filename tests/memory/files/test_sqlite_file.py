@@ -301,7 +301,7 @@ def test_a_log_without_its_journal_is_not_deleted(home: Home, tmp_path: Path) ->
         away, log = home.data / "away.sqlite", sqlite_file.log_of(home.journal)
         home.journal.rename(away)
         held = log.read_bytes()
-        with pytest.raises(HomeError, match=r"is gone and its log .* is still there"):
+        with pytest.raises(HomeError, match=r"is missing, but its log .* still exists"):
             Journal(home.journal)
         assert log.read_bytes() == held
     done = restore(home, copied)

@@ -21,11 +21,11 @@ HOSTILE = '{x} {0} {} 100% [bold]red[/] <b> it\'s "so" base recall'
                 shown="tru.h",
                 hint=Sentence("did you mean {near}?", near="form"),
             ),
-            "вида различия «tru.h» нет; может быть, form?",
+            "вида различия «tru.h» нет; возможно, form?",
         ),
         (
             Sentence(
-                "Learnt {learnt}, at {scale:.0%} of its strength; {rest}.",
+                "Learned {learnt} at {scale:.0%} strength; {rest}.",
                 learnt=Sentence(
                     "{right} of {lessons} lessons from {count} difference{s}",
                     right=3,
@@ -35,27 +35,29 @@ HOSTILE = '{x} {0} {} 100% [bold]red[/] <b> it\'s "so" base recall'
                 ),
                 scale=0.7,
                 rest=Sentence(
-                    "{moved} other answer{s} moved, within what the gate allows", moved=1, s=""
+                    "{moved} other answer{s} changed, within the limits of the evaluation",
+                    moved=1,
+                    s="",
                 ),
             ),
-            "Усвоено 3 из 4 уроков (различий: 2), при 70% силы; других ответов сдвинулось: 1, в "
-            "пределах дозволенного.",
+            "Усвоено 3 из 4 уроков (различий: 2) при силе 70%; изменилось других ответов: 1, в "
+            "допустимых пределах.",
         ),
         (
             Sentence(
-                "the index is being made{share}; recall goes by words alone until then",
+                "building the index{share}; using keyword search only until it is ready",
                 share=Sentence(" ({done:,} of {total:,})", done=1200, total=3000),
             ),
-            "указатель ещё строится (1\xa0200 из 3\xa0000); до тех пор припоминание идёт только по "
-            "словам",
+            "индекс строится (1\xa0200 из 3\xa0000); пока он не готов, поиск только по "
+            "ключевым словам",
         ),
         (
             Sentence(
-                "distance from the base: {kl:.4f} nats a token (at most {threshold:g})",
+                "distance from the base model: {kl:.4f} nats per token (at most {threshold:g})",
                 kl=0.0123,
                 threshold=0.05,
             ),
-            "расстояние от базы: 0,0123 нат на токен (не больше 0,05)",
+            "расстояние от базовой модели: 0,0123 нат на токен (не больше 0,05)",
         ),
     ],
 )
@@ -82,7 +84,7 @@ def test_what_a_person_wrote_comes_through_unchanged() -> None:
     )
     translation.use("ru")
     assert "«base»" in render(error.sentence)
-    assert render(verbatim("the rest stayed as it was")) == "the rest stayed as it was"
+    assert render(verbatim("nothing else changed")) == "nothing else changed"
 
 
 def test_hostile_values_are_rendered_as_they_are() -> None:
@@ -98,15 +100,15 @@ def test_hostile_values_are_rendered_as_they_are() -> None:
 
 def test_several_sentences_are_rendered_each() -> None:
     translation.use("ru")
-    said = joined([Sentence("the rest stayed as it was"), verbatim("base")])
-    assert render(said) == "остальное осталось, как было; base"
+    said = joined([Sentence("nothing else changed"), verbatim("base")])
+    assert render(said) == "больше ничего не изменилось; base"
 
 
 def test_what_was_stored_in_english_is_rendered_in_russian() -> None:
-    record = to_plain({"sentence": Sentence("it has no {name}", name="{x}")})
+    record = to_plain({"sentence": Sentence("New thread: {name}", name="{x}")})
     translation.use("ru")
     stored = Stored(record)
-    assert render(stored.sentence(record["sentence"])) == "в нём нет {x}"
+    assert render(stored.sentence(record["sentence"])) == "Новая беседа: {x}"
     assert render(stored.sentence("an old text")) == "an old text"
 
 

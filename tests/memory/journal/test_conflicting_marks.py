@@ -83,7 +83,7 @@ def test_a_hold_on_an_empty_reply_teaches_nothing(memory: Memory) -> None:
     ("mark", "why"),
     [
         ({"moment": "hold", "sounds": "Lutz."}, "hold keeps the reply as it is"),
-        ({"moment": "error", "sounds": "Paris", "quote": "Paris"}, "the marked part itself"),
+        ({"moment": "error", "sounds": "Paris", "quote": "Paris"}, "the same as the marked part"),
         ({"moment": "error", "sounds": "x", "quote": " "}, "no visible character"),
         ({"moment": "error", "sounds": "x", "quote": "\u200b"}, "no visible character"),
         ({"moment": "eror"}, "'eror' is not a moment; did you mean error?"),

@@ -166,7 +166,7 @@ def test_the_next_start_leaves_files_in_use_and_link_targets_alone(home: Home, p
 def test_a_refused_export_is_not_recorded(home: Home, place: Path) -> None:
     (place / "copy").write_text("theirs")
     with Journal(home.journal) as journal:
-        with pytest.raises(HomeError, match="is there already"):
+        with pytest.raises(HomeError, match="already exists"):
             backup(journal, place / "copy")
         assert journal.exported_copies.noted() == []
 
@@ -179,7 +179,7 @@ def test_a_backup_elsewhere_works_with_a_full_journal_disk(home: Home, place: Pa
             for number in range(1000):
                 journal.facts.set(f"filler {number}", "x" * 100)
         with pytest.raises(
-            HomeError, match="was written and is complete, but `forget` will not mention it"
+            HomeError, match="was written and is complete, but `forget` will not list it"
         ):
             backup(journal, place / "copy")
         assert journal.exported_copies.noted() == []
@@ -205,7 +205,7 @@ def test_a_backup_works_on_a_disk_without_modes_links_and_locks(
         for force in (False, True):
             backup(journal, place / "copy", force=force)
         write_session(journal, place / "talk.md", "words")
-        with pytest.raises(ThreadError, match="is there already"):
+        with pytest.raises(ThreadError, match="already exists"):
             write_session(journal, place / "talk.md", "words")
     assert counts(place / "copy") == (1, 1)
     assert (place / "talk.md").read_text() == "words"

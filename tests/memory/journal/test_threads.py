@@ -70,9 +70,9 @@ def test_renaming_a_thread_changes_every_reference(memory: Memory) -> None:
 def test_a_taken_or_invalid_thread_name_is_refused(memory: Memory) -> None:
     say(memory, "trip", "one")
     say(memory, "work", "two")
-    none = "cannot name a thread"
+    none = "not a valid thread name"
     refused = {
-        "work": "there is a thread 'work' already",
+        "work": "there is already a thread 'work'",
         "\n": none,
         "x" * 81: none,
         "a\x1b": none,

@@ -217,9 +217,9 @@ def test_another_process_uses_keyword_search_and_says_so(home: Home, settings: S
         assert first.settle(60)
         with Memory.open(home, settings) as second:
             assert second.notice is not None
-            assert "another process holds the index" in str(second.notice)
+            assert "the index is in use by another process" in str(second.notice)
             assert second.search("question number 3")
-            with pytest.raises(HomeError, match="another process holds the index"):
+            with pytest.raises(HomeError, match="the index is in use by another process"):
                 second.rebuild()
         with Memory.open(home, settings, dense=False) as third:
             assert third.notice is None
@@ -230,7 +230,7 @@ def test_keyword_search_is_used_while_the_index_is_built(home: Home, settings: S
     with Memory.open(home, settings) as memory:
         notice = memory.notice
         assert notice is not None
-        assert "recall goes by words alone until then" in str(notice)
+        assert "using keyword search only until it is ready" in str(notice)
         assert memory.search("question number 3")
         assert memory.settle(60)
         assert memory.notice is None
@@ -358,7 +358,7 @@ def test_keyword_search_is_used_when_the_server_goes_away(
         server[1].wait()
         assert memory.search("question number 3")
         assert memory.notice is not None
-        assert "recall goes by words alone" in str(memory.notice)
+        assert "using keyword search only" in str(memory.notice)
         memory.mark(make_turn("Who is Mendl?"), MarkRequest("error", sounds="A baker."))
         assert memory.search("who is mendl")[0].difference.contrast.sounds == "A baker."
 

@@ -55,7 +55,7 @@ def test_a_rejected_batch_is_removed_completely(memory: Memory, tmp_path: Path) 
     assert reject(memory, batch.id) == 1
     assert untouched(memory)
     for settle in (confirm, reject):
-        with pytest.raises(UnknownIdError, match="no batch '1' waits"):
+        with pytest.raises(UnknownIdError, match="no pending batch '1'"):
             settle(memory, batch.id)
 
 

@@ -136,7 +136,7 @@ def test_a_failed_export_leaves_the_existing_file(memory: Memory, tmp_path: Path
         ({"at": "9999-12-31T23:59:59-12:00"}, "is in the future"),
         ({"at": "0001-01-01T00:00:00+12:00"}, "is before the year 2000"),
         ({"at": 7}, "at = 7 is invalid"),
-        ({"at": ...}, "has no 'at'; add it or remove the line"),
+        ({"at": ...}, "missing key 'at'; add it, or remove the line"),
         ({"edited": (now() + timedelta(days=1)).isoformat()}, "edited = "),
         ({"id": ""}, "id = '' is invalid"),
         ({"id": 5}, "id = 5 is invalid"),
@@ -145,15 +145,15 @@ def test_a_failed_export_leaves_the_existing_file(memory: Memory, tmp_path: Path
         ({"asked": "x" * 200_001}, "it should have at most 200000 characters"),
         ({"note": "x" * 1_000_000}, "the note has 1,000,000 characters"),
         ({"sounds": "Paris."}, "sounds is the same as the marked reply"),
-        ({"colour": "red"}, "has an unknown key 'colour'"),
+        ({"colour": "red"}, "unknown key 'colour'"),
         ({"span": {"start": 0, "end": 3, "quote": "Lutz"}}, "span.quote is not in replied"),
         ({"span": {"start": -1, "end": 3, "quote": "P"}}, "span.start = -1 is invalid"),
         ({"before": [{"role": "root", "content": "x"}]}, "before.0.role = 'root' is invalid"),
         ({"pinned": "yes"}, "pinned = 'yes' is invalid: it should be a valid boolean"),
         ({"surprisal": -1}, "surprisal = -1"),
         ({"version": 0}, "version = 0"),
-        ({"superseded_by": "b2"}, "says superseded_by 'b2', which is not in this file"),
-        ({"superseded_by": "a1"}, "leads back to itself"),
+        ({"superseded_by": "b2"}, "superseded_by 'b2' is not in this file"),
+        ({"superseded_by": "a1"}, "forms a cycle"),
     ],
 )
 def test_an_invalid_line_is_named_with_its_field_and_nothing_is_imported(
@@ -164,7 +164,7 @@ def test_an_invalid_line_is_named_with_its_field_and_nothing_is_imported(
     with pytest.raises(ExchangeError) as refused:
         read_batch(memory, path)
     sentence = str(refused.value)
-    assert sentence.startswith(f"line 3 of {path} ")
+    assert sentence.startswith(f"line 3 of {path}: ")
     assert said in sentence
     assert len(sentence) < 400 + len(str(path))
     assert "\n" not in sentence
@@ -174,13 +174,16 @@ def test_an_invalid_line_is_named_with_its_field_and_nothing_is_imported(
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        ('{"id": "x', "is not JSON: EOF while parsing a string at byte 9; fix or remove it"),
-        ("[" * 100_000, "is not JSON: recursion limit exceeded"),
-        ("[1, 2]", "is not a difference"),
-        ('{"asked": "\\ud800"}', "is not JSON: "),
-        (b'{"asked": "\xed\xa0\x80"}', "is not JSON: invalid unicode code point"),
-        (b"\x80\x04\x95", "is not JSON: "),
-        ('{"at": }', "is not JSON: "),
+        (
+            '{"id": "x',
+            "not valid JSON: EOF while parsing a string at byte 9; fix or remove the line",
+        ),
+        ("[" * 100_000, "not valid JSON: recursion limit exceeded"),
+        ("[1, 2]", "not a difference"),
+        ('{"asked": "\\ud800"}', "not valid JSON: "),
+        (b'{"asked": "\xed\xa0\x80"}', "not valid JSON: invalid unicode code point"),
+        (b"\x80\x04\x95", "not valid JSON: "),
+        ('{"at": }', "not valid JSON: "),
     ],
 )
 def test_a_broken_line_7_is_named_and_nothing_is_imported(
@@ -190,7 +193,7 @@ def test_a_broken_line_7_is_named_and_nothing_is_imported(
     path = write(tmp_path / "marks.jsonl", *good[:5], broken, *good[5:])
     with pytest.raises(ExchangeError) as refused:
         read_batch(memory, path)
-    assert str(refused.value).startswith(f"line 7 of {path} {said}")
+    assert str(refused.value).startswith(f"line 7 of {path}: {said}")
     assert untouched(memory)
 
 
@@ -233,9 +236,9 @@ def missing(path: Path) -> None:
     ("make", "said"),
     [
         (of_another_version, "has version 2, but this Discern reads version 1"),
-        (without_a_header, "is not the header of an export"),
+        (without_a_header, "not the header of an export"),
         (empty, "is empty"),
-        (a_gigabyte, "is 1,074 MB, and an import may have at most 64 MB"),
+        (a_gigabyte, "is 1,074 MB, but an import can have at most 64 MB"),
         (one_endless_line, "line 2 of .* is longer than 8 MB"),
         (a_folder, "it is a folder, not a file"),
         (a_pipe, "it is a named pipe, not a file"),
@@ -263,7 +266,7 @@ def test_a_circle_of_superseded_lines_is_refused(memory: Memory, tmp_path: Path)
         line(id=f"a{number}", asked=f"{number}?", superseded_by=f"a{(number + 1) % 3}")
         for number in range(3)
     ]
-    with pytest.raises(ExchangeError, match="leads back to itself"):
+    with pytest.raises(ExchangeError, match="forms a cycle"):
         read_batch(memory, write(tmp_path / "marks.jsonl", *ring))
 
 

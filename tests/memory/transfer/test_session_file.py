@@ -128,7 +128,7 @@ def test_session_files_are_private_and_overwrite_nothing(home: Home, tmp_path: P
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert free_path(tmp_path, "../к морю: 1/2", "md").name == "к-морю-1-2-2.md"
         assert free_path(tmp_path, "…", "json").name == "thread.json"
-        with pytest.raises(ThreadError, match="is there already; name another file"):
+        with pytest.raises(ThreadError, match="already exists; choose another file"):
             write_session(journal, path, "two")
         assert path.read_text() == "one"
         with pytest.raises(ThreadError, match="cannot write"):

@@ -49,7 +49,7 @@ def test_a_backup_overwrites_nothing_unless_asked(home: Home, tmp_path: Path) ->
     path = tmp_path / "copy.sqlite"
     path.write_text("mine")
     with Journal(home.journal) as journal:
-        with pytest.raises(HomeError, match="is there already"):
+        with pytest.raises(HomeError, match="already exists"):
             backup(journal, path)
         assert path.read_text() == "mine"
         with pytest.raises(HomeError, match="is the journal itself"):

@@ -198,7 +198,7 @@ def test_nothing_is_written_over_or_mixed_up(
         merge(other, adapter, tmp_path / "x.gguf")
     with pytest.raises(ModelError, match="no model at"):
         merge(tmp_path / "none.gguf", adapter, tmp_path / "x.gguf")
-    with pytest.raises(HomeError, match="no folder"):
+    with pytest.raises(HomeError, match="does not exist"):
         export(
             home,
             settings,
@@ -214,7 +214,7 @@ def test_the_command_line_says_what_it_wrote(
     assert run(["export", out]) == 2
     assert "--merged, --adapter or --peft" in capsys.readouterr().err
     assert run(["export", out, "--merged"]) == 2
-    assert "no adapter serves" in capsys.readouterr().err
+    assert "there is no current adapter" in capsys.readouterr().err
     adapter = serve(home, base, lora(base, tmp_path / "lora"))
     assert run(["export", out, "--adapter", "--model", str(base), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)

@@ -35,12 +35,14 @@ def test_a_changed_manifest_is_refused_as_a_changed_file_is(home: Home, tmp_path
     change(home, one)
     change(home, two)
     for identity in (one, two):
-        with pytest.raises(AdapterError, match=r"manifest\.json is not what was published"):
+        with pytest.raises(
+            AdapterError, match=r"manifest\.json has changed since it was published"
+        ):
             verify(find_adapter(home.adapters, identity), BASE.sha256)
-        with pytest.raises(AdapterError, match="not what was published"):
+        with pytest.raises(AdapterError, match="has changed since it was published"):
             publish.select(home, identity)
     publish.switch_off(home)
-    with pytest.raises(AdapterError, match="not what was published"):
+    with pytest.raises(AdapterError, match="has changed since it was published"):
         publish.switch_on(home)
     assert read_pointer(home.adapters).off
 
@@ -96,7 +98,7 @@ def test_an_adapter_of_an_older_home_serves_and_is_covered_from_the_next_night_o
     assert (pointer.current, pointer.history) == (two, (None, one))
     assert pointer.manifests == noted
     change(home, two)
-    with pytest.raises(AdapterError, match="not what was published"):
+    with pytest.raises(AdapterError, match="has changed since it was published"):
         verify(read_adapter(home.adapters, two), BASE.sha256)
 
 
@@ -136,8 +138,11 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "three gigabytes": (_of_three_gigabytes, "3,221.2 MB"),
     "nested": (lambda path: path.write_text("[" * 100_000), "nested more than 64 levels"),
     "digits": (lambda path: path.write_text('{"a": ' + "9" * 5_000 + "}"), "hundreds of digits"),
-    "a list": (lambda path: path.write_text("[]"), "no JSON object"),
-    "no pointer": (lambda path: path.write_text('{"current": 7}'), "no pointer to an adapter"),
+    "a list": (lambda path: path.write_text("[]"), "not a JSON object"),
+    "not an adapter pointer": (
+        lambda path: path.write_text('{"current": 7}'),
+        "not an adapter pointer",
+    ),
 }
 
 
@@ -167,7 +172,7 @@ def test_a_folder_in_the_pointers_place_is_refused_and_keeps_what_is_in_it(
     path.unlink()
     path.mkdir()
     (path / "kept").touch()
-    with pytest.raises(AdapterError, match="it is a folder, not a file; remove it"):
+    with pytest.raises(AdapterError, match="it is a folder, not a file; delete it"):
         read_pointer(home.adapters)
     with pytest.raises(OSError, match="cannot write"):
         publish.switch_off(home)

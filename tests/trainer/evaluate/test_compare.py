@@ -33,7 +33,7 @@ def test_sides_are_named_as_a_person_names_them(home: Home, tiny: Path, tmp_path
     base = entry_of(tiny, home)
     assert side(home, "base", base) == Side("base")
     assert side(home, "base+recall", base).recall
-    with pytest.raises(AdapterError, match="no adapter serves"):
+    with pytest.raises(AdapterError, match="there is no current adapter"):
         side(home, "current", base)
     identity = published(home, tiny, tmp_path)
     found = side(home, identity[:5], base, recall=True)
@@ -41,7 +41,7 @@ def test_sides_are_named_as_a_person_names_them(home: Home, tiny: Path, tmp_path
     assert found.recall
     assert found.scale == 0.5
     assert found.name == f"{identity[:8]}+recall"
-    with pytest.raises(AdapterError, match="no adapter starts"):
+    with pytest.raises(AdapterError, match="no adapter id starts"):
         side(home, "zzz", base)
 
 

@@ -150,7 +150,7 @@ def test_a_lesson_held_until_now_must_not_be_lost(
     verdict = judge(idle, Evaluation(engine, curriculum, chosen.gate, held_now=(True, False)))
     assert not verdict.passed
     assert not verdict.only_drifts
-    assert "lessons held until now and lost: 1 of 1" in str(verdict.sentence)
+    assert "previously learned lessons lost: 1 of 1" in str(verdict.sentence)
 
 
 def test_perplexity_between_aim_and_limit_is_a_warning_and_above_it_a_refusal(

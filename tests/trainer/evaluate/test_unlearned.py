@@ -1,4 +1,4 @@
-"""A difference or two that could not be learnt keep nobody from the rest."""
+"""A difference or two that could not be learned keep nobody from the rest."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def judged(*right: str, kept: bool = True, drifted: bool = False) -> tuple[Verdi
         Measure(
             "rephrasings", spoken.rephrasings, 0.7, spoken.rephrasings >= 0.7, Sentence("other")
         ),
-        Measure("kept", float(kept), 1.0, kept, Sentence("lessons held until now and lost")),
+        Measure("kept", float(kept), 1.0, kept, Sentence("previously learned lessons lost")),
         Measure("anchors", 1.0 - drifted, 0.95, not drifted, Sentence("unrelated answers"), True),
     )
     return Verdict(1.0, measures, spoken, (), spoken, frozenset()), lessons
@@ -57,7 +57,7 @@ def test_one_of_three_that_could_not_be_learnt_is_left_out_and_named() -> None:
     assert found.passed
     assert not found.clean
     assert found.unlearnt == {lessons[1].difference}
-    assert "00000000 could not be learnt" in str(found.measures[0].sentence)
+    assert "00000000 could not be learned" in str(found.measures[0].sentence)
     assert "all but 1" in str(found.sentence)
 
 
@@ -126,6 +126,6 @@ def test_a_night_with_one_lesson_that_cannot_be_learnt_publishes_the_others(
     report = run_night(RunRequest(home, settings, tiny))
     assert report.verdict == "published"
     assert [fate.fate for fate in report.fates] == ["learnt", "learnt", "repelled"]
-    assert any(f"{marks[2].id[:8]} could not be learnt" in str(note) for note in report.notes)
+    assert any(f"{marks[2].id[:8]} could not be learned" in str(note) for note in report.notes)
     with Journal(home.journal) as journal:
         assert journal.differences.get(marks[2].id).state is State.FAILING

@@ -92,7 +92,7 @@ def test_a_job_is_one_file_that_says_nothing_of_where_it_comes_from(
     other = write_tiny(tmp_path / "other.gguf", seed=9)
     with pytest.raises(ModelError, match=r"is not tiny\.gguf"):
         unpack(packed, laid, other)
-    with pytest.raises(ModelError, match="give --base"):
+    with pytest.raises(ModelError, match="set its path with --base"):
         unpack(packed, laid, tmp_path / "none.gguf")
     packed.write_bytes(packed.read_bytes()[:100])
     with pytest.raises(TrainingError, match="cannot read the job"):
@@ -129,12 +129,12 @@ def test_a_base_that_is_another_one_there_is_refused_before_anything_is_trained(
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        ("mkdir {result}", "has no adapter_model"),
-        ("ln -s /etc {result}", "left no folder"),
+        ("mkdir {result}", "adapter_model.safetensors is missing"),
+        ("ln -s /etc {result}", "did not create the folder"),
         ("mkdir {result} && ln -s /etc/passwd {result}/adapter_model.safetensors", "link"),
         ("mkdir {result} && echo x > {result}/adapter_model.safetensors "
          "&& echo '{}' > {result}/adapter_config.json", "damaged"),
-        ("mkdir {result} && echo x > {result}/setup.py", "no place"),
+        ("mkdir {result} && echo x > {result}/setup.py", "unexpected file"),
     ],
 )  # fmt: skip
 def test_a_result_that_is_no_adapter_is_refused(
@@ -298,7 +298,7 @@ def test_the_events_of_elsewhere_are_json_and_no_more(home: Home, folder: Path, 
     with launcher(chosen, tiny, SHA, folder.parent, threading.Event()) as elsewhere:
         events = elsewhere.fit(folder)
         heard.append(next(events))
-        with pytest.raises(AdapterError, match="left no folder"):
+        with pytest.raises(AdapterError, match="did not create the folder"):
             next(events)
     assert heard == [Unknown("train", {})]
 

@@ -56,7 +56,7 @@ def test_a_night_trains_publishes_and_reports(home: Home, tiny: Path) -> None:
     assert [fate.asked for fate in report.fates] == ["Who?"] * len(report.fates) != []
     with Journal(home.journal) as journal:
         assert journal.differences.get(ids[0]).state in (State.TRAINED, State.FAILING)
-    with pytest.raises(NothingToTrainError, match="nothing changed"):
+    with pytest.raises(NothingToTrainError, match="nothing has changed"):
         run_night(RunRequest(home, chosen, tiny))
     # Forgetting changes what there is to learn: now nothing, so the base serves alone.
     with Journal(home.journal) as journal:
@@ -88,7 +88,7 @@ def test_a_rank_beyond_what_the_matrices_hold_is_capped_and_noted(home: Home, ti
 
 def test_nothing_to_train_is_said_and_leaves_no_run(home: Home, tiny: Path) -> None:
     mark(home, difference("Bare", None))
-    with pytest.raises(NothingToTrainError, match="how it should have sounded"):
+    with pytest.raises(NothingToTrainError, match="no marked difference has a better answer"):
         run_night(RunRequest(home, quick_settings(home), tiny))
     assert not home.runs.exists()
 
@@ -103,7 +103,7 @@ def test_two_trainings_at_once_are_refused(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     with (home.state / "training.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(TrainingError, match="already going on"):
+        with pytest.raises(TrainingError, match="already running"):
             run_night(RunRequest(home, quick_settings(home), tiny))
 
 
@@ -191,6 +191,6 @@ def test_a_night_while_adapters_are_off_learns_and_lets_its_adapter_wait(
     assert report.verdict == "published"
     assert "`discern adapters on`" in str(report.sentence)
     assert read_pointer(home.adapters).current is None
-    with pytest.raises(NothingToTrainError, match="nothing changed"):
+    with pytest.raises(NothingToTrainError, match="nothing has changed"):
         run_night(RunRequest(home, quick_settings(home), tiny))
     assert publish.switch_on(home) == report.adapter

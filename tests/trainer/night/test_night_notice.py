@@ -23,28 +23,32 @@ def night(journal: Journal, day: str, state: str, outcome: str) -> None:
 def test_each_outcome_is_told_once(home: Home) -> None:
     with Journal(home.journal) as journal:
         assert night_notice.take_notice(journal) is None
-        night(journal, "2026-03-10", "published", "Learnt 2 of 2 lessons from 2 differences.")
+        night(journal, "2026-03-10", "published", "Learned 2 of 2 lessons from 2 differences.")
         said = night_notice.take_notice(journal, date(2026, 3, 10))
-        assert said == "Last night: Learnt 2 of 2 lessons from 2 differences. /report for more."
+        assert said == (
+            "Last night's training finished. Learned 2 of 2 lessons from 2 differences. "
+            "See /report for details."
+        )
         assert night_notice.take_notice(journal, date(2026, 3, 10)) is None
         night(journal, "2026-03-11", "nothing", "0 new differences")
         night(journal, "2026-03-12", "stopped", "the training was stopped")
         assert night_notice.take_notice(journal, date(2026, 3, 12)) is None
-        night(journal, "2026-03-13", "rejected", "The adapter was not taken:\nperplexity +5%.")
+        night(journal, "2026-03-13", "rejected", "Adapter rejected:\nperplexity +5%.")
         assert night_notice.take_notice(journal, date(2026, 3, 15)) == (
-            "In the night of 2026-03-13: The adapter was not taken: perplexity +5%. /report for more."
+            "The training on the night of 2026-03-13 finished. Adapter rejected: perplexity +5%. "
+            "See /report for details."
         )
         night(journal, "2026-03-16", "failed", "the training ran out of memory")
         said = night_notice.take_notice(journal, date(2026, 3, 16))
         assert said is not None
-        assert "did not end well: the training ran out of memory" in said
+        assert "Error in last night's training: the training ran out of memory" in said
     with Journal(home.journal) as journal:
         assert night_notice.take_notice(journal, date(2026, 3, 16)) is None
 
 
 def test_what_an_open_chat_has_told_is_not_told_again(home: Home) -> None:
     with Journal(home.journal) as journal:
-        night(journal, "2026-03-10", "published", "Learnt.")
+        night(journal, "2026-03-10", "published", "Learned.")
         night_notice.mark_shown(journal)
         assert night_notice.take_notice(journal) is None
 
@@ -63,4 +67,4 @@ def test_the_desktop_is_told_in_words_that_are_no_options(
     ]  # fmt: skip
     stand_in.unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not night_notice.notify("Learnt.")
+    assert not night_notice.notify("Learned.")

@@ -30,7 +30,7 @@ def mark(home: Home, *differences: Any) -> None:
 
 def test_nothing_can_be_told_when_nothing_goes_on(home: Home) -> None:
     assert find_active_run(home) is None
-    with pytest.raises(TrainingError, match="no training is going on"):
+    with pytest.raises(TrainingError, match="no training is running"):
         request_end(home, "stop")
 
 
@@ -98,9 +98,9 @@ def test_no_setting_is_to_blame_for_what_was_stopped(home: Home, tiny: Path) -> 
     report = run_night(RunRequest(home, settings, tiny), on_event=on_event)
     assert report.verdict == "rejected"
     assert report.attempts[0].reason == "stopped"
-    assert report.fates[0].cause == Sentence("not learnt when it was stopped")
+    assert report.fates[0].cause == Sentence("not learned before the training was stopped")
     assert report.advice == (
-        Sentence("It was stopped before its end: `discern train --force` trains anew."),
+        Sentence("The training was stopped early: run `discern train --force` to train again."),
     )
 
 

@@ -100,7 +100,7 @@ def _alive() -> list[threading.Thread]:
 def test_a_report_survives_json() -> None:
     report = Report(
         verdict="published",
-        sentence=Sentence("Learnt 1 of 1 lessons from 1 difference; the rest stayed as it was."),
+        sentence=Sentence("Learned 1 of 1 lessons from 1 difference; the rest stayed as it was."),
         started=datetime(2026, 3, 10, 3, 15).astimezone(),
         seconds=12.5,
         model="base.gguf",

@@ -184,7 +184,7 @@ def test_the_way_is_found_and_where_there_is_none_it_is_said(
     assert service.detect() == "cron"
     (machine / "bin" / "crontab").unlink()
     monkeypatch.setenv("PATH", str(machine / "bin"))
-    with pytest.raises(HomeError, match="neither"):
+    with pytest.raises(HomeError, match="no user systemd, launchd or cron"):
         service.detect()
 
 

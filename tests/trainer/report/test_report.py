@@ -225,7 +225,7 @@ def test_a_report_with_values_beyond_all_bounds_is_shown(value: float) -> None:
 
 
 def test_a_report_written_in_english_is_shown_in_russian() -> None:
-    advice = Sentence("raise training.{key}, or run `discern train` again", key="max_steps")
+    advice = Sentence("raise training.{key} or run `discern train` again", key="max_steps")
     written = json.dumps(replace(full(), sentence=advice).to_json())
     assert json.loads(written)["sentence"] == str(advice)
     read = Report.from_json(written)

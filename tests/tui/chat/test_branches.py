@@ -47,7 +47,7 @@ async def test_a_message_is_asked_again_and_both_replies_can_be_walked_to(
 ) -> None:
     async with sitting(home, tiny_settings) as seat:
         await seat.types("/retry")
-        await seat.sees("There is nothing to ask again yet")
+        await seat.sees("There is no message to ask again yet")
         await seat.asks("One")
         await seat.asks("Two")
         first = seat.screen.transcript.turns[-1].turn
@@ -77,7 +77,7 @@ async def test_a_message_is_asked_otherwise_and_the_thread_stays_on_that_branch(
         seat.screen.composer.write("a draft")
         await seat.pilot.press("alt+up", "alt+up", "e")
         assert seat.draft == "Two"
-        await seat.sees("instead of: Two")
+        await seat.sees("editing: Two")
         await seat.pilot.press("escape")
         assert seat.draft == "a draft"
         assert asked(seat) == ["One", "Two", "Three"]
@@ -141,14 +141,14 @@ async def test_a_reply_and_its_code_are_copied_as_they_were_written(
     said(home, ("code?", reply), ("none?", "No code."))
     async with sitting(home, tiny_settings) as seat:
         await seat.pilot.press("alt+up", "Y")
-        await seat.sees("There is no code in this reply")
+        await seat.sees("This reply contains no code")
         await seat.pilot.press("alt+up", "y")
         assert seat.app.clipboard == reply
         await seat.pilot.press("Y")
         assert seat.app.clipboard == "x = 1\n    y = 2"
         await seat.pilot.press("Y")
         assert seat.app.clipboard == "last"
-        await seat.sees("Copied code 2 of 2")
+        await seat.sees("Copied code block 2 of 2")
         await seat.pilot.press("escape")
         view = seat.screen.transcript.turns[0]
         view.text_select_all()
@@ -163,7 +163,9 @@ async def test_the_context_is_shown_as_the_model_would_see_it(
     said(home, ("One?", "First."), ("Two?", "Second."))
     async with sitting(home, tiny_settings) as seat:
         await seat.types("/context Three?")
-        await seat.sees("What the model sees", "4 messages", "of 512", "<|im_start|>user Three?")
+        await seat.sees(
+            "Prompt for the next message", "4 messages", "of 512", "<|im_start|>user Three?"
+        )
         await seat.pilot.press("escape")
         await seat.sees("tiny-qwen3 · base")
         assert seat.screen.composer.has_focus

@@ -26,7 +26,7 @@ async def test_a_typed_mark_belongs_to_the_reply_on_the_screen(home: Home, quick
         await seat.asks(SEEN)
         say_elsewhere(home, seat)
         await seat.types("/diff error => The capital of Zubrowka is Lutz.")
-        await seat.sees("Kept as error", SEEN)
+        await seat.sees("Saved as error", SEEN)
         [kept] = seat.screen.chat.journal.differences.all()
         assert kept.asked == SEEN
 
@@ -40,7 +40,7 @@ async def test_a_gesture_and_a_part_of_a_reply_belong_to_the_reply_on_the_screen
         await seat.pilot.press("alt+d")
         await seat.until(lambda: seat.screen.query(MarkPicker))
         await seat.pilot.press("4", "3", "enter")
-        await seat.sees("Kept as error (tactical/fact)", SEEN)
+        await seat.sees("Saved as error (tactical/fact)", SEEN)
         await seat.pilot.press("alt+up", "v", "right", "enter")
         await seat.until(lambda: seat.screen.query(MarkPicker))
         await seat.pilot.press("4", "1", "enter")
@@ -80,7 +80,7 @@ async def test_a_mark_made_while_a_reply_that_is_then_refused_was_asked_for_mark
         await other.remove()
         [action] = seat.screen.conversation._after
         await seat.screen.context.attempt(action())
-        await seat.sees("The reply was not kept, so nothing was marked")
+        await seat.sees("The reply was not saved, so nothing was marked")
         assert seat.screen.chat.journal.differences.all() == []
 
 

@@ -29,14 +29,14 @@ async def test_a_typed_mark_takes_four_key_strokes(home: Home, quick: Settings) 
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         await picking(seat, "alt+d")
-        await seat.sees("1 semantic", "4 tactical", "Enter skips")
+        await seat.sees("1 semantic", "4 tactical", "Enter skip")
         first = seat.screen.transcript.turns[0]
         assert first.turn is not None
         assert first.turn.replied in " ".join(seat.shown.split())
         await seat.pilot.press("4")
         await seat.sees("3 fact")
         await seat.pilot.press("3", "enter")
-        await seat.sees("✓ Kept as error (tactical/fact)", "undo")
+        await seat.sees("✓ Saved as error (tactical/fact)", "undo")
         assert not seat.screen.query(MarkPicker)
         assert seat.screen.composer.has_focus
         item = seat.screen.chat.journal.differences.all()[0]
@@ -51,7 +51,7 @@ async def test_a_chosen_earlier_reply_is_marked_with_what_it_should_have_said(
         await seat.asks("What is 2 + 3?")
         await picking(seat, "alt+up", "alt+up", "d")
         await seat.pilot.press("h", "e", "enter", *"Lutz.", "tab", *"city", "enter")
-        await seat.sees("✓ Kept as error")
+        await seat.sees("✓ Saved as error")
         item = seat.screen.chat.journal.differences.all()[0]
         first, second = seat.screen.transcript.turns
         assert first.turn is not None
@@ -72,12 +72,12 @@ async def test_words_typed_right_behind_the_digits_are_all_there(
         await seat.pilot.pause()
         await seat.until(lambda: seat.screen.query_one(MarkPicker).lines[0].text == "Lutz,is")
         await seat.pilot.press("enter")
-        await seat.sees("Kept as error (semantic/register)")
+        await seat.sees("Saved as error (semantic/register)")
         item = seat.screen.chat.journal.differences.all()[0]
         assert item.contrast.sounds == "Lutz,is"
         assert seat.draft == ""
         await seat.pilot.press("alt+up")
-        await seat.sees("v a part · u undo · c contrast · w why")
+        await seat.sees("v part · u undo · c contrast · w why")
 
 
 async def test_escape_leaves_everything_as_it_was_at_every_step(
@@ -106,7 +106,7 @@ async def test_backspace_goes_back_and_a_slash_writes_the_mark_as_a_line(
         await seat.pilot.press("4", "backspace")
         await seat.sees("1 semantic")
         await seat.pilot.press("/")
-        await seat.sees("◆ marks:")
+        await seat.sees("◆ marking:")
         assert seat.draft == "/diff "
 
 
@@ -119,7 +119,7 @@ async def test_a_refused_mark_leaves_the_picker_with_what_was_written(
         assert turn is not None
         await picking(seat, "alt+d")
         await seat.pilot.press("enter", *turn.replied, "enter")
-        await seat.sees("the very reply that was given")
+        await seat.sees("the same as the reply")
         assert seat.screen.query(MarkPicker)
 
 
@@ -156,10 +156,10 @@ async def test_words_chosen_with_keys_become_the_span(home: Home, quick: Setting
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         await seat.pilot.press("alt+up", "v")
-        await seat.sees("begins a part")
+        await seat.sees("start selecting")
         await seat.pilot.press("right", "v", "right")
         await seat.hits("d", "4", "3", "enter")  # as quick as one can
-        await seat.sees("✓ Kept as")
+        await seat.sees("✓ Saved as")
         item = seat.screen.chat.journal.differences.all()[0]
         assert item.span is not None
         assert item.kind == "tactical/fact"
@@ -173,7 +173,7 @@ async def test_leaving_the_words_shows_the_reply_again(home: Home, quick: Settin
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         await seat.pilot.press("alt+up", "v")
-        await seat.sees("begins a part")
+        await seat.sees("start selecting")
         await seat.pilot.press("escape")
         view = seat.screen.transcript.turns[0]
         await seat.until(lambda: view.reply.display and seat.screen.transcript.chosen is view)

@@ -62,7 +62,7 @@ async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_le
         assert seat.screen.chat.adapter is not None
         assert turn.adapter == seat.screen.chat.adapter.id
         await seat.until(lambda: not seat.screen.conversation.streaming)
-        await seat.sees("/report shows it all")
+        await seat.sees("See /report for details")
         await seat.until(lambda: model_offload.AWAY not in seat.status)
         assert len(leased_sizes(home)) == 1
 
@@ -82,7 +82,7 @@ async def test_stopping_gives_a_waiting_message_back_and_the_end_of_a_training_t
         await seat.until(lambda: seat.screen.conversation.streaming)
         await seat.hits("escape")
         await seat.until(lambda: seat.draft == "Are you there?")
-        await seat.sees("a training has the model's room")
+        await seat.sees("training is using the model's memory")
         assert seat.screen.chat.engine.offloaded
         seat.screen.composer.take()
         await seat.types("/train stop")

@@ -66,11 +66,13 @@ async def test_the_first_chat_of_a_morning_says_what_the_night_brought(
             "2026-03-10",
             "here:1:1",
             "rejected",
-            Sentence("The adapter was not taken: [b]drift[/b]."),
+            Sentence("Adapter rejected: [b]drift[/b]."),
         )
     async with sitting(home, small) as seat:
-        await seat.sees("In the night of 2026-03-10: The adapter was not taken: [b]drift[/b]")
-        await seat.sees("/report for more")
+        await seat.sees(
+            "The training on the night of 2026-03-10 finished. Adapter rejected: [b]drift[/b]"
+        )
+        await seat.sees("See /report for details")
     async with sitting(home, small) as seat:
         await seat.pilot.pause()
         assert "2026-03-10" not in seat.shown
@@ -89,7 +91,7 @@ async def test_an_adapter_published_elsewhere_is_in_within_five_seconds_and_so_i
 
         await comes_in(put(home, tiny, 1))
         await comes_in(publish.rollback(home))
-        await seat.sees("the base model speaks alone")
+        await seat.sees("replies come from the base model")
 
 
 async def test_an_adapter_never_changes_inside_a_reply(
@@ -129,7 +131,7 @@ async def test_a_chat_follows_what_another_process_trains_from_its_beginning(
         async with sitting(home, small) as seat:
             await seat.until(lambda: seat.screen.panel.progress is not None)
             process.process.send_signal(signal.SIGCONT)
-            await seat.sees("/report shows it all")
+            await seat.sees("See /report for details")
             await seat.until(lambda: seat.screen.chat.adapter is not None)
             assert seat.screen.panel.progress is None
 
@@ -149,11 +151,11 @@ async def test_ticks_of_the_night_that_all_find_the_journal_gone_say_so_once(
     async with sitting(home, small.model_copy(update={"night": nights})) as seat:
         await seat.until(lambda: len(ticks) > 2)
         home.journal.with_name("journal.sqlite-wal").unlink()
-        await seat.sees("nothing more is kept")
+        await seat.sees("nothing more can be saved")
         seen = len(ticks)
         await seat.until(lambda: len(ticks) > seen + 5)
         await seat.pilot.pause()
-        assert " ".join(seat.shown.split()).count("nothing more is kept") == 1
+        assert " ".join(seat.shown.split()).count("nothing more can be saved") == 1
 
 
 async def test_a_chat_says_once_that_the_adapter_was_refused_when_it_was_opened(
@@ -162,9 +164,9 @@ async def test_a_chat_says_once_that_the_adapter_was_refused_when_it_was_opened(
     home.adapters.mkdir(parents=True)
     (home.adapters / "current.json").write_text("[]")
     async with sitting(home, quick) as seat:
-        await seat.sees("The current adapter was refused: cannot read")
+        await seat.sees("The current adapter was not loaded: cannot read")
         await seat.asks("Who are you?")
-        assert seat.shown.count("was refused") == 1
+        assert seat.shown.count("was not loaded") == 1
 
 
 def _curve_begun(seat: Seat) -> bool:

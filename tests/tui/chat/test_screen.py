@@ -52,31 +52,33 @@ async def test_a_mark_gives_a_receipt_and_is_recalled_by_the_next_message(
         assert first.turn is not None
         assert first.turn.replied in " ".join(seat.shown.split())
         await seat.types(f"/diff error tactical => {SOUNDS}")
-        await seat.sees("✓ Kept as error (tactical)", "undo", "◆ 1 waiting")
+        await seat.sees("✓ Saved as error (tactical)", "undo", "◆ 1 waiting")
         assert first.sign == "◆"
         await seat.asks("what is the capital of Zubrowka")
         await seat.sees("◆ 1 recalled: What is the capital", f"→ {SOUNDS}")
         await seat.types("/why")
-        await seat.sees("fits 1.00 by capital Zubrowka", f"→ {SOUNDS}", "p pins · f forgets")
+        await seat.sees(
+            "relevance 1.00, words: capital Zubrowka", f"→ {SOUNDS}", "p pin · f forget"
+        )
         await seat.pilot.press("escape")
         await seat.types("/memory")
-        await seat.sees("tactical", "waits for the next night")
+        await seat.sees("tactical", "waiting for the next nightly training")
 
 
 async def test_a_mark_can_be_taken_back(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.types("/undo")
-        await seat.sees("No mark was made since the chat was opened")
+        await seat.sees("No marks since the chat was opened")
         await seat.asks(QUESTION)
         await seat.types("/diff")
-        await seat.sees("Kept as surprise")
+        await seat.sees("Saved as surprise")
         view = seat.screen.transcript.turns[-1]
         assert view.sign == "◇"
         await seat.types("/undo")
-        await seat.sees("Taken back:")
+        await seat.sees("Mark removed:")
         await seat.until(lambda: view.sign == "")
         assert seat.screen.chat.journal.differences.all() == []
-        assert "Kept as surprise" not in seat.shown
+        assert "Saved as surprise" not in seat.shown
 
 
 async def test_what_is_pasted_while_a_reply_is_chosen_is_written_in_the_input(
@@ -131,7 +133,7 @@ async def test_a_refused_mark_is_given_back_to_be_mended(home: Home, quick: Sett
         assert seat.draft == "/diff"
         await seat.asks(QUESTION)
         await seat.types("/diff error =>")
-        await seat.sees("Nothing follows =>")
+        await seat.sees("There is no text after =>")
         assert seat.draft == "/diff error =>"
 
 
@@ -140,16 +142,16 @@ async def test_commands_answer_in_the_talk(home: Home, quick: Settings) -> None:
         await seat.types("/adapters")
         await seat.sees("No adapters yet")
         await seat.types("/adapters use 123")
-        await seat.sees("No adapter starts with '123'")
+        await seat.sees("No adapter id starts with '123'")
         await seat.types("/recall off")
         await seat.sees("Recall is off", "recall off")
         assert seat.screen.chat.recalling is False
         await seat.types("/recall on")
         await seat.sees("Recall is on")
         await seat.types("/why")
-        await seat.sees("Nothing was asked yet")
+        await seat.sees("Nothing has been asked in this thread yet")
         await seat.types("/report")
-        await seat.sees("Nothing was trained yet")
+        await seat.sees("No training has run yet")
         await seat.types("/memory forget nothing")
         await seat.sees("No difference has the id 'nothing'")
 
@@ -157,14 +159,14 @@ async def test_commands_answer_in_the_talk(home: Home, quick: Settings) -> None:
 async def test_a_mistyped_command_is_answered_and_given_back(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.types("/trian now")
-        await seat.sees("There is no command /trian; did you mean /train?")
+        await seat.sees("Unknown command /trian. Did you mean /train?")
         assert seat.draft == "/trian now"
 
 
 async def test_training_with_nothing_to_train_is_no_failure(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.types("/train")
-        await seat.sees("No difference is marked yet, so there is nothing to train")
+        await seat.sees("No differences are marked yet, so there is nothing to train")
         await seat.until(lambda: not seat.screen.training.trainings.running)
         assert not seat.screen.panel.display
 
@@ -173,7 +175,7 @@ async def test_leaving_and_coming_back_resumes_the_thread(home: Home, quick: Set
     async with sitting(home, quick, thread="work") as seat:
         await seat.asks(QUESTION)
         await seat.types(f"/diff error => {SOUNDS}")
-        await seat.sees("Kept as error")
+        await seat.sees("Saved as error")
         await seat.asks(QUESTION)
     async with sitting(home, quick) as seat:
         assert seat.screen.chat.thread.name == "work"
@@ -215,9 +217,9 @@ async def test_a_mark_made_while_the_reply_streams_waits_for_its_end(
         await seat.types("Speak")
         await speaking(seat, 1)
         await seat.types("/diff surprise")
-        await seat.sees("will be marked as soon as it ends")
+        await seat.sees("will be marked when it ends")
         await seat.types("/new")
-        await seat.sees("still being written")
+        await seat.sees("still being generated")
         await seat.hits("escape")
         await seat.until(lambda: seat.screen.transcript.turns[-1].sign == "◇")
 
@@ -278,9 +280,9 @@ async def test_over_another_screen_ctrl_c_says_the_same_there(home: Home, quick:
         seat.screen.composer.write("a draft")
         seat.screen.composer.select_all()
         await seat.pilot.press("ctrl+t")
-        await seat.sees("Nothing was trained yet.")
+        await seat.sees("No training has run yet.")
         await seat.pilot.press("ctrl+c")  # what is selected beneath is none of its business
-        await seat.sees("Ctrl+C again leaves.")
+        await seat.sees("Press Ctrl+C again to quit.")
         await seat.pilot.press("ctrl+c")
         await seat.until(lambda: seat.app.return_code == 0)
 
@@ -288,7 +290,7 @@ async def test_over_another_screen_ctrl_c_says_the_same_there(home: Home, quick:
 async def test_ctrl_c_twice_leaves(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.pilot.press("ctrl+c")
-        await seat.sees("Ctrl+C again leaves")
+        await seat.sees("Press Ctrl+C again to quit")
         assert seat.app.return_code is None
         await seat.pilot.press("ctrl+c")
         await seat.until(lambda: seat.app.return_code == 0)
@@ -321,14 +323,14 @@ async def test_hostile_text_of_the_journal_is_shown_harmlessly(home: Home, quick
     async with sitting(home, quick, thread="t", size=(100, 40)) as seat:
         await seat.sees("› [bold]plain[/bold] [@click=app.quit]no[/] red ab end")
         await seat.types("/why")
-        await seat.sees("Recalled for “again”", "how well it fitted is not known")
+        await seat.sees("Recalled for “again”", "relevance not known")
         await seat.pilot.press("escape")
         await seat.types("/memory")
-        await seat.sees("kept and recalled, not trained")
+        await seat.sees("recalled but not trained")
         assert not any(char in seat.shown for char in "\x1b\x9b\x07\u202e")
         await seat.pilot.press("escape")
         await seat.types("/contrast")
-        await seat.sees("the difference in words", "said [bold]plain[/bold]")
+        await seat.sees("describe the difference", "said [bold]plain[/bold]")
         await seat.pilot.press("escape")
         await seat.types("/threads")
         await seat.sees("◇", "2 turns")
@@ -343,7 +345,7 @@ async def test_a_narrow_screen_keeps_what_matters(home: Home, quick: Settings) -
     async with sitting(home, quick, size=(40, 16)) as seat:
         await seat.asks(QUESTION)
         await seat.types("/diff error")
-        await seat.sees("Kept as error")
+        await seat.sees("Saved as error")
         assert all(len(line) <= 40 for line in seat.shown.splitlines())
         assert "base" in seat.status
 
@@ -355,13 +357,13 @@ async def test_the_whole_loop_mark_train_ask_without_recall_and_come_back(
     async with sitting(home, quick, size=(100, 36)) as seat:
         await seat.asks(QUESTION)
         await seat.types(f"/diff error => {SOUNDS}")
-        await seat.sees("Kept as error")
+        await seat.sees("Saved as error")
         await seat.types("/train")
         await seat.until(lambda: seat.screen.panel.display)
         await seat.asks("What is 2 + 3?")
         screen = seat.screen
         await seat.until(lambda: not screen.training.trainings.running, patience=600)
-        await seat.sees("Learnt 1 of 1 lessons", "is in: trained on 1 difference")
+        await seat.sees("Learned 1 of 1 lessons", "is now in use (trained on 1 difference)")
         assert screen.chat.adapter is not None
         await seat.until(lambda: screen.transcript.turns[0].marks[-1].state is State.TRAINED)
         await seat.types("/recall off")
@@ -371,7 +373,7 @@ async def test_the_whole_loop_mark_train_ask_without_recall_and_come_back(
     async with sitting(home, quick) as seat:
         await seat.sees(adapter[:8], SOUNDS)
         await seat.types("/adapters off")
-        await seat.sees("the base model speaks alone")
+        await seat.sees("replies come from the base model")
 
 
 async def test_a_chat_whose_journal_is_gone_keeps_what_was_written_on_the_screen(
@@ -388,7 +390,7 @@ async def test_a_chat_whose_journal_is_gone_keeps_what_was_written_on_the_screen
         assert len(seat.screen.transcript.turns) == 1  # nothing was said for nothing
         seat.screen.composer.write("")
         await seat.types(f"/diff error => {SOUNDS}")
-        await seat.sees("nothing more is kept")
+        await seat.sees("nothing more can be saved")
         await seat.until(lambda: seat.draft == f"/diff error => {SOUNDS}")
         assert seat.screen.transcript.turns[0].sign == ""
 
@@ -403,7 +405,7 @@ async def test_a_reply_that_could_not_be_kept_stays_on_the_screen_and_says_so(
             path.unlink()
         await seat.pilot.press("escape")
         await seat.until(lambda: not seat.screen.conversation.streaming)
-        await seat.sees("not kept", "nothing more is kept")
+        await seat.sees("not saved", "nothing more can be saved")
         [view] = seat.screen.transcript.turns
         assert view.turn is None
         assert len(view.reply.text) > 80

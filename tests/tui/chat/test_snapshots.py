@@ -134,7 +134,7 @@ async def test_the_chat_from_its_first_word_to_a_mark(
         await check("marking: the type")
         await seat.hits("escape", "escape")
         await seat.types("/diff error semantic/register => The capital of Zubrowka is Lutz.")
-        await seat.sees("Kept as error")
+        await seat.sees("Saved as error")
         await check("a receipt")
         await seat.asks("Tell me the capital of Zubrowka")
         await check("a reply with a difference recalled")
@@ -177,7 +177,7 @@ async def test_the_sessions_from_a_search_to_a_deletion(
         await seat.sees("Where is the sea? →")
         await check("a search")
         await seat.pilot.press("escape", "end", "ctrl+d")
-        await seat.sees("goes for good")
+        await seat.sees("will be deleted permanently")
         await check("a session is about to be deleted")
 
 

@@ -157,14 +157,14 @@ async def test_a_thought_is_folded_and_its_key_unfolds_it(
         await seat.until(
             lambda: not seat.screen.conversation.streaming and seat.screen.transcript.turns
         )
-        await seat.sees("▸ thought, 6 words: First I wonder, then I see.", "So be it.")
+        await seat.sees("▸ reasoning, 6 words: First I wonder, then I see.", "So be it.")
         await seat.hits("alt+up", "t")
-        await seat.sees("▾ thought, 6 words", "First I wonder, then I see.", "So be it.")
+        await seat.sees("▾ reasoning, 6 words", "First I wonder, then I see.", "So be it.")
         assert seat.shown.count("wonder") == 1
         assert seat.screen.transcript.turns[-1].reply.text == "So be it."
-        await seat.sees("v a part · t thought · w why")
+        await seat.sees("v part · t thought · w why")
         await seat.hits("t")
-        await seat.sees("▸ thought, 6 words:")
+        await seat.sees("▸ reasoning, 6 words:")
         await seat.hits("escape")
         await seat.until(lambda: seat.screen.composer.has_focus)
 
@@ -178,7 +178,7 @@ async def test_a_reply_of_which_no_thought_is_known_says_so(
     async with sitting(home, quick) as seat:
         await seat.asks("Say")
         await seat.hits("alt+up", "t")
-        await seat.sees("Nothing was thought for this reply")
+        await seat.sees("This reply has no reasoning")
 
 
 async def test_what_was_loaded_is_not_looked_through_for_garbage_until_the_chat_is_left(

@@ -51,7 +51,7 @@ async def test_a_mark_made_while_a_reply_streams_is_kept_though_the_hint_after_i
     async with sitting(home, quick) as seat:
         await seat.types("Go on")
         await seat.types("/diff hold")
-        await seat.sees("The disk is full; free some room.", "Kept as hold")
+        await seat.sees("The disk is full; free some room.", "Saved as hold")
         assert len(seat.screen.chat.journal.differences.all()) == 1
 
 
@@ -82,7 +82,7 @@ async def test_a_handler_that_breaks_is_said_now_and_then_and_the_chat_goes_on(
                 await seat.pilot.press(key)
         assert [type(error) for error in seat.app.unforeseen] == [KeyError] * 4
         seat.app.unforeseen.clear()
-        await seat.sees("Something broke inside Discern (KeyError", "the chat goes on", FILE)
+        await seat.sees("Internal error (KeyError", "You can continue the chat", FILE)
         assert len(seat.app._notifications) == 1  # one place
         kept = (home.state / FILE).read_text()
         assert kept.startswith("KeyError\n")

@@ -35,7 +35,7 @@ def test_ask_puts_damaged_checkpoints_aside_and_says_so_once(
     code, out, err = call(capsys, "ask", "Two?", "--thread", "work")
     assert code == 0
     assert out.strip()
-    assert "made anew from the journal" in err
+    assert "rebuilt from the journal" in err
     assert "Traceback" not in err
     assert damaged_copy(configured.checkpoints).exists()
     code, out, err = call(capsys, "ask", "Three?", "--thread", "work")
@@ -81,7 +81,7 @@ def test_checkpoints_that_are_read_only_stop_no_question(configured: Home, tiny:
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip(), done.stderr
     assert "cannot write the checkpoints" in done.stderr
-    assert "the talk is kept in the journal" in done.stderr
+    assert "the conversation is still saved in the journal" in done.stderr
     assert "Traceback" not in done.stderr
     with Journal(configured.journal) as journal:
         assert [turn.asked for turn in journal.turns.all()] == ["One?"]

@@ -119,7 +119,10 @@ def test_a_form_that_could_not_be_read_is_private_and_goes_with_its_difference(
     editor.chmod(0o700)
     monkeypatch.setenv("VISUAL", str(editor))
     monkeypatch.setenv("EDITOR", str(editor))
-    with Journal(home.journal) as journal, pytest.raises(MarkError, match="it is kept in"):
+    with (
+        Journal(home.journal) as journal,
+        pytest.raises(MarkError, match="your edits are saved in"),
+    ):
         edit_form.edited(journal.differences.get(kept["id"]), home)
     *words, path = seen.read_text().splitlines()
     assert QUESTION in "".join(words)

@@ -110,7 +110,7 @@ def test_ask_says_that_the_adapter_was_refused_and_lets_the_base_answer(
     code, out, err = call(capsys, "ask", "hi", *options)
     assert code == 0
     assert out.strip()
-    assert "discern: the current adapter was refused: cannot read" in err
+    assert "discern: the current adapter was not loaded: cannot read" in err
     assert "named pipe" in err
     assert err.count("\n") == 1
     assert call(capsys, "ask", "hi", "--no-adapter", *options)[2] == ""

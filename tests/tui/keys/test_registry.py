@@ -74,23 +74,23 @@ def test_the_page_of_commands_tells_every_key_and_every_sign() -> None:
 @pytest.mark.parametrize(
     ("own", "said"),
     [
-        ({"mark_now": "ctrl+nokey"}, "keys.mark_now = 'ctrl+nokey' is refused"),
-        ({"mark_now": "hyper+d"}, "it should be a key such as"),
-        ({"mark_now": ""}, "keys.mark_now = '' is refused"),
-        ({"mark_now": "m"}, "a letter alone is written into the message"),
-        ({"mark_now": "ctrl+t"}, "keys.mark_now and keys.training share 'ctrl+t'"),
-        ({"unmark": "d"}, "keys.mark and keys.unmark share 'd'"),
-        ({"pin": "alt+up"}, "keys.earlier_reply and keys.pin share 'alt+up'"),
-        ({"rename_session": "r"}, "a letter alone is written into the message"),
+        ({"mark_now": "ctrl+nokey"}, "keys.mark_now = 'ctrl+nokey' is not a key"),
+        ({"mark_now": "hyper+d"}, "is not a key; use a key such as"),
+        ({"mark_now": ""}, "keys.mark_now = '' is not a key"),
+        ({"mark_now": "m"}, "a single letter is typed into the message"),
+        ({"mark_now": "ctrl+t"}, "keys.mark_now and keys.training both use 'ctrl+t'"),
+        ({"unmark": "d"}, "keys.mark and keys.unmark both use 'd'"),
+        ({"pin": "alt+up"}, "keys.earlier_reply and keys.pin both use 'alt+up'"),
+        ({"rename_session": "r"}, "a single letter is typed into the message"),
         (
             {"delete_session": "ctrl+e"},
-            "keys.delete_session and keys.export_session share 'ctrl+e'",
+            "keys.delete_session and keys.export_session both use 'ctrl+e'",
         ),
-        ({"export_session": "ctrl+p"}, "keys.palette and keys.export_session share 'ctrl+p'"),
-        ({"forget": "p"}, "keys.pin_difference and keys.forget share 'p'"),
-        ({"sift": "enter"}, "keys.choose and keys.sift share 'enter'"),
-        ({"tie": "escape"}, "keys.back and keys.tie share 'escape'"),
-        ({"nothing": "a"}, "unknown key keys.nothing"),
+        ({"export_session": "ctrl+p"}, "keys.palette and keys.export_session both use 'ctrl+p'"),
+        ({"forget": "p"}, "keys.pin_difference and keys.forget both use 'p'"),
+        ({"sift": "enter"}, "keys.choose and keys.sift both use 'enter'"),
+        ({"tie": "escape"}, "keys.back and keys.tie both use 'escape'"),
+        ({"nothing": "a"}, "keys.nothing is not an action"),
     ],
 )
 def test_bad_keys_are_refused_in_one_sentence(own: dict[str, str], said: str) -> None:
@@ -108,7 +108,7 @@ def test_a_bad_key_in_the_settings_is_told_with_exit_code_2(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     for line, said in (
         ('marc = "x"', "unknown key keys.marc; did you mean mark?"),
-        ('unmark = "d"', "keys.mark and keys.unmark share 'd'"),
+        ('unmark = "d"', "keys.mark and keys.unmark both use 'd'"),
         ("unmark = 3", "keys.unmark = 3 is invalid"),
     ):
         home.settings_file.write_text(f"[keys]\n{line}\n")
@@ -139,7 +139,7 @@ async def test_the_keys_of_a_screen_can_be_remapped_and_its_line_says_so(home: H
         for asked in ("What is 2 + 3?", "What is 4 + 5?"):
             await seat.asks(asked)
             await seat.types("/diff error => Hm.")
-            await seat.sees("Kept as error")
+            await seat.sees("Saved as error")
         await seat.types("/memory")
         await seat.sees("x pin", "Ctrl+O thread", "F8 back")
         await seat.pilot.press("p", "ctrl+n", "x")
@@ -176,14 +176,14 @@ async def test_help_is_sifted_by_typing_and_gives_a_command(
         await seat.sees("Commands", "/diff", "Esc")
         assert all(len(line) <= size[0] for line in seat.shown.splitlines())
         await seat.pilot.press(*"watch the")
-        await seat.sees("F9", "watch the training; st")
+        await seat.sees("F9", "watch, stop or ab")
         assert "/diff" not in seat.shown
         await seat.pilot.press(*["backspace"] * 9, *"gutter-nothing")
-        await seat.sees("Nothing here holds")
+        await seat.sees("No matches for")
         await seat.pilot.press(*["backspace"] * 14, *"threads", "enter")
         await seat.sees("No threads yet")
-        await seat.types("/help fail")
-        await seat.sees("✗", "still failing")
+        await seat.types("/help wrong")
+        await seat.sees("✗", "trained, but the reply")
         await seat.pilot.press("escape")
         await seat.until(lambda: not isinstance(seat.app.screen, HelpScreen))
         assert seat.screen.composer.has_focus
@@ -212,10 +212,12 @@ async def test_the_palette_offers_what_keys_do_with_the_keys_in_force(home: Home
         await seat.asks("What is 2 + 3?")
         offered = {item.title: item for item in seat.app.get_system_commands(seat.app.screen)}
         panel = next(
-            item for title, item in offered.items() if title.startswith("Watch the training")
+            item for title, item in offered.items() if title.startswith("Watch, stop or abort")
         )
         assert panel.help == "F9"
         assert "/diff" in offered
         assert "/training" in offered
-        next(item for title, item in offered.items() if title.startswith("Mark what")).callback()
+        next(
+            item for title, item in offered.items() if title.startswith("Mark the selected")
+        ).callback()
         await seat.sees("◆ mark the reply")

@@ -37,12 +37,12 @@ async def test_the_last_message_is_asked_with_recall_and_the_better_reply_become
     async with sitting(home, quick, size=size) as seat:
         await seat.asks(QUESTION)
         await seat.types(f"/diff error => {SOUNDS}")
-        await seat.sees("Kept as error")
+        await seat.sees("Saved as error")
         screen = await opened(seat)
         await seat.sees("base+recall", "I don't know that yet.", SOUNDS, "better")
         assert screen.query_one(Input).value == QUESTION
         await seat.pilot.press("right")
-        await seat.sees("base+recall ✓ better", "m makes it how")
+        await seat.sees("base+recall ✓ better", "m use as the better answer")
         await seat.pilot.press("m")
         await seat.until(lambda: seat.app.screen is seat.screen)
         assert seat.draft == f"/diff error => {SOUNDS}"

@@ -49,7 +49,7 @@ async def test_differences_are_sifted_shown_and_pinned(home: Home, quiet: Settin
     marked(home, "Кто\x1b[31m это?", "Мирра [bold].", state=State.FAILING)
     async with sitting(home, quiet) as seat:
         await opened(seat)
-        await seat.sees("What is red? → A colour.", "Мирра [bold].", "still failing")
+        await seat.sees("What is red? → A colour.", "Мирра [bold].", "the reply is still wrong")
         assert "\x1b" not in seat.shown
         await seat.hits("slash")
         await seat.pilot.press(*"tone")
@@ -72,11 +72,11 @@ async def test_one_is_forgotten_at_the_second_press_and_another_edited(
         await opened(seat, "red")
         await seat.sees("A colour.")
         await seat.pilot.press("f")
-        await seat.sees("f again forgets")
+        await seat.sees("Press f again to forget")
         await seat.pilot.press("escape")
         await seat.sees("Esc back")
         await seat.pilot.press("f", "f")
-        await seat.sees(f"Forgotten for good, with the turn it was marked in: {gone[:8]}")
+        await seat.sees(f"Permanently forgotten, with the turn it was marked in: {gone[:8]}")
         await opened(seat)
         await seat.sees("Who is it?")
         assert "A colour." not in seat.shown
@@ -94,7 +94,7 @@ async def test_one_takes_the_place_of_another_and_leads_to_its_thread(
         await opened(seat)
         await seat.sees("A warm colour.")
         await seat.pilot.press("down", "s")
-        await seat.sees("choose what takes the place")
+        await seat.sees("Select the difference that replaces")
         await seat.pilot.press("up", "s")
         journal = seat.screen.chat.journal
         await seat.until(lambda: journal.differences.get(old).superseded_by == new)
@@ -108,7 +108,7 @@ async def test_an_empty_memory_says_how_to_mark(
 ) -> None:
     async with sitting(home, quiet) as seat:
         await opened(seat)
-        await seat.sees("Nothing was marked yet: /diff does it.")
+        await seat.sees("No differences yet. Mark a reply with /diff.")
 
 
 async def test_what_each_changed_is_shown_below_it(home: Home, quiet: Settings) -> None:
@@ -121,7 +121,7 @@ async def test_what_each_changed_is_shown_below_it(home: Home, quiet: Settings) 
              cause=Sentence("too little"), advice=Sentence("say it otherwise")),
     )  # fmt: skip
     report = Report(
-        "published", Sentence("Learnt 1."), now(), 1.0, "starter", "a1b2c3d4" * 8, fates=fates
+        "published", Sentence("Learned 1."), now(), 1.0, "starter", "a1b2c3d4" * 8, fates=fates
     )
     folder = home.runs / "20260310T031500"
     folder.mkdir(parents=True)
@@ -129,9 +129,11 @@ async def test_what_each_changed_is_shown_below_it(home: Home, quiet: Settings) 
     async with sitting(home, quiet) as seat:
         await opened(seat)
         await seat.sees("What is green?", "sounds Grass.")
-        assert "What it changed" not in seat.shown
+        assert "Effect of" not in seat.shown
         await seat.pilot.press("down")
-        await seat.sees("What it changed, in adapter a1b2c3d4", "after No [b].", "why too little")
+        await seat.sees("Effect of adapter a1b2c3d4", "after No [b].", "why too little")
         await seat.pilot.press("down")
-        await seat.sees("before No.", "after A colour.", "100% of its held-out wordings alike")
+        await seat.sees(
+            "before No.", "after A colour.", "also correct for 100% of the held-out rephrasings"
+        )
         assert "\x1b" not in seat.shown

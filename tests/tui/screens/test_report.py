@@ -14,7 +14,7 @@ from tests.tui.seat import Seat, sitting
 from trainer.report.report import Fate, Measure, Report
 from tui.screens.report import PAGE, ReportScreen
 
-HOSTILE = "[@click=app.quit]Learnt\x1b]52;c;eA==\x07[/] one"
+HOSTILE = "[@click=app.quit]Learned\x1b]52;c;eA==\x07[/] one"
 
 
 def trained(home: Home, name: str, **values: object) -> Path:
@@ -49,13 +49,13 @@ async def test_reports_are_walked_and_the_page_is_written(home: Home) -> None:
     async with sitting(home, settings) as seat:
         await opened(seat)
         await seat.sees("Report 1 of 2 · 2026-03-10", "run 20260310T031500", "✓ Published")
-        await seat.sees("[@click=app.quit]Learnt", "Who is it?")
+        await seat.sees("[@click=app.quit]Learned", "Who is it?")
         assert not any(sign in seat.shown for sign in "\x1b\x07")
         await seat.pilot.press("right_square_bracket")  # there is none after it
         await seat.pilot.press("left_square_bracket")
         await seat.sees("Report 2 of 2", "✗ Rejected", "It drifted too far.")
         await seat.pilot.press("right_square_bracket", "o")
-        await seat.sees("Report 1 of 2", "Written:")
+        await seat.sees("Report 1 of 2", "Wrote ")
         assert (newest / PAGE).read_text(encoding="utf-8").startswith("<!")
         (newest / PAGE).unlink()
         (newest / PAGE).mkdir()

@@ -82,7 +82,7 @@ async def test_past_talk_is_searched_and_gone_on_in(home: Home, quiet: Settings)
 async def test_what_nobody_said_is_not_found(home: Home, quiet: Settings) -> None:
     async with sitting(home, quiet) as seat:
         await seat.types("/sessions unheard")
-        await seat.sees("Nothing said holds 'unheard'.")
+        await seat.sees("No message contains 'unheard'.")
         await seat.pilot.press("ctrl+r", "ctrl+d", "ctrl+e", "enter", "escape")
         await seat.sees("No threads yet")
 
@@ -142,9 +142,9 @@ async def test_a_session_is_renamed_and_a_bad_name_said_why(home: Home, quiet: S
         await seat.sees("New name: work")
         await seat.pilot.press("escape", "f2")
         await seat.pilot.press(*"trip", "down", "enter")  # over the old name, which is selected
-        await seat.sees("There is a thread 'trip' already; choose another name.")
+        await seat.sees("There is already a thread 'trip'; choose another name.")
         await seat.pilot.press(*" two", "enter")
-        await seat.sees("It is called trip two now.", "› trip two")
+        await seat.sees("Renamed to trip two.", "› trip two")
         assert screen.query_one("#search", Input).has_focus
         assert seat.screen.chat.thread.name == "trip two"
         await seat.pilot.press("escape")
@@ -161,14 +161,14 @@ async def test_a_name_that_another_program_gave_is_shown_safely_and_can_be_mende
         await seat.sees("ab [bold] {c}", "One?")
         assert not {"\x1b", "\u202e"} & set(seat.shown)
         await seat.pilot.press("ctrl+d")
-        await seat.sees("ab [bold] {c}: 1 turn goes for good")
+        await seat.sees("ab [bold] {c}: 1 turn will be deleted permanently")
         await seat.pilot.press("escape", "enter")
-        await seat.sees("cannot name a thread; use 1 to 80 printable characters")
+        await seat.sees("is not a valid thread name; use 1 to 80 printable characters")
         await opened(seat)
         await seat.pilot.press("ctrl+r")
         await seat.sees("New name: ab [bold] {c}")
         await seat.pilot.press("enter")
-        await seat.sees("It is called ab [bold] {c} now.")
+        await seat.sees("Renamed to ab [bold] {c}.")
         await seat.pilot.press("enter")
         await seat.until(lambda: seat.screen.chat.thread.name == "ab [bold] {c}")
 
@@ -183,13 +183,13 @@ async def test_the_open_session_is_deleted_at_the_second_press_and_its_marks_sta
         await opened(seat)
         await seat.pilot.press("ctrl+d")
         await seat.sees(
-            "work: 1 turn goes for good; 1 mark stays in memory with its own words.",
-            "Ctrl+D again deletes it",
+            "work: 1 turn will be deleted permanently; 1 mark stays in memory with its text.",
+            "Press Ctrl+D again to delete",
         )
         await seat.pilot.press("escape")
         await seat.sees("Ctrl+D delete")
         await seat.pilot.press("ctrl+d", "down", "up", "ctrl+d")
-        await seat.sees("1 turn goes for good")
+        await seat.sees("1 turn will be deleted permanently")
         await seat.pilot.press("ctrl+d")
         await seat.sees("Deleted 1 turn. 1 mark stays in memory.", "› trip")
         await seat.pilot.press("escape")
@@ -201,7 +201,7 @@ async def test_the_open_session_is_deleted_at_the_second_press_and_its_marks_sta
         await seat.types("/memory")
         await seat.sees("Two?")
         await seat.pilot.press("enter")
-        await seat.sees("was marked in is not here any more; the mark stays")
+        await seat.sees("was marked no longer exists; the mark is kept")
 
 
 async def test_the_last_session_that_is_deleted_leaves_a_fresh_one(
@@ -228,19 +228,19 @@ async def test_a_session_is_written_out_in_either_form(
     async with sitting(home, quiet, size=(160, 24)) as seat:
         screen = await opened(seat)
         await seat.pilot.press("ctrl+e")
-        await seat.sees("Write to:", "Markdown or JSON")
+        await seat.sees("Export to:", "Markdown or JSON")
         assert screen.query_one("#line", Input).value == str(folder / "trip.md")
         await seat.pilot.press("enter")
-        await seat.sees("Written:")
+        await seat.sees("Wrote ")
         text = (folder / "trip.md").read_text("utf-8")
         assert "> One [bold]?" in text
         assert "\x1b" not in text
         await seat.pilot.press("ctrl+e", "ctrl+e")
         assert screen.query_one("#line", Input).value == str(folder / "trip-2.json")
         await seat.pilot.press(*["backspace"] * len("-2.json"), *".md", "enter")
-        await seat.sees("trip.md is there already; name another file")
+        await seat.sees("trip.md already exists; choose another file")
         await seat.pilot.press("ctrl+e", "enter")
-        await seat.sees("Written:")
+        await seat.sees("Wrote ")
         assert json.loads((folder / "trip.json").read_text("utf-8"))["thread"] == "trip"
 
 
@@ -252,7 +252,7 @@ async def test_what_another_process_does_to_the_open_session_is_said(
         await seat.sees("› Two?")
         with Memory.open(home, quiet, dense=False) as other:
             rename(home, other.journal, "work", "play")
-            await seat.sees("This thread is called 'play' now.", "› Two?")
+            await seat.sees("This thread was renamed to 'play'.", "› Two?")
             delete(home, other, "play")
             await seat.sees("This thread was deleted elsewhere")
         assert "Two?" not in seat.shown
@@ -265,7 +265,7 @@ async def test_a_screen_of_forty_columns_has_whole_lines(home: Home, quiet: Sett
         await seat.sees("1 turn", "…")
         assert all(len(line) <= 40 for line in seat.shown.splitlines())
         await seat.pilot.press("ctrl+d")
-        await seat.sees("again deletes it")
+        await seat.sees("again to delete")
 
 
 def test_times_are_said_as_people_say_them() -> None:
@@ -294,7 +294,9 @@ def test_a_found_word_stands_in_its_line_and_is_lit() -> None:
 
 
 def test_what_deleting_takes_and_leaves_is_one_sentence() -> None:
-    assert what_goes("a", 1, 0) == "a: 1 turn goes for good; nothing there is marked."
+    assert (
+        what_goes("a", 1, 0) == "a: 1 turn will be deleted permanently; there are no marks in it."
+    )
     assert what_goes("a", 1200, 2) == (
-        "a: 1,200 turns go for good; 2 marks stay in memory with their own words."
+        "a: 1,200 turns will be deleted permanently; 2 marks stay in memory with their text."
     )

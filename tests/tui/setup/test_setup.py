@@ -67,13 +67,13 @@ async def test_three_steps_by_enter_alone_lead_into_the_chat(
 ) -> None:
     assert is_first_start(home)
     async with sitting(home, settings, ready=False, setup=True) as seat:
-        await seat.sees("step 1 of 3", "› starter", "works at once", "1,390 plain facts")
+        await seat.sees("step 1 of 3", "› starter", "ready to use", "1,390 simple facts")
         assert not home.journal.exists()  # nothing is opened before it was answered
         await seat.pilot.press("enter")
         await seat.sees("step 2 of 3", "› every night at 03:15, while Discern is open")
         assert is_first_start(home)
         await seat.pilot.press("enter")
-        await seat.sees("step 3 of 3", "night.enabled = true", "Four things to do", "/diff")
+        await seat.sees("step 3 of 3", "night.enabled = true", "Getting started", "/diff")
         await seat.pilot.press("enter")
         await in_the_chat(seat)
         await seat.sees("Discern starter · base")
@@ -113,7 +113,7 @@ async def test_a_key_pressed_again_and_again_opens_one_chat(
 async def test_escape_goes_a_step_back_from_everywhere(home: Home, settings: Settings) -> None:
     async with sitting(home, settings, ready=False, setup=True) as seat:
         await seat.sees("step 1 of 3")
-        await at(seat, "a GGUF file of your own")
+        await at(seat, "your own GGUF file")
         await seat.pilot.press("enter")
         await seat.pilot.press(*"x")
         await seat.pilot.press("escape")
@@ -127,7 +127,7 @@ async def test_escape_goes_a_step_back_from_everywhere(home: Home, settings: Set
         await seat.sees("step 3 of 3")
         await seat.pilot.press("escape")
         await seat.sees("step 2 of 3")
-        await at(seat, "only when I say /train")
+        await at(seat, "only when I run /train")
         await seat.pilot.press("enter")
         await seat.sees("step 3 of 3", "night.enabled = false")
 
@@ -146,7 +146,7 @@ async def test_a_file_that_is_here_serves_and_a_damaged_one_is_refused(
         assert "! " not in seat.shown
         await seat.pilot.press("enter")
         await seat.sees("step 2 of 3")
-        await at(seat, "only when I say /train")
+        await at(seat, "only when I run /train")
         await seat.pilot.press("enter")
         await seat.sees("step 3 of 3")
         await seat.pilot.press("enter")
@@ -180,7 +180,7 @@ async def test_asked_again_it_begins_with_what_was_answered(home: Home, found: P
         await seat.sees("› Some/Here:here.gguf")
         await seat.until(lambda: "fits" in seat.shown)
         await seat.pilot.press("enter")
-        await seat.sees("› only when I say /train")
+        await seat.sees("› only when I run /train")
         await seat.pilot.press("escape")
         await seat.sees("› Some/Here:here.gguf")
         before = home.settings_file.read_text()
@@ -194,7 +194,7 @@ async def test_a_path_is_looked_at_before_it_is_taken(
 ) -> None:
     async with sitting(home, settings, ready=False, setup=True) as seat:
         await seat.sees("step 1 of 3")
-        await at(seat, "a GGUF file of your own")
+        await at(seat, "your own GGUF file")
         await seat.pilot.press("enter")
         await seat.pilot.press(*"/nowhere.gguf", "enter")
         await seat.sees("! ", "/nowhere.gguf")
@@ -206,12 +206,12 @@ async def test_a_download_is_shown_agreed_to_and_fetched(
     home: Home, settings: Settings, hub: Hub
 ) -> None:
     async with sitting(home, settings, ready=False, setup=True) as seat:
-        await seat.sees("To download, once you have agreed", "tiny q8_0")
+        await seat.sees("Available to download", "tiny q8_0")
         await at(seat, "tiny q8_0")
         assert not hub.asked
         await seat.pilot.press("enter")
         digest = hashlib.sha256(hub.body).hexdigest()
-        await seat.sees("This would be fetched", "apache-2.0", digest[:40], REPO)
+        await seat.sees("To be downloaded", "apache-2.0", digest[:40], REPO)
         assert not any(asked.startswith("GET /Some") for asked in hub.asked)
         await seat.pilot.press("enter")
         await seat.sees("step 2 of 3")
@@ -241,16 +241,16 @@ async def test_a_stopped_download_goes_on_where_it_broke(
         await seat.sees("tiny q8_0")
         await at(seat, "tiny q8_0")
         await seat.pilot.press("enter")
-        await seat.sees("This would be fetched")
+        await seat.sees("To be downloaded")
         await seat.pilot.press("enter")
-        await seat.sees("Fetching", "MB/s", "left")
+        await seat.sees("Downloading", "MB/s", "left")
         await seat.pilot.press("escape")
-        await seat.sees("step 1 of 3", "Stopped:", "goes on from there", "› tiny q8_0")
+        await seat.sees("step 1 of 3", "Stopped.", "resumes from there", "› tiny q8_0")
         gate.set()
         await seat.until(lambda: any(models_folder(home).rglob(".*.part")))
         hub.asked.clear()
         await seat.pilot.press("enter")
-        await seat.sees("This would be fetched")
+        await seat.sees("To be downloaded")
         await seat.pilot.press("enter")
         await seat.sees("step 2 of 3")
     assert any("bytes=" in asked and "bytes=0-" not in asked for asked in hub.asked)
@@ -265,10 +265,10 @@ async def test_without_a_network_there_is_one_sentence_and_the_choice(
         await seat.sees("tiny q8_0")
         await at(seat, "tiny q8_0")
         await seat.pilot.press("enter")
-        await seat.sees("step 1 of 3", f"! Cannot get {REPO}:{FILE}", "› tiny q8_0")
+        await seat.sees("step 1 of 3", f"! Cannot download {REPO}:{FILE}", "› tiny q8_0")
         await seat.pilot.press("up")
         await seat.sees("› starter")
-        assert "Cannot get" not in seat.shown
+        assert "Cannot download" not in seat.shown
 
 
 @pytest.fixture
@@ -295,20 +295,20 @@ async def test_a_timer_is_shown_before_it_is_installed(
         await seat.pilot.press("enter")
         await seat.sees("step 2 of 3")
         await seat.pilot.press("tab", *"25:00", "enter")
-        await seat.sees("25:00 is no time")
+        await seat.sees('Invalid time "25:00"')
         await seat.pilot.press("ctrl+u", *"04:45", "enter")
-        await at(seat, "by this machine's own timer")
+        await at(seat, "with a system timer")
         await seat.pilot.press("enter")
-        await seat.sees("This is what would be written for you (systemd)", "discern-night.service")
+        await seat.sees("This timer will be installed (systemd)", "discern-night.service")
         assert not unit.exists()
         assert is_first_start(home)
         await seat.pilot.press("escape")
         await seat.sees("step 2 of 3", "› every night")
         assert not unit.exists()
         await seat.pilot.press("tab", "ctrl+u", *"04:45", "enter")
-        await at(seat, "by this machine's own timer")
+        await at(seat, "with a system timer")
         await seat.pilot.press("enter")
-        await seat.sees("This is what would be written")
+        await seat.sees("This timer will be installed")
         await seat.pilot.press("enter")
         await seat.sees("step 3 of 3", "Installed: systemd", 'night.time = "04:45"')
     assert "OnCalendar=*-*-* *:45:00" in unit.read_text()
@@ -323,9 +323,9 @@ async def test_a_timer_that_cannot_be_installed_is_said(
         await seat.sees("step 1 of 3")
         await seat.pilot.press("enter")
         await seat.sees("step 2 of 3")
-        await at(seat, "by this machine's own timer")
+        await at(seat, "with a system timer")
         await seat.pilot.press("enter")
-        await seat.sees("This is what would be written")
+        await seat.sees("This timer will be installed")
         await seat.pilot.press("enter")
         await seat.sees("step 2 of 3", "! `systemctl", "no bus")
 
@@ -336,7 +336,7 @@ async def test_leaving_by_the_keys_of_leaving_writes_nothing(
     async with sitting(home, settings, ready=False, setup=True) as seat:
         await seat.sees("step 1 of 3")
         await seat.pilot.press("ctrl+c")
-        await seat.sees("Ctrl+C again leaves.")
+        await seat.sees("Press Ctrl+C again to quit.")
         await seat.pilot.press("ctrl+c")
         await seat.until(lambda: not seat.app.is_running)
     assert is_first_start(home)

@@ -36,7 +36,7 @@ async def test_which_model(
 ) -> None:
     settings = read_settings(home, {"ui": {"theme": theme}})
     async with sitting(home, settings, size=size, ready=False, setup=True) as seat:
-        await seat.sees("qwen3-8b", "works at once")
+        await seat.sees("qwen3-8b", "ready to use")
         await seat.pilot.press("down")
         await seat.sees("› qwen3-0.6b")
         await seat.pilot.pause()
@@ -49,10 +49,10 @@ async def test_when_to_learn(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with sitting(home, read_settings(home), size=size, ready=False, setup=True) as seat:
-        await seat.sees("works at once", "qwen3-8b")
+        await seat.sees("ready to use", "qwen3-8b")
         await seat.pilot.press("enter")
         await seat.sees("step 2 of 3", "› every night")
         await seat.pilot.press("down")
-        await seat.sees("› every night at 03:15, by this machine's own timer", "shown first")
+        await seat.sees("› every night at 03:15, with a system timer", "shown before it is")
         await seat.pilot.pause()
         assert look(seat.app) == snapshot

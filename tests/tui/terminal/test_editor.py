@@ -40,9 +40,9 @@ def test_the_editor_may_have_arguments_and_visual_goes_first(tmp_path: Path) -> 
 
 
 def test_a_missing_editor_is_said_with_what_to_set(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"'nowhere-to-be-found' of \$EDITOR was not found"):
+    with pytest.raises(SettingsError, match=r"'nowhere-to-be-found' set in \$EDITOR was not found"):
         editor({"EDITOR": "nowhere-to-be-found -x"})
-    with pytest.raises(SettingsError, match=r"cannot be read as a command"):
+    with pytest.raises(SettingsError, match="is not a valid command"):
         editor({"EDITOR": "vim 'unclosed"})
     with pytest.raises(SettingsError, match=r"set \$EDITOR"):
         editor({"PATH": str(tmp_path)})
@@ -50,10 +50,10 @@ def test_a_missing_editor_is_said_with_what_to_set(tmp_path: Path) -> None:
 
 def test_an_editor_that_fails_leaves_the_draft_and_what_was_written(tmp_path: Path) -> None:
     path = program(tmp_path, "raise SystemExit(3)")
-    with pytest.raises(SettingsError, match="ended with code 3; the draft is as it was"):
+    with pytest.raises(SettingsError, match="exited with code 3; the draft is unchanged"):
         edited("a draft", [str(path)], tmp_path / "drafts")
     path = program(tmp_path, "open(path, 'w').write('half'); raise SystemExit(1)")
-    with pytest.raises(SettingsError, match="what was written there is in") as caught:
+    with pytest.raises(SettingsError, match="your text is in") as caught:
         edited("a draft", [str(path)], tmp_path / "drafts")
     kept = Path(str(caught.value).rpartition(" in ")[2])
     assert kept.read_text() == "half"
@@ -69,7 +69,7 @@ def test_a_text_that_cannot_be_read_back_stays_where_it_is(tmp_path: Path) -> No
     ):
         with pytest.raises(SettingsError, match=said) as caught:
             edited("a draft", [str(program(tmp_path, body))], tmp_path / "drafts")
-        kept = re.search(r"left in (\S+) cannot be read", str(caught.value))
+        kept = re.search(r"cannot read (\S+), saved by", str(caught.value))
         assert kept
         assert Path(kept[1]).exists()
         shutil.rmtree(Path(kept[1]).parent)
@@ -82,7 +82,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_not_come_into_a_draft(tmp_pa
 
 def test_a_draft_that_finds_no_room_is_said(tmp_path: Path) -> None:
     (tmp_path / "drafts").write_text("in the way")
-    with pytest.raises(HomeError, match=r"cannot write the draft for the editor into .*drafts: "):
+    with pytest.raises(HomeError, match=r"cannot write the draft for the editor to .*drafts: "):
         edited("a draft", ["true"], tmp_path / "drafts")
 
 

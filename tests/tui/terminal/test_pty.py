@@ -61,8 +61,8 @@ SCREENS = (
     ("memory", "own/PAY"),
     ("sessions", "older"),
     ("report", "Report 1 of 1"),
-    ("training", "Nothing trains now"),
-    ("context PAY", "What the model sees"),
+    ("training", "No training is running"),
+    ("context PAY", "Prompt for the next message"),
     ("compare", "side"),
     ("why", "Recalled for"),
     ("contrast", "missed"),
@@ -160,14 +160,14 @@ def test_what_breaks_unforeseen_leaves_one_sentence_and_a_file_without_words(
     with Terminal("tests.tui.chat.breaking_process", "chat", "--new") as terminal:
         terminal.until(lambda: b"0/512" in terminal.out)
         terminal.types(b"\x1b[5~")  # a handler: it is said, and the chat goes on
-        terminal.until(lambda: b"the chat goes on" in terminal.out)
+        terminal.until(lambda: b"You can continue the chat" in terminal.out)
         assert (settled.state / FILE).read_text().startswith("KeyError\n")
         (settled.state / FILE).unlink()
         terminal.types(b"\x1bOP")  # a screen that cannot be made: the chat ends
-        terminal.until(lambda: b"something broke (KeyError)" in terminal.out)
+        terminal.until(lambda: b"internal error (KeyError)" in terminal.out)
         assert terminal.process.wait(30) == 1
     assert b"Traceback" not in terminal.out
-    assert b"a person said" not in terminal.out[terminal.out.find(b"something broke (KeyError)") :]
+    assert b"a person said" not in terminal.out[terminal.out.find(b"internal error (KeyError)") :]
     left = (settled.state / FILE).read_text()
     assert left.startswith("KeyError\n")
     assert "breaking_process.py" in left

@@ -61,7 +61,7 @@ async def test_a_theme_is_taken_by_its_name_and_kept(home: Home) -> None:
     async with sitting(home, read_settings(home)) as seat:
         assert seat.app.theme == "dracula"
         await seat.types("/theme nort")
-        await seat.sees("There is no theme nort; did you mean nord?")
+        await seat.sees("Unknown theme nort. Did you mean nord?")
         await seat.types("/theme nord")
         await seat.until(lambda: seat.app.theme == "nord")
         await seat.until(lambda: "nord" in home.settings_file.read_text())
@@ -84,5 +84,5 @@ def test_an_unknown_theme_is_refused_in_one_sentence(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert run(["chat"]) == 2
     said = capsys.readouterr().err
-    assert "ui.theme = 'mauve' is refused" in said
+    assert "ui.theme = 'mauve' is not a theme" in said
     assert str(home.settings_file) in said

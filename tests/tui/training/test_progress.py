@@ -67,7 +67,7 @@ def test_a_second_try_begins_its_own_curve() -> None:
 def test_the_status_line_says_the_step() -> None:
     progress = Progress().after(EVENTS[6])
     assert progress.short == "training 1/200"
-    assert Progress().after(Counted("gate", 0, 0)).short == "training: testing"
+    assert Progress().after(Counted("gate", 0, 0)).short == "training: evaluating"
     assert Progress().after(Unknown("of a newer trainer", {})).label == "of a newer trainer"
 
 

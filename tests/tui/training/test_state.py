@@ -99,11 +99,11 @@ def test_a_lesson_counts_as_right_by_its_margin_and_later_by_the_gate(
 def test_the_log_says_each_of_its_entries_in_words(states: list[TrainingState]) -> None:
     lines = [entry_text(entry, lambda one, kind: f"{kind} {one}") for entry in states[-1].log]
     assert lines[0] == "composing lessons from 6 differences"
-    assert "try 1, rate 1e-05: loading the weights" in lines
-    assert "learning in 90 steps at most, 1 thread, float32" in lines
-    assert f"right for the first time: naming {ASKED[0][0]}" in lines
+    assert "attempt 1, learning rate 1e-05: loading weights" in lines
+    assert "training for at most 90 steps, 1 thread, float32" in lines
+    assert f"correct for the first time: naming {ASKED[0][0]}" in lines
     assert any(line.startswith("✗ not passed: lessons reproduced: 0%") for line in lines)
-    assert lines[-1].startswith("published: Learnt 7 of 7")
+    assert lines[-1].startswith("published: Learned 7 of 7")
     assert [entry.at for entry in states[-1].log] == sorted(entry.at for entry in states[-1].log)
 
 

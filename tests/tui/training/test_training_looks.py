@@ -73,5 +73,5 @@ async def test_before_the_first_training(home: Home, snapshot: SnapshotAssertion
     night = settings.night.model_copy(update={"enabled": True})
     async with sitting(home, settings.model_copy(update={"night": night})) as seat:
         await seat.pilot.press("ctrl+t")
-        await seat.sees("Nothing was trained yet")
+        await seat.sees("No training has run yet")
         await checking(seat, snapshot)("nothing was trained yet")

@@ -58,29 +58,31 @@ async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
     async with sitting(home, quick) as seat:
         await seat.asks("What is the capital of Zubrowka?")
         await seat.types("/diff error => The capital of Zubrowka is Lutz.")
-        await seat.sees("Kept as error")
+        await seat.sees("Saved as error")
         await seat.types("/train")
-        await seat.sees("◆ training", "Ctrl+T shows all of it")
+        await seat.sees("◆ training", "Ctrl+T details")
         screen = await opened(seat)
         await seat.sees(
-            "◆ training", "▸ learning", "1 lesson, ", "What is the capital of Zubrowka?"
+            "◆ training", "▸ updating weights", "1 lesson, ", "What is the capital of Zubrowka?"
         )
         await seat.sees("step", "tok/s")
         key, other = ("a", "s") if abort else ("s", "a")
         await seat.hits("enter")
-        await seat.sees("The report comes when the training has ended.")
+        await seat.sees("The report is available when the training ends.")
         await seat.hits(other, "escape", key)
         await seat.sees(f"? {key} yes · Esc no")
         assert screen._follower.view.alive
         assert not seat.screen.panel.stopping
         await seat.hits(key)
         if abort:
-            await seat.sees("✗ broke off", "✗ learning", "The training was stopped; nothing was")
+            await seat.sees(
+                "✗ failed", "✗ updating weights", "The training was stopped; nothing was"
+            )
         else:
-            await seat.sees("said right by the file that was tested")
-        await seat.sees("Nothing trains now; /train begins one", "Enter report")
+            await seat.sees("correct in the evaluation")
+        await seat.sees("No training is running. Start one with /train", "Enter report")
         await seat.hits(key)
-        await seat.sees("Nothing trains now.")
+        await seat.sees("No training is running.")
         await seat.hits("r")
         await seat.until(lambda: isinstance(seat.app.screen, ReportScreen))
         await seat.sees("Report 1 of 1", "✗ Failed" if abort else "step")
@@ -88,10 +90,10 @@ async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
         await seat.until(lambda: seat.app.screen is screen)
         await back(seat)
         if abort:
-            await seat.sees("The training was stopped; what served before serves on.")
+            await seat.sees("The training was stopped. The current adapter is unchanged.")
             assert seat.screen.chat.marks.waiting() == 1
         else:
-            await seat.sees("/report shows it all")
+            await seat.sees("See /report for details")
         assert not seat.screen.panel.display
         assert seat.screen.composer.has_focus
 
@@ -111,7 +113,11 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
             async with sitting(home, settings) as seat:
                 screen = await opened(seat)
                 await seat.sees(
-                    "✓ composing lessons", "▸ learning", "/60", "Who?", "Esc back, it goes"
+                    "✓ composing lessons",
+                    "▸ updating weights",
+                    "/60",
+                    "Who?",
+                    "Esc back, still runs",
                 )
                 tried = screen._follower.view.state.trials[0]
                 assert len(tried.loss.points) == tried.step >= 12
@@ -122,16 +128,16 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
             screen = await opened(seat, "tab")
             beside = RunFollower(home, seat.screen.chat.journal)  # as another chat's screen looks
             beside.begin()
-            await seat.sees("▸ learning")
+            await seat.sees("▸ updating weights")
             await seat.until(lambda: seat.screen.training.trainings.running)
             process.process.send_signal(signal.SIGCONT)
-            await seat.sees("✓ published", "begun", "took", "Enter report")
+            await seat.sees("✓ published", "started", "took", "Enter report")
             await until(lambda: beside.view.state.ended and not beside.view.alive)
             beside.close()
             assert beside.view.state == screen._follower.view.state
             assert beside.view.state == read_state(beside.view.folder or Path())
             await back(seat)
-            await seat.sees("/report shows it all")
+            await seat.sees("See /report for details")
 
 
 async def test_a_training_of_another_process_is_told_to_stop(home: Home, quick: Settings) -> None:
@@ -139,19 +145,19 @@ async def test_a_training_of_another_process_is_told_to_stop(home: Home, quick: 
     folder = recorded(home, 22, alive=True)
     async with sitting(home, quick) as seat:
         await opened(seat)
-        await seat.sees("try 2 of 2 · rate 0.006 · starter", "▸ learning")
+        await seat.sees("attempt 2 of 2 · rate 0.006 · starter", "▸ updating weights")
         await seat.hits("s", "s")
-        await seat.sees("stopping; the best is tested…")
+        await seat.sees("stopping; evaluating the best…")
         assert (folder / CONTROL).read_text() == "stop"
         await back(seat)
         await opened(seat)  # told by whomever, every screen says so
-        await seat.sees("stopping; the best is tested…")
+        await seat.sees("stopping; evaluating the best…")
         (folder / CONTROL).write_text("abort")
-        await seat.sees("aborting; nothing of it stays…")
+        await seat.sees("aborting; discarding everything…")
         end = {**EVENTS[-1], "verdict": "failed", "sentence": "It was stopped."}
         with (folder / "events.jsonl").open("a") as events:
             events.write(json.dumps(end) + "\n")
-        await seat.sees("✗ broke off", "It was stopped.", "Nights are off")
+        await seat.sees("✗ failed", "It was stopped.", "Nightly training is off")
         await back(seat)
         await seat.until(lambda: not seat.screen.panel.display)
 
@@ -166,15 +172,15 @@ async def test_the_last_training_is_shown_from_its_folder_and_leads_to_its_repor
     (home.runs / "20990101T000000").mkdir()  # one that never told anything
     async with sitting(home, quick, size=(120, 36)) as seat:
         screen = await opened(seat)
-        await seat.sees("✓ published", "took 0:27", "Learnt 7 of 7 lessons from 6 differences")
-        await seat.sees("try", "Who wrote the song of the harbour? → Mirra Odell wrote it.")
-        await seat.sees("7 said right by the file that was tested", "(names the break)")
+        await seat.sees("✓ published", "took 0:27", "Learned 7 of 7 lessons from 6 differences")
+        await seat.sees("attempt", "Who wrote the song of the harbour? → Mirra Odell wrote it.")
+        await seat.sees("7 correct in the evaluation", "(name the mistake)")
         assert screen._trial is not None
         assert screen._trial.number == 2
         await seat.hits("left_square_bracket", "left_square_bracket")
-        await seat.sees("0 said right by the file that was tested", "step 90 of 90")
+        await seat.sees("0 correct in the evaluation", "step 90 of 90")
         await seat.hits("right_square_bracket", "right_square_bracket")
-        await seat.sees("7 said right by the file that was tested")
+        await seat.sees("7 correct in the evaluation")
         await seat.hits("enter")
         await seat.until(lambda: isinstance(seat.app.screen, ReportScreen))
         await seat.sees("Report 1 of 2", f"run {NAME}")
@@ -184,10 +190,12 @@ async def test_a_training_that_was_cut_off_says_so(home: Home, quick: Settings) 
     recorded(home, 9)
     async with sitting(home, quick) as seat:
         await opened(seat)
-        await seat.sees("✗ cut off", "ended without a word", "✗ learning", "– exporting")
-        await seat.sees("(forgotten since)")
+        await seat.sees(
+            "✗ interrupted", "ended without a report", "✗ updating weights", "– exporting"
+        )
+        await seat.sees("(since forgotten)")
         await seat.hits("enter")
-        await seat.sees("This run was cut off and left no report.")
+        await seat.sees("This run was interrupted and has no report.")
         await back(seat)
 
 
@@ -195,9 +203,11 @@ async def test_before_the_first_training_it_says_how_to_begin_one(home: Home) ->
     settings = read_settings(home, {**QUICK, "night": {"enabled": True}})
     async with sitting(home, settings) as seat:
         await opened(seat)
-        await seat.sees("Nothing was trained yet.", "/train begins one, the next night is at 03:15")
+        await seat.sees(
+            "No training has run yet.", "Start one with /train. Next nightly training: 03:15"
+        )
         await seat.hits("s", "tab", "enter", "left_square_bracket")
-        await seat.sees("Nothing was trained yet.")
+        await seat.sees("No training has run yet.")
         await seat.hits("ctrl+t")  # the key that opened it
         await seat.until(lambda: seat.app.screen is seat.screen)
 

@@ -29,7 +29,7 @@ FAILED = Fate(
 )  # fmt: skip
 REPORT = Report(
     verdict="rejected",
-    sentence=Sentence("Learnt 1 of 2 lessons."),
+    sentence=Sentence("Learned 1 of 2 lessons."),
     started=AT,
     seconds=12.5,
     model="starter",
@@ -67,7 +67,7 @@ def test_nothing_is_wider_than_the_screen(width: int) -> None:
 
 def test_every_colour_has_a_sign_that_says_the_same() -> None:
     lines = [line.plain for line in view(REPORT).split()]
-    assert lines[0] == "✗ Rejected: what served before serves on"
+    assert lines[0] == "✗ Rejected: current adapter unchanged"
     assert "! no better than recall" in lines
     assert "✗ lessons reproduced: 50% (at least 90%)" in lines
     assert "! perplexity: +2%" in lines
@@ -82,7 +82,7 @@ def test_one_question_with_one_outcome_stands_once_and_a_failed_one_says_why() -
     assert "learnt ×2" in text
     assert text.count("✗ Где 漢字?") == 1
     assert "not learnt" in text
-    for words in ("wanted    Там.", "А где? → Нигде.", "why       too little", "say it in other"):
+    for words in ("expected  Там.", "А где? → Нигде.", "why       too little", "say it in other"):
         assert words in text
     assert "· Где 漢字?" in text
     assert "it names no reply" in text

@@ -159,14 +159,14 @@ async def test_a_second_tab_recalls_by_words_and_a_reload_does_not(home: Home) -
         async with tab(served) as first:
             await first.sees("Discern starter")
             async with tab(served) as second:
-                await second.sees("by words alone")
+                await second.sees("using keyword search only")
                 await second.types(QUESTION)
                 await second.sees(ANSWER)
         async with tab(served) as again:
             await again.sees("Discern starter")
             await again.types("/recall on")
             await again.sees("Recall is on")
-            assert "by words alone" not in again.shown
+            assert "using keyword search only" not in again.shown
 
 
 async def test_ctrl_c_ends_every_tab_and_leaves_no_process(by_words: Home) -> None:
@@ -212,14 +212,14 @@ async def test_a_taken_port_and_another_host_get_one_sentence(
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
     assert done.returncode == 2
-    assert done.stderr.startswith(f"discern: cannot serve on port {port}: ")
+    assert done.stderr.startswith(f"discern: cannot listen on port {port}: ")
     for host in ("0.0.0.0", "::", "example.org"):
         assert run(["web", "--host", host]) == 2
         assert "a tunnel" in capsys.readouterr().err
     assert run(["web", "--thread", "work", "--new"]) == 2
     assert "mutually exclusive" in capsys.readouterr().err
     assert run(["web", "--thread", "a\nb"]) == 2
-    assert "cannot name a thread" in capsys.readouterr().err
+    assert "not a valid thread name" in capsys.readouterr().err
 
 
 async def test_the_key_of_an_opened_browser_works_one_time(home: Home, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ async def marked(seat: Seat, mark: str) -> str:
     """Ask, mark, and return the id of the mark."""
     await seat.asks(QUESTION)
     await seat.types(mark)
-    await seat.sees("✓ Kept as")
+    await seat.sees("✓ Saved as")
     return seat.screen.chat.journal.differences.all()[-1].id
 
 
@@ -36,9 +36,9 @@ async def test_the_three_lines_are_written_in_a_card_and_kept_with_enter(
     async with sitting(home, quick) as seat:
         identity = await marked(seat, "/diff error")
         await seat.types("/contrast")
-        await seat.sees("the difference in words", "they are yours to write", "Esc leaves it")
+        await seat.sees("describe the difference", "write them yourself", "Esc cancel")
         await seat.pilot.press(*"city", "tab", "tab", *"Lutz", "ctrl+j", *"ok", "enter")
-        await seat.sees("version 2", "trained when you run /train")
+        await seat.sees("version 2", "run /train to train on it")
         item = seat.screen.chat.journal.differences.get(identity)
         assert item.contrast == Contrast("city", None, "Lutz\nok")
         assert item.state is State.WAITING
@@ -53,7 +53,7 @@ async def test_what_is_pasted_into_a_card_or_a_line_passes_the_gate(
     async with sitting(home, quick) as seat:
         identity = await marked(seat, "/diff error")
         await seat.types("/contrast")
-        await seat.sees("Esc leaves it")
+        await seat.sees("Esc cancel")
         seat.app.post_message(events.Paste("two\rlines \x1b[31mred \u202eend"))
         await seat.sees("[31mred end")
         await seat.pilot.press("enter")
@@ -74,7 +74,7 @@ async def test_a_card_that_is_left_changes_nothing(home: Home, quick: Settings) 
         identity = await marked(seat, "/diff error")
         before = seat.screen.chat.journal.differences.get(identity)
         await seat.types("/contrast")
-        await seat.sees("the difference in words")
+        await seat.sees("describe the difference")
         await seat.pilot.press(*"typed", "escape")
         await seat.until(lambda: not seat.screen.query(ContrastCard))
         assert seat.screen.chat.journal.differences.get(identity) == before
@@ -86,13 +86,11 @@ async def test_a_draft_fills_what_is_empty_and_is_kept_only_by_the_person(
     async with sitting(home, quick) as seat:
         identity = await marked(seat, "/diff error")
         await seat.types("/contrast")
-        await seat.sees("they are yours to write")
+        await seat.sees("write them yourself")
         card = seat.screen.query_one(ContrastCard)
         await seat.pilot.press(*"mine")
         card.offer(Contrast("theirs", "the \x1b[31mplace", "So."))
-        await seat.sees(
-            "missed mine", "lost the [31mplace", "sounds So.", "A draft: yours to change"
-        )
+        await seat.sees("missed mine", "lost the [31mplace", "sounds So.", "This is a draft")
         assert "\x1b" not in seat.shown
         assert not seat.screen.chat.journal.differences.get(identity).contrast
         await seat.pilot.press("ctrl+s")
@@ -106,10 +104,10 @@ async def test_a_refused_card_stays_open_with_what_was_written(home: Home, quick
         identity = await marked(seat, "/diff error")
         reply = seat.screen.chat.journal.differences.get(identity).replied
         await seat.types("/contrast")
-        await seat.sees("they are yours to write")
+        await seat.sees("write them yourself")
         seat.screen.query_one(ContrastCard).offer(Contrast(None, None, reply))
         await seat.pilot.press("enter")
-        await seat.sees("the very reply that was given")
+        await seat.sees("the same as the reply")
         assert seat.screen.query(ContrastCard)
 
 
@@ -117,7 +115,7 @@ async def test_the_words_of_a_mark_are_edited_from_the_memory(home: Home, quick:
     async with sitting(home, quick) as seat:
         identity = await marked(seat, f"/diff error => {SOUNDS}")
         await seat.types(f"/memory edit {identity[:6]}")
-        await seat.sees("note anything worth remembering", SOUNDS)
+        await seat.sees("note anything else worth remembering", SOUNDS)
         await seat.pilot.press("tab", "tab", "tab", *"city", "enter")
         await seat.sees("version 2")
         assert seat.screen.chat.journal.differences.get(identity).note == "city"
@@ -130,19 +128,21 @@ async def test_what_was_recalled_is_pinned_and_forgotten_in_its_card(
         identity = await marked(seat, f"/diff error => {SOUNDS}")
         await seat.asks("capital of Zubrowka?")
         await seat.types("/why")
-        await seat.sees("Recalled for “capital of Zubrowka?”", "fits 1.00 by capital Zubrowka")
+        await seat.sees(
+            "Recalled for “capital of Zubrowka?”", "relevance 1.00, words: capital Zubrowka"
+        )
         await seat.pilot.press("p")
         await seat.sees("pinned")
         assert seat.screen.chat.journal.differences.get(identity).pinned
         await seat.pilot.press("f")
-        await seat.sees("goes when you leave the card; f takes it back")
+        await seat.sees("forgotten when you close the card · f undo")
         await seat.pilot.press("f", "escape")
         await seat.until(lambda: not seat.screen.query(WhyCard))
         assert seat.screen.chat.journal.differences.all()
         await seat.types("/why")
-        await seat.sees("p pins")
+        await seat.sees("p pin")
         await seat.pilot.press("f", "escape")
-        await seat.sees("Forgotten for good, with the turn it was marked in")
+        await seat.sees("Permanently forgotten, with the turn it was marked in")
         assert seat.screen.chat.journal.differences.all() == []
         assert [view.asked for view in seat.screen.transcript.turns] == ["capital of Zubrowka?"]
         assert b"What is the capital" not in b"".join(
@@ -161,7 +161,7 @@ async def test_a_hint_is_one_line_that_marks_nothing_and_goes_with_escape(
         hint = Suggestion(first, SMOOTH, 3.0, 0.1, 6.0)
         monkeypatch.setattr(seat.screen.chat.marks, "hint", lambda _turn: hint)
         await seat.asks("What is 2 + 3?")
-        await seat.sees("◇ The reply was predictable, what you said next was not: Alt+↑ d marks it")
+        await seat.sees("◇ The reply was predictable, but your next message was not")
         assert seat.screen.chat.journal.differences.all() == []
         await seat.pilot.press("alt+up")
         chosen = seat.screen.transcript.chosen
@@ -192,7 +192,7 @@ async def test_cards_fit_a_narrow_screen(home: Home, quick: Settings) -> None:
     async with sitting(home, quick, size=(40, 20)) as seat:
         await marked(seat, "/diff error")
         await seat.types("/contrast")
-        await seat.sees("Enter keeps")
+        await seat.sees("Enter save")
         assert all(len(line) <= 40 for line in seat.shown.splitlines())
 
 
@@ -203,4 +203,4 @@ async def test_a_second_chat_says_that_it_recalls_by_words_alone(
     with Memory.open(home, dense) as owner:
         assert owner.index is not None
         async with sitting(home, dense) as seat:
-            await seat.sees("recall goes by words alone here")
+            await seat.sees("using keyword search only")

@@ -140,7 +140,7 @@ async def test_what_cannot_be_told_is_refused() -> None:
         await pilot.pause()
         text = page.reply.text
         assert isinstance(selected(page.reply, text, place(page.reply, "<<<")), str)
-        assert selected(page.reply, text, {}) == "Nothing of a reply is selected."
+        assert selected(page.reply, text, {}) == "No reply text is selected."
 
 
 async def test_a_marked_part_is_underlined_and_goes_back_to_plain() -> None:
@@ -246,11 +246,11 @@ async def test_words_selected_with_the_mouse_become_the_span(home: Home) -> None
         await seat.pilot.mouse_down(shown, offset=(at, 0))
         await seat.pilot.hover(shown, offset=(at + len(word), 0))
         await seat.pilot.mouse_up(shown, offset=(at + len(word), 0))
-        await seat.sees("marks it")
+        await seat.sees("mark it")
         await seat.pilot.press("alt+d")
         await seat.until(lambda: seat.screen.query(MarkPicker))
         await seat.pilot.press("4", "3", "enter")
-        await seat.sees("✓ Kept as")
+        await seat.sees("✓ Saved as")
         item = seat.screen.chat.journal.differences.all()[0]
         assert item.span == Span.within(item.replied, at, item.span.end if item.span else 0)
         assert item.span is not None

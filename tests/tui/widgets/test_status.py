@@ -22,7 +22,7 @@ def test_the_adapters_scale_is_said_only_where_it_was_lowered() -> None:
 
 def test_the_time_to_the_first_token_goes_first_when_room_is_short() -> None:
     status = Status(model="qwen", context_used=9, context_size=512, speed=31.4, first_token=0.42)
-    assert text(status) == "qwen · base │ 9/512 │ 31 tok/s │ first 0.42 s"
+    assert text(status) == "qwen · base │ 9/512 │ 31 tok/s │ first token 0.42 s"
     assert text(status, 35) == "qwen · base │ 9/512 │ 31 tok/s"
 
 

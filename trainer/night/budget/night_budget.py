@@ -194,8 +194,8 @@ class NightBudget:
         else:
             if needed > self.limit * PATIENT:
                 raise TrainingError(
-                    "this model needs about {needed:.0f} minutes for the least that is worth "
-                    "training, and night.max_minutes is {minutes:g}; raise it in config.toml, or "
+                    "this model needs about {needed:.0f} minutes for the shortest useful "
+                    "training, but night.max_minutes is {minutes:g}; raise it in config.toml or "
                     "use a smaller model",
                     needed=needed / 60,
                     minutes=self.settings.night.max_minutes,
@@ -226,19 +226,18 @@ class NightBudget:
             return
         minutes = self.settings.night.max_minutes
         asked = Sentence(
-            "{fewer} of {all} questions that must stay the same are left out, those that tell least",
+            "{fewer} of {all} questions whose answers must not change are left out (the least "
+            "informative ones)",
             fewer=fewer,
             all=plan.held.count,
         )
-        shorter = Sentence(
-            "the training gets {share:.0%} of the time that it usually takes", share=training
-        )
+        shorter = Sentence("the training gets {share:.0%} of its usual time", share=training)
         what = shorter if not fewer else asked
         if fewer and training < 1:
             what = Sentence("{asked}, and {shorter}", asked=asked, shorter=shorter)
         self.left_out.append(
             Sentence(
-                "to end within {minutes:g} minutes (night.max_minutes), {what}",
+                "to finish within {minutes:g} minutes (night.max_minutes), {what}",
                 minutes=minutes,
                 what=what,
             )
@@ -276,8 +275,8 @@ class NightBudget:
         """Note a trial that is not made because it would not end in time; `change` is what is new."""
         self.left_out.append(
             Sentence(
-                "another try ({change}) was not made: it would not have ended within {minutes:g} "
-                "minutes (night.max_minutes)",
+                "skipped another attempt ({change}): it would not have finished within "
+                "{minutes:g} minutes (night.max_minutes)",
                 change=change,
                 minutes=self.settings.night.max_minutes,
             )

@@ -27,7 +27,11 @@ class AdapterHandler:
         if word == "use":
             if not identity.strip():
                 await self._context.say(
-                    tr("Say which: `/adapters use ID`; /adapters lists the ids."), "error"
+                    tr(
+                        "The adapter ID is missing. Type `/adapters use ID`; /adapters lists the "
+                        "IDs."
+                    ),
+                    "error",
                 )
                 return
             adapter = find_adapter(home.adapters, identity.strip())
@@ -40,7 +44,10 @@ class AdapterHandler:
             await asyncio.to_thread(publish.rollback, home)
         elif word:
             await self._context.say(
-                tr("/adapters knows use ID, on, off and rollback, not {word}.", word=quoted(word)),
+                tr(
+                    "Unknown argument {word}. /adapters takes use ID, on, off or rollback.",
+                    word=quoted(word),
+                ),
                 "error",
             )
             return
@@ -48,9 +55,9 @@ class AdapterHandler:
             await self._list_adapters()
             return
         if self._conversation.streaming:
-            await self._context.say(tr("It changes as soon as the reply ends."))
+            await self._context.say(tr("The adapter changes when the reply ends."))
         elif not await self._conversation.take_adapter():
-            await self._context.say(tr("Nothing changed: that is what serves already."))
+            await self._context.say(tr("Nothing changed: this is already in use."))
 
     async def _list_adapters(self) -> None:
         from agent.adapters import Pointer, list_adapters, read_pointer
@@ -60,7 +67,8 @@ class AdapterHandler:
         if not found:
             await self._context.say(
                 tr(
-                    "No adapters yet: the base model speaks alone. /train makes one from your marks."
+                    "No adapters yet; only the base model is in use. /train trains one on your "
+                    "marks."
                 )
             )
             return
@@ -85,7 +93,7 @@ class AdapterHandler:
                 )
             )
         if pointer.off:
-            lines.append(tr("Adapters are off: the base model serves alone until /adapters on."))
+            lines.append(tr("Adapters are off; only the base model is in use until /adapters on."))
         elif pointer.current is None:
-            lines.append(tr("The base model serves alone."))
+            lines.append(tr("Only the base model is in use."))
         await self._context.say("\n".join(lines))

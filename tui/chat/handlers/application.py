@@ -40,11 +40,13 @@ class ApplicationHandler:
             self._context.app.theme = argument
         else:
             near = get_close_matches(argument, THEMES, n=1, cutoff=0.4)
-            guess = tr("did you mean {name}?", name=near[0]) if near else tr("/theme shows all.")
-            await self._context.say(
-                tr("There is no theme {name}; {guess}", name=one_line(argument, 40), guess=guess),
-                "error",
+            name = one_line(argument, 40)
+            said = (
+                tr("Unknown theme {name}. Did you mean {near}?", name=name, near=near[0])
+                if near
+                else tr("Unknown theme {name}. /theme lists all themes.", name=name)
             )
+            await self._context.say(said, "error")
 
     async def quit(self, argument: str = "") -> None:
         """Leave the application."""

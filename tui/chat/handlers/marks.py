@@ -38,7 +38,7 @@ class MarkHandler:
         if context.reply.streaming and (chosen is None or chosen.turn is None):
             view = chosen or context.reply.view
             self._conversation.after(lambda: self._mark(argument, view))
-            await context.say(tr("The reply will be marked as soon as it ends."))
+            await context.say(tr("The reply will be marked when it ends."))
             return
         await self._mark(argument, chosen or next(reversed(context.transcript.turns), None))
 
@@ -75,8 +75,8 @@ class MarkHandler:
         if not self._made:
             await self._context.say(
                 tr(
-                    "No mark was made since the chat was opened; `/memory forget ID` removes an older "
-                    "one."
+                    "No marks since the chat was opened. To remove an older mark, type `/memory "
+                    "forget ID`."
                 )
             )
             return
@@ -87,7 +87,7 @@ class MarkHandler:
         item = await asyncio.to_thread(self._context.chat.marks.undo, identity)
         self.removed(item)
         await self._context.say(
-            tr("Taken back: {id}, {what}", id=item.id[:8], what=summary(item, 60))
+            tr("Mark removed: {id}, {what}", id=item.id[:8], what=summary(item, 60))
         )
 
     def removed(self, item: Difference) -> None:
@@ -147,7 +147,7 @@ class MarkHandler:
         said = receipt(chat.journal, item, context.settings, engine=chat.engine)
         if view := context.transcript.view_of(item.turn):
             await view.add_receipt(item, said)
-            context.status.say(tr("Kept, version {number}.", number=item.version))
+            context.status.say(tr("Saved as version {number}.", number=item.version))
         else:
             await context.say(said, "done")
         self._thread.refresh_status()

@@ -32,7 +32,12 @@ class MemoryHandler:
             await self._open_list(argument)
         elif not identity:
             await context.say(
-                tr("Say which: `/memory {verb} ID`; /memory lists the ids.", verb=verb), "error"
+                tr(
+                    "The difference ID is missing. Type `/memory {verb} ID`; /memory lists the "
+                    "IDs.",
+                    verb=verb,
+                ),
+                "error",
             )
         elif verb == "forget":
             await self.forget(identity)
@@ -46,9 +51,9 @@ class MemoryHandler:
             item = await asyncio.to_thread(context.chat.memory.pin, identity, verb == "pin")
             about = {"id": item.id[:8], "what": summary(item, 60)}
             said = (
-                tr("Pinned: it comes first where it fits. {id}, {what}", **about)
+                tr("Pinned (recalled first when relevant): {id}, {what}", **about)
                 if item.pinned
-                else tr("No longer pinned. {id}, {what}", **about)
+                else tr("Unpinned: {id}, {what}", **about)
             )
             await context.say(said, "done")
 
@@ -71,7 +76,7 @@ class MemoryHandler:
         else:
             await context.say(
                 tr(
-                    "The talk that {which} was marked in is not here any more; the mark stays.",
+                    "The thread in which {which} was marked no longer exists; the mark is kept.",
                     which=item.id[:8],
                 )
             )
@@ -86,5 +91,5 @@ class MemoryHandler:
         if view := context.transcript.view_of(item.turn):
             await view.remove()
         left = await asyncio.to_thread(context.chat.marks.residual_copies, item)
-        said = tr("Forgotten for good, with the turn it was marked in: {id}.", id=item.id[:8])
+        said = tr("Permanently forgotten, with the turn it was marked in: {id}.", id=item.id[:8])
         await context.say("\n".join((said, *left.sentences)))

@@ -22,14 +22,14 @@ class MessageHandler:
             return
         view = self._context.transcript.chosen_or_last
         if view is None or view.turn is None:
-            raise MarkError("there is nothing to ask again yet; write a message first")
+            raise MarkError("there is no message to ask again yet; write one first")
         self._conversation.ask(view.turn.asked, instead_of=view.turn.id)
 
     async def edit(self, argument: str = "") -> None:
         """Put the message of the chosen or last reply into the input; sending it begins a branch."""
         view = self._context.transcript.chosen_or_last
         if view is None or view.turn is None:
-            raise MarkError("there is nothing to edit yet; write a message first")
+            raise MarkError("there is no message to edit yet; write one first")
         self._context.entry.edit(view)
 
     async def context(self, argument: str = "") -> None:
@@ -38,7 +38,7 @@ class MessageHandler:
         from tui.screens.context import ContextScreen
 
         context = self._context
-        if await context.between_turns(tr("look at the context")):
+        if await context.between_turns(tr("view the context")):
             draft = argument or context.composer.text
             seen = await asyncio.to_thread(measure_context, context.chat, draft)
             await context.app.push_screen(ContextScreen(seen))

@@ -27,13 +27,16 @@ class RecallHandler:
             context.chat.recalling = word == "on"
         elif word:
             await context.say(
-                tr("/recall knows on and off, not {word}.", word=quoted(argument)), "error"
+                tr("Unknown argument {word}. /recall takes on or off.", word=quoted(argument)),
+                "error",
             )
             return
         if context.chat.recalling:
-            await context.say(tr("Recall is on: what bears on a message goes into its context."))
+            await context.say(
+                tr("Recall is on: differences relevant to a message are added to its context.")
+            )
         else:
-            await context.say(tr("Recall is off: the model answers from its weights alone."))
+            await context.say(tr("Recall is off: no differences are added to the context."))
         self._thread.refresh_status()
 
     async def why(self, argument: str = "") -> None:
@@ -41,7 +44,7 @@ class RecallHandler:
         context, transcript = self._context, self._context.transcript
         view = transcript.chosen_or_last
         if view is None:
-            await context.say(tr("Nothing was asked yet in this thread."))
+            await context.say(tr("Nothing has been asked in this thread yet."))
             return
         used, aside = await self._recalled_for(view)
         if used:
@@ -53,7 +56,7 @@ class RecallHandler:
         floor = context.settings.recall.floor
         reason = (
             tr(
-                "nothing that was marked fits it by {floor} or more (recall.floor)",
+                "no difference has a relevance of {floor} or more (recall.floor)",
                 floor=decimal(f"{floor:.2f}"),
             )
             if context.chat.recalling

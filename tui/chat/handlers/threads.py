@@ -18,7 +18,7 @@ class ThreadHandler:
 
     async def new(self, argument: str = "") -> None:
         """Begin a new thread."""
-        if await self._context.between_turns(tr("begin a new thread")):
+        if await self._context.between_turns(tr("start a new thread")):
             name = self._context.chat.thread.start_new()
             await self._thread.show()
             await self._context.say(tr("New thread: {name}", name=name))
@@ -28,12 +28,12 @@ class ThreadHandler:
         if not argument:
             await self._context.say(
                 tr(
-                    "This is the thread {name}; `/thread NAME` goes to another, /threads lists "
-                    "them.",
+                    "Current thread: {name}. Type `/thread NAME` to switch; /threads lists all "
+                    "threads.",
                     name=quoted(self._context.chat.thread.name),
                 )
             )
-        elif await self._context.between_turns(tr("change the thread")):
+        elif await self._context.between_turns(tr("switch threads")):
             self._context.chat.thread.switch(argument)
             await self._thread.show()
             if not self._context.transcript.turns:
@@ -45,7 +45,7 @@ class ThreadHandler:
         """List the threads."""
         found = self._context.chat.journal.threads.all()
         if not found:
-            await self._context.say(tr("No threads yet; the first message begins one."))
+            await self._context.say(tr("No threads yet; the first message starts one."))
             return
         lines = []
         for name, turns, at in found:
@@ -76,7 +76,7 @@ class ThreadHandler:
         view = self._context.transcript.view_of(turn) if turn is not None else None
         if view is not None and thread == self._context.chat.thread.name:
             self._context.transcript.choose(view)
-        elif await self._context.between_turns(tr("change the thread")):
+        elif await self._context.between_turns(tr("switch threads")):
             self._context.chat.thread.switch(thread)
             journal = self._context.chat.journal
             if turn is not None and not await asyncio.to_thread(

@@ -24,7 +24,10 @@ class TrainingHandler:
             await self._training.begin(force=word == "force")
         else:
             await self._context.say(
-                tr("/train knows stop, abort and force, not {word}.", word=quoted(argument)),
+                tr(
+                    "Unknown argument {word}. /train takes stop, abort or force.",
+                    word=quoted(argument),
+                ),
                 "error",
             )
 
@@ -42,4 +45,4 @@ class TrainingHandler:
         if found:
             await context.app.push_screen_wait(ReportScreen(found))
         else:
-            await context.say(tr("Nothing was trained yet. /train does it now."))
+            await context.say(tr("No training has run yet. /train starts one."))

@@ -69,9 +69,9 @@ def list_sessions(text: str | None, as_json: bool) -> None:
             f"{one_line(item.asked, 60)}"
         )
     if not every:
-        echo(tr("No threads yet; the first message begins one."))
+        echo(tr("No threads yet; the first message starts one."))
     elif not found:
-        echo(tr("Nothing said holds {words}.", words=repr(text)))
+        echo(tr("No message contains {words}.", words=repr(text)))
 
 
 @sessions.command(
@@ -117,7 +117,7 @@ def rename(old: str, new: str, as_json: bool) -> None:
     if as_json:
         print_json({"old": old, "name": name})
     else:
-        echo(tr("{old} is called {name} now.", old=one_line(old, 80), name=one_line(name, 80)))
+        echo(tr("Renamed {old} to {name}.", old=one_line(old, 80), name=one_line(name, 80)))
 
 
 @sessions.command(
@@ -211,4 +211,4 @@ def export(name: str, path: Path | None, form: Form | None, as_json: bool) -> No
     if as_json:
         print_json({"path": path, "turns": len(told.turns), "marks": len(told.marks)})
     else:
-        echo(tr("Written: {path}", path=path))
+        echo(tr("Wrote {path}", path=path))

@@ -38,8 +38,8 @@ def edited(item: Difference, home: Home) -> dict[str, str]:
         path = form_file(home, item.id)
         write_whole(path, saved)
         raise MarkError(
-            "the form cannot be read: {error}; it is kept in {path}, and the difference is "
-            "as it was",
+            "cannot read the form: {error}; your edits are saved in {path} and the difference is "
+            "unchanged",
             error=error,
             path=path,
         ) from error

@@ -47,7 +47,8 @@ def export(path: Path, force: bool, as_json: bool) -> None:
             return
         if path.exists() and not force:
             raise ExchangeError(
-                "{path} is there already; --force overwrites it, or name another file", path=path
+                "{path} already exists; use --force to overwrite it, or choose another file",
+                path=path,
             )
         with working("writing"):
             count = export_file(memory, path)

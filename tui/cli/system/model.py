@@ -222,15 +222,18 @@ def remove(name: str, yes: bool) -> int:
     folder = models_folder(home)
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ModelError(
-            "{path} was not fetched by Discern; remove it with the program it is of", path=path
+            "{path} was not downloaded by Discern; remove it with the program that owns it",
+            path=path,
         )
     if not home.holds(path):
         raise ModelError(
-            "{path} lies outside the home, behind a link; delete it yourself", path=path
+            "{path} is outside the home folder, reached through a link; delete it yourself",
+            path=path,
         )
     if path.resolve() == served_model(settings).resolve():
         raise ModelError(
-            "{path} is served now; choose another first: `discern model use starter`", path=path
+            "{path} is in use; switch to another model first: `discern model use starter`",
+            path=path,
         )
     size = path.stat().st_size
     if not yes and sys.stdin.isatty() and not confirm(f"Delete {path}?", default=False):
@@ -264,7 +267,9 @@ def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
         return 0
     if not found.serves:
         worst = next(line for line in found.lines if line.state == "broken")
-        raise ModelError("{path} cannot be served here: {text}", path=found.path, text=worst.text)
+        raise ModelError(
+            "{path} cannot be used on this machine: {text}", path=found.path, text=worst.text
+        )
     write_setting(home, "model", "path", str(path) if path else "")
     if not (as_json or quiet):
         echo(f"{one_line(found.name)} will be used from the next chat on.")

@@ -65,7 +65,9 @@ def export(
     home, settings = open_home(model)
     adapter = find_adapter(home.adapters, identity) if identity else current(home)
     if adapter is None:
-        raise AdapterError("no adapter serves; `discern train` makes one, or name one with --id")
+        raise AdapterError(
+            "there is no current adapter; train one with `discern train`, or choose one with --id"
+        )
     try:
         exported = write_export(
             home,

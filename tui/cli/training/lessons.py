@@ -197,8 +197,8 @@ def _export(
     from trainer.lessons.dataset_export import rows
 
     if not made:
-        raise NothingToTrainError("there is no lesson to export; mark a reply first")
-    there = SettingsError("{path} exists already; name another file or remove it", path=path)
+        raise NothingToTrainError("there are no lessons to export; mark a reply first")
+    there = SettingsError("{path} already exists; choose another file or remove it", path=path)
     if path.exists():
         raise there
     with Journal(home.journal) as journal:
@@ -210,7 +210,7 @@ def _export(
         raise there from None
     except OSError as error:
         raise SettingsError(
-            "cannot write {path}: {strerror}; choose another place",
+            "cannot write {path}: {strerror}; choose another location",
             path=path,
             strerror=error.strerror,
         ) from error

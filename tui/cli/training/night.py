@@ -79,7 +79,8 @@ def _serve() -> int:
     when = next_run(settings)
     if when is None:
         raise SettingsError(
-            "nights are disabled; set night.enabled = true in config.toml, or run `discern train`"
+            "nightly training is disabled; set night.enabled = true in config.toml, or run "
+            "`discern train`"
         )
     echo(f"Next night: {when:%Y-%m-%d %H:%M}. Press Ctrl-C to stop.", err=True)
     cancel = Cancellation()

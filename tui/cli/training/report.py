@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from trainer.report.report import Report
 
 CUT_OFF, UNDER_WAY, UNREADABLE = WITHOUT = ("cut off", "under way", "unreadable")
-"""Labels in the list for runs without a readable report."""
+"""Verdicts in the list for runs without a readable report."""
+LABELS = {CUT_OFF: "interrupted", UNDER_WAY: "running"}
+"""How the list for people calls them, where that differs."""
 
 
 @click.command(
@@ -87,7 +89,7 @@ def _write(page: Path, text: str) -> None:
         write_whole(page, text)
     except OSError as error:
         raise HomeError(
-            "cannot write {page}: {strerror}; choose another place with --html FILE",
+            "cannot write {page}: {strerror}; choose another location with --html FILE",
             page=page,
             strerror=error.strerror,
         ) from error
@@ -131,7 +133,7 @@ def _list(home: Home, as_json: bool) -> None:
     from tui.terminal.sanitize import one_line, padded
 
     for name, verdict, sentence, _found in rows:
-        head = f"{name:18}  {padded(tr(verdict), 14)}  "
+        head = f"{name:18}  {padded(tr(LABELS.get(verdict, verdict)), 14)}  "
         echo((head + one_line(render(sentence), max(8, room() - len(head)))).rstrip())
     if not rows:
         echo("No training runs yet. Start one with `discern train`.")

@@ -100,8 +100,8 @@ def details(used: Used, width: int) -> list[str]:
     head = " ".join(filter(None, (item.id[:8], tr(item.moment), kind, f"({tr(item.state)})")))
     if used.score is not None:
         score, words = decimal(f"{used.score:.2f}"), " ".join(used.matched)
-        said = tr("fits {score} by {words}", score=score, words=words)
-        head += "  " + (said if words else tr("fits {score}", score=score))
+        said = tr("relevance {score}, words: {words}", score=score, words=words)
+        head += "  " + (said if words else tr("relevance {score}", score=score))
     lines = [one_line(head, width)]
     named = (
         ("asked", item.asked),

@@ -63,4 +63,4 @@ class Reply(Vertical):
 
 
 def _blocks(text: str) -> list[Block]:
-    return whole(text) if text else [Block("waiting", tr("(nothing was said)"), (0, 0))]
+    return whole(text) if text else [Block("waiting", tr("(empty reply)"), (0, 0))]

@@ -80,7 +80,7 @@ class ThoughtLine(Vertical):
 
     def _draw(self) -> None:
         sign = "▾" if self.open else "▸"
-        head = f"{sign} " + trn("thought, {n} word", "thought, {n} words", self._words)
+        head = f"{sign} " + trn("reasoning, {n} word", "reasoning, {n} words", self._words)
         if self.open:
             self._line.update(Content(head))
             return

@@ -96,7 +96,7 @@ class TurnView(Vertical):
             MarkError: the reply was not stored.
         """
         if self.turn is None:
-            raise MarkError("the reply was not kept, so nothing was marked; ask again")
+            raise MarkError("the reply was not saved, so nothing was marked; ask again")
         return self.turn
 
     @property

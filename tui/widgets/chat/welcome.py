@@ -9,9 +9,9 @@ from memory.i18n.translation import tr
 from tui.terminal.sanitize import labels_width, padded
 
 LINES = (
-    ("ask", "something, and read the reply"),
-    ("/diff", "error => how it should have sounded, when it is wrong"),
-    ("/train", "to learn it now, or let the night do it"),
+    ("ask", "a question and read the reply"),
+    ("/diff", "error => the better answer, if the reply is wrong"),
+    ("/train", "to train now, or wait for the nightly training"),
     ("/help", "for all commands and keys"),
 )
 
@@ -36,7 +36,7 @@ class Welcome(Static):
         room = labels_width(tr(name) for name, _ in LINES)
         parts: list[Content] = [
             Content.styled("◆ discern", accent),
-            Content("  " + tr("a chat that learns from the differences you mark") + "\n"),
+            Content("  " + tr("a chat that learns from the replies you mark") + "\n"),
         ]
         for name, rest in LINES:
             label = padded(tr(name), room)

@@ -121,7 +121,7 @@ class WhyCard(Static, can_focus=True):
             )
             rows.append(Content("    " + one_line(fit_of(used), width - 4)).stylize(muted))
             text = (
-                tr("goes when you leave the card; f takes it back")
+                tr("forgotten when you close the card · f undo")
                 if gone
                 else summary(item, width - 4)
             )
@@ -130,7 +130,7 @@ class WhyCard(Static, can_focus=True):
             )
         if self._aside:
             rows.append(Content(one_line(self._aside, width)).stylize(muted))
-        keys = tr("↑ ↓ choose · p pins · f forgets · Esc closes")
+        keys = tr("↑ ↓ choose · p pin · f forget · Esc close")
         rows.append(Content(one_line(keys, width)).stylize(muted))
         self.update(Content("\n").join(rows))
 
@@ -138,9 +138,9 @@ class WhyCard(Static, can_focus=True):
 def fit_of(used: Used) -> str:
     """Return how well a difference matched, and by which words."""
     if used.score is None:
-        return tr("how well it fitted is not known")
+        return tr("relevance not known")
     words = " ".join(used.matched)
     score = decimal(f"{used.score:.2f}")
     if words:
-        return tr("fits {score} by {words}", score=score, words=words)
-    return tr("fits {score} by its shape, no shared word", score=score)
+        return tr("relevance {score}, words: {words}", score=score, words=words)
+    return tr("relevance {score}, no shared words", score=score)

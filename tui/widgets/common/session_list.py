@@ -121,9 +121,9 @@ class SessionList(Horizontal):
         listed.clear_options()
         if not self._rows:
             said = (
-                tr("Nothing said holds {words}.", words=quoted(" ".join(words)))
+                tr("No message contains {words}.", words=quoted(" ".join(words)))
                 if words
-                else tr("No threads yet; the first message begins one.")
+                else tr("No threads yet; the first message starts one.")
             )
             listed.add_option(Option(one_line(said, width), disabled=True))
             self._show(None, [], [])

@@ -80,7 +80,7 @@ class Entry(Vertical):
         self.composer.write(view.turn.asked)
         self.composer.focus()
         said = one_line(view.turn.asked, max(10, self.app.size.width - 40))
-        self._aim.update(Content("↳ " + tr("instead of: {said} · Esc leaves it", said=said)))
+        self._aim.update(Content("↳ " + tr("editing: {said} · Esc cancel", said=said)))
         self._aim.display = True
 
     def leave_edit(self) -> bool:
@@ -99,7 +99,7 @@ class Entry(Vertical):
         self._aim.display = view is not None or self.editing is not None
         if view is not None:
             said = one_line(view.reply.text or view.asked, max(10, self.app.size.width - 14))
-            self._aim.update(Content("◆ " + tr("marks: {said}", said=said)))
+            self._aim.update(Content("◆ " + tr("marking: {said}", said=said)))
 
     def close_menu(self) -> bool:
         """Hide the menu; return whether it was shown."""

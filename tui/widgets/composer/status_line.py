@@ -116,11 +116,11 @@ def fit(status: Status, width: int) -> list[tuple[str, str]]:
     if status.speed:
         parts.append((4, tr("{speed} tok/s", speed=f"{status.speed:.0f}"), ""))
     if status.first_token:
-        parts.append((5, tr("first {seconds}", seconds=_seconds(status.first_token)), ""))
+        parts.append((5, tr("first token {seconds}", seconds=_seconds(status.first_token)), ""))
     if not status.recalling:
         parts.append((1, tr("recall off"), ""))
     elif status.by_words:
-        parts.append((3, tr("recall by words"), ""))
+        parts.append((3, tr("keyword search"), ""))
     if status.waiting:
         parts.append((1, "◆ " + trn("{n} waiting", "{n} waiting", status.waiting), "accent"))
     if status.training:

@@ -26,11 +26,11 @@ from tui.terminal.sanitize import labels_width, one_line, padded
 from tui.widgets.common.text_input import PlainTextArea
 
 LINES: tuple[tuple[str, str], ...] = (
-    ("missed", "what was not distinguished"),
-    ("lost", "what was not held"),
-    ("sounds", "how it should have sounded: this is trained"),
+    ("missed", "what the reply got wrong"),
+    ("lost", "what the reply left out"),
+    ("sounds", "the better answer, used for training"),
 )
-NOTE = ("note", "anything worth remembering")
+NOTE = ("note", "anything else worth remembering")
 
 
 class CardLine(PlainTextArea):
@@ -112,7 +112,7 @@ class ContrastCard(Vertical):
         self._before["note"] = difference.note or ""
         self._lines = {name: CardLine(name, hint, self._before[name]) for name, hint in names}
         self._room = labels_width(tr(name) for name in (*self._lines, "asked", "said"))
-        self._said = tr("The model drafts; you may write meanwhile.") if drafting else ""
+        self._said = tr("The model is writing a draft; you can type meanwhile.") if drafting else ""
 
     def compose(self) -> ComposeResult:
         """Compose the widgets."""
@@ -139,7 +139,7 @@ class ContrastCard(Vertical):
     def _draw(self) -> None:
         item, width = self.difference, max(20, self.app.size.width - 10)
         what = " ".join(filter(None, (tr(item.moment), item.kind and in_words(item.kind))))
-        title = tr("{id} {what}: the difference in words", id=item.id[:8], what=what)
+        title = tr("{id} {what}: describe the difference", id=item.id[:8], what=what)
         self._title.update(Content(one_line(f"◆ {title}", width)))
         quote = item.span.quote if item.span else item.replied
         rows = ((tr("asked"), item.asked), (tr("said"), quote))
@@ -149,7 +149,7 @@ class ContrastCard(Vertical):
                 "\n".join(padded(name, room) + one_line(text, width - room) for name, text in rows)
             )
         )
-        keys = tr("Enter keeps · Tab next · Ctrl+J breaks the line · Esc leaves it")
+        keys = tr("Enter save · Tab next · Ctrl+J new line · Esc cancel")
         self._state.update(
             Content(one_line(self._said, width) + "\n" + keys if self._said else keys)
         )
@@ -160,7 +160,7 @@ class ContrastCard(Vertical):
             line = self._lines[name]
             if not line.text.strip() and (text := getattr(contrast, name)):
                 line.text = text
-        self._said = said or tr("A draft: yours to change. Only what you keep counts.")
+        self._said = said or tr("This is a draft. Edit it as you like; only what you save is used.")
         self._draw()
 
     def on_card_line_entered(self, message: CardLine.Entered) -> None:

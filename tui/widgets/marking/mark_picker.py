@@ -25,7 +25,7 @@ from tui.terminal.sanitize import labels_width, one_line
 from tui.widgets.marking.contrast_card import CardLine
 from tui.widgets.marking.mark_gesture import MOMENTS, Steps
 
-WORDS = (("sounds", "how it should have sounded: this is trained"), ("note", "a word on it"))
+WORDS = (("sounds", "the better answer, used for training"), ("note", "a short note"))
 
 
 class MarkPicker(Vertical, can_focus=True):
@@ -166,9 +166,9 @@ class MarkPicker(Vertical, can_focus=True):
         self._head.update(Content("\n").join(lines))
         letters = " · ".join(f"{letter} {tr(name)}" for letter, name in MOMENTS.items())
         keys = (
-            tr("Enter keeps · Tab the other line · Esc leaves it")
+            tr("Enter save · Tab other line · Esc cancel")
             if steps.step == 2
-            else tr("{letters} · Enter skips · / writes · Esc leaves it", letters=letters)
+            else tr("{letters} · Enter skip · / type · Esc cancel", letters=letters)
         )
         self._keys.update(Content(one_line(keys, width)))
 

@@ -26,19 +26,17 @@ def selected(reply: Widget, text: str, selections: Mapping[Widget, Selection]) -
     """Return the selected span of `text`, the reply's source; or why there is none."""
     pages = [page for page in _texts(reply) if page in selections]
     if not pages:
-        return tr("Nothing of a reply is selected.")
+        return tr("No reply text is selected.")
     found: list[Part] = []
     for page in pages:
         parts = list(_parts(page, *page.laid.selected(selections[page])))
         for shown, place, start, end in parts[:1] + parts[-1:]:
             own = in_source(text[slice(*place.source)], shown, start, end)
             if own is None:
-                return tr(
-                    "It cannot be told where these words stand in the reply; select fewer of them."
-                )
+                return tr("Cannot locate the selection in the reply; select fewer words.")
             found.append((place.source[0] + own[0], place.source[0] + own[1]))
     if not found:
-        return tr("Only blank space is selected.")
+        return tr("Only whitespace is selected.")
     return min(start for start, _ in found), max(end for _, end in found)
 
 

@@ -50,7 +50,7 @@ class TrainingHead(Static):
         """
         width = max(30, self.size.width - 2)
         if view.folder is None:
-            lines = [Content(tr("Nothing was trained yet.")), self._next(night, width)]
+            lines = [Content(tr("No training has run yet.")), self._next(night, width)]
         elif view.alive:
             lines = [
                 self._running_line(view, told, width, phase),
@@ -67,14 +67,14 @@ class TrainingHead(Static):
     def _running_line(self, view: RunView, told: str | None, width: int, phase: bool) -> Content:
         variables, state = self.app.theme_variables, view.state
         right = {
-            "stop": tr("stopping; the best is tested…"),
-            "abort": tr("aborting; nothing of it stays…"),
-        }.get(told or "", tr("begun {at}", at=_at(view)[-5:] if width < DATED else _at(view)))
+            "stop": tr("stopping; evaluating the best…"),
+            "abort": tr("aborting; discarding everything…"),
+        }.get(told or "", tr("since {at}", at=_at(view)[-5:] if width < DATED else _at(view)))
         name = tr("◆ training")
         more = [state.model] if state.model else []
         if state.trials and state.planned > 1:
             last = state.trials[-1]
-            numbers = tr("try {number} of {all}", number=last.number, all=state.planned)
+            numbers = tr("attempt {number} of {all}", number=last.number, all=state.planned)
             more = [numbers, tr("rate {rate}", rate=decimal(f"{last.rate:g}")), *more]
         if phase:
             more = [state.progress.label, *more]
@@ -101,9 +101,11 @@ class TrainingHead(Static):
 
     def _ended(self, view: RunView, width: int) -> Content:
         variables, state = self.app.theme_variables, view.state
-        verdict = tr(VERDICTS.get(state.verdict, state.verdict)) if state.ended else tr("cut off")
+        verdict = (
+            tr(VERDICTS.get(state.verdict, state.verdict)) if state.ended else tr("interrupted")
+        )
         good = state.verdict in GOOD
-        facts = [tr("begun {at}", at=_at(view)), tr("took {time}", time=clock(state.at))]
+        facts = [tr("started {at}", at=_at(view)), tr("took {time}", time=clock(state.at))]
         facts += [state.model] if state.model else []
         head = f"{'✓' if good else '✗'} {one_line(verdict, 20)}"
         rest = one_line(" · ".join(facts), max(8, width - cell_len(head) - 2))
@@ -116,7 +118,7 @@ class TrainingHead(Static):
         """Return the verdict's sentence in at most two lines."""
         state = view.state
         text = render(state.sentence) or tr(
-            "Its process ended without a word; what served before serves on."
+            "The training process ended without a report. The current adapter is unchanged."
         )
         text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
         lines = [line.plain.rstrip() for line in Text(one_line(text)).wrap(self.app.console, width)]
@@ -127,10 +129,12 @@ class TrainingHead(Static):
     def _next(self, night: datetime | None, width: int) -> Content:
         """Return how to start the next training."""
         if night is None:
-            text = tr("Nothing trains now; /train begins one. Nights are off.")
+            text = tr("No training is running. Start one with /train. Nightly training is off.")
         else:
             at = f"{night:%H:%M}"
-            text = tr("Nothing trains now; /train begins one, the next night is at {at}.", at=at)
+            text = tr(
+                "No training is running. Start one with /train. Next nightly training: {at}.", at=at
+            )
         return Content.styled(one_line(text, width), self.app.theme_variables["muted"])
 
 
@@ -159,5 +163,5 @@ def _left(view: RunView, elapsed: float) -> str:
     last = state.trials[-1] if state.trials else None
     more = last is None or (last.number < state.planned and last.passed is None)
     if more and state.planned > 1 and not state.practice:
-        said = tr("{left} if this try passes", left=said)
+        said = tr("{left} if this attempt passes", left=said)
     return f" · {said}"

@@ -47,9 +47,9 @@ class LessonRows(Rows[LessonState]):
         total = trn("{n} lesson", "{n} lessons", len(trial.lessons))
         tested = any(lesson.reproduced is not None for lesson in trial.lessons)
         right = (
-            tr("{right} said right by the file that was tested", right=trial.good)
+            tr("{right} correct in the evaluation", right=trial.good)
             if tested
-            else trn("{n} comes out right", "{n} come out right", trial.good)
+            else trn("{n} correct", "{n} correct", trial.good)
         )
         self.border_title = f"{total}, {right} · {tr('worst first')}"
         self.show(sorted(trial.lessons, key=lambda lesson: lesson.rank))
@@ -91,7 +91,7 @@ class LessonRows(Rows[LessonState]):
 def named(difference: str, kind: str, texts: Mapping[str, LessonText]) -> str:
     """Return the question of a lesson, marked if the lesson is to name the mistake."""
     found = texts.get(difference)
-    asked = tr("(forgotten since)") if found is None else found.asked
+    asked = tr("(since forgotten)") if found is None else found.asked
     if kind == "naming":
-        return tr("(names the break) {asked}", asked=asked)
+        return tr("(name the mistake) {asked}", asked=asked)
     return asked

@@ -38,12 +38,12 @@ class LossPlot(Static):
             return
         muted = self.app.theme_variables["muted"]
         if trial is None or not trial.loss.points:
-            self.update(Content.styled(tr("The curves come with the first steps."), muted))
+            self.update(Content.styled(tr("Curves appear after the first steps."), muted))
             return
         loss, learnt = trial.loss.points, trial.learnt.points
         title = tr("loss {loss}", loss=decimal(f"{loss[-1]:.2f}"))
         if several:
-            title = f"{tr('try {number}', number=trial.number)} · {title}"
+            title = f"{tr('attempt {number}', number=trial.number)} · {title}"
         share = tr("learnt {share}", share=f"{learnt[-1]:.0%}")
         if width >= BESIDE:
             half = (width - 3) // 2

@@ -81,12 +81,12 @@ class TrainingPanel(Static):
         variables = self.app.theme_variables
         accent, muted = variables["accent"], variables["muted"]
         width = max(20, (self.size.width or self.app.size.width) - 3)
-        name = tr("tonight's training") if progress.source == "night" else tr("training")
-        again = tr(", try {number}", number=progress.attempt) if progress.attempt > 1 else ""
+        name = tr("nightly training") if progress.source == "night" else tr("training")
+        again = tr(", attempt {number}", number=progress.attempt) if progress.attempt > 1 else ""
         if self.stopping:
-            right = tr("aborting…") if self.aborting else tr("stopping; the best is tested…")
+            right = tr("aborting…") if self.aborting else tr("stopping; evaluating the best…")
         else:
-            right = tr("{key} shows all of it", key=keyboard_of(self.app).first("training"))
+            right = tr("{key} details", key=keyboard_of(self.app).first("training"))
         left = f"◆ {name}  "
         middle = progress.label + again
         gap = max(1, width - len(left) - len(middle) - len(right))

@@ -82,7 +82,7 @@ def test_a_night_without_the_time_for_all_asks_what_tells_most(
     estimate = told(events)
     assert estimate.earlier
     assert estimate.seconds <= 300
-    assert "questions that must stay the same are left out" in str(estimate.left_out)
+    assert "questions whose answers must not change are left out" in str(estimate.left_out)
     assert estimate.left_out in report.notes
     # The answers that were computed cost nothing now: nothing has to be left out any more.
     remember(home, tiny, replace(SLOW, answer=6.0))

@@ -78,9 +78,9 @@ def test_another_session_that_spoke_last_is_not_marked_by_guess(
     code, _out, err = call(capsys, *MARK)
     assert code == 2
     assert err.count("\n") == 1
-    assert "another session spoke last" in err
+    assert "the latest reply belongs to another session" in err
     assert f"“{THEIRS}”" in err
-    assert f"--turn {ours['turn'][:8]} for your own" in err
+    assert f"--turn {ours['turn'][:8]} for the last reply of this session" in err
     code, out, _err = call(capsys, *MARK, "--turn", ours["turn"][:8])
     assert code == 0
     assert f"for “{OURS}”" in out
@@ -168,7 +168,7 @@ def test_lessons_list_a_mark_that_teaches_nothing_with_its_reason(
         journal.turns.add(turn)
     code, out, _err = call(capsys, "mark", "--moment", "hold", "--turn", turn.id)
     assert code == 0
-    assert "Nothing will be trained: the reply is empty" in out
+    assert "It will not be trained on: the reply is empty" in out
     code, out, _err = call(capsys, "lessons")
     assert code == 0
     assert "the reply is empty, so there is nothing to keep" in out

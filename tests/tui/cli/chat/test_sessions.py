@@ -64,7 +64,7 @@ def test_threads_are_listed_and_sifted(told: str, capsys: pytest.CaptureFixture[
     assert "today" in out
     assert "1 turn" in out
     assert "work" not in call(capsys, "sessions", "list", "--text", "PLUGHARNESS")[1]
-    assert "Nothing said holds 'x y'." in call(capsys, "sessions", "list", "--text", "x y")[1]
+    assert "No message contains 'x y'." in call(capsys, "sessions", "list", "--text", "x y")[1]
 
 
 @pytest.mark.parametrize(
@@ -102,17 +102,20 @@ def test_a_thread_is_shown_and_renamed(told: str, capsys: pytest.CaptureFixture[
     assert said(capsys, "sessions", "show", "work")["turns"][0]["marks"][0]["sounds"] == "Because."
     assert said(capsys, "sessions", "rename", "work", " play ") == {"old": "work", "name": "play"}
     assert threads(capsys) == ["play", "to the sea"]
-    assert "play is called work now." in call(capsys, "sessions", "rename", "play", "work")[1]
+    assert "Renamed play to work." in call(capsys, "sessions", "rename", "play", "work")[1]
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         (["show", "wrok"], "there is no thread 'wrok'; did you mean 'work'?"),
-        (["delete", "nothing", "--yes"], "no thread 'nothing'; `discern sessions list` shows them"),
+        (
+            ["delete", "nothing", "--yes"],
+            "no thread 'nothing'; `discern sessions list` lists the threads",
+        ),
         (["export", "wo"], "there is no thread 'wo'"),
-        (["rename", "work", "to the sea"], "there is a thread 'to the sea' already"),
-        (["rename", "work", ""], "'' cannot name a thread; use 1 to 80 printable characters"),
+        (["rename", "work", "to the sea"], "there is already a thread 'to the sea'"),
+        (["rename", "work", ""], "'' is not a valid thread name; use 1 to 80 printable characters"),
         (["export", "work", "none/x.md"], "cannot write"),
         (["export", "work", "x.md", "--format", "pdf"], "'pdf' is not one of 'md', 'json'"),
         (["rename", "work"], "Missing argument 'NEW'"),
@@ -154,7 +157,7 @@ def test_on_a_terminal_it_asks_and_says_what_goes(
         patched.setattr("sys.stdout.isatty", lambda: True, raising=False)
         code, out, _err = call(capsys, "sessions", "delete", "work")
     assert code == (0 if left == 1 else 1)
-    assert "work: 1 turn goes for good; 1 mark stays in memory with its own words." in out
+    assert "work: 1 turn will be deleted permanently; 1 mark stays in memory with its text." in out
     assert len(threads(capsys)) == left
 
 
@@ -168,11 +171,11 @@ def test_a_thread_is_written_out_and_never_over_a_file(
     }  # fmt: skip
     assert said(capsys, "sessions", "export", "work")["path"].endswith("work-2.md")
     assert said(capsys, "sessions", "export", "work", "--format", "json")["path"].endswith("k.json")
-    assert "Written: " in call(capsys, "sessions", "export", "work", "a.json")[1]
+    assert "Wrote " in call(capsys, "sessions", "export", "work", "a.json")[1]
     assert json.loads((tmp_path / "a.json").read_text("utf-8"))["thread"] == "work"
     code, _out, err = call(capsys, "sessions", "export", "work", "work.md")
     assert code == 2
-    assert "is there already; name another file" in err
+    assert "already exists; choose another file" in err
     piped = call(capsys, "sessions", "export", "work", "-", "--format", "json")[1]
     assert json.loads(piped)["turns"][0]["asked"] == "Why?"
     piped = call(capsys, "sessions", "export", "work", "-", "--json")[1]
@@ -180,7 +183,7 @@ def test_a_thread_is_written_out_and_never_over_a_file(
     assert call(capsys, "sessions", "export", "work", "-", "--json", "--format", "md")[0] == 2
     code, _out, err = call(capsys, "sessions", "export", "work", "~no such user/a.md")
     assert code == 2
-    assert "a.md: No such file or directory; name a file" in err
+    assert "a.md: No such file or directory; choose a file" in err
     files = said(capsys, "sessions", "delete", "work")["files"]
     assert str(tmp_path / "a.json") in files
 

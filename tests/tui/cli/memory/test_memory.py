@@ -131,7 +131,7 @@ def test_undo_takes_the_mark_and_forget_takes_the_turn_too(
     assert b"Quxalotl" not in left
     code, _out, err = call(capsys, "memory", "undo")
     assert code == 2
-    assert "no mark to take back" in err
+    assert "no mark to undo" in err
 
 
 def test_forgetting_names_the_threads_whose_replies_were_given_with_it(
@@ -146,13 +146,13 @@ def test_forgetting_names_the_threads_whose_replies_were_given_with_it(
     other = said(capsys, "mark", "--last", "--moment", "error", "--expected", "Nothing.")
     code, out, _err = call(capsys, "memory", "forget", kept["id"], "--yes")
     assert code == 0
-    assert "2 other replies were given with it" in out
+    assert "2 other replies had it in context" in out
     assert "two, one" in out
     left = b"".join(path.read_bytes() for path in home.data.rglob("*") if path.is_file())
     assert b"uincunx" not in left
     code, out, _err = call(capsys, "memory", "forget", other["id"], "--yes")
     assert code == 0
-    assert "given with it" not in out
+    assert "had it in context" not in out
 
 
 def test_what_was_carried_out_is_named_when_it_is_forgotten(

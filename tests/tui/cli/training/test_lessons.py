@@ -38,9 +38,9 @@ def test_lessons_conflicts_and_what_is_left_out_are_shown(marked: list[Differenc
     assert "prompt tokens" in shown
     assert "1 lesson in " in shown
     assert "Conflicts:" in shown
-    assert "the newer counts" in shown
-    assert f"{marked[2].id[:8]}  a bare mark" in shown
-    assert f"{marked[3].id[:8]}  the reply of the difference" in shown
+    assert "the newer one is used" in shown
+    assert f"{marked[2].id[:8]}  it has no better answer" in shown
+    assert f"{marked[3].id[:8]}  the better answer of the difference" in shown
     assert "\x1b" not in shown
 
 
@@ -67,7 +67,7 @@ def test_the_set_is_exported_and_no_file_overwritten(
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert set(lines[0]) == {"prompt", "chosen", "rejected"}
     assert run(["lessons", "--export", "trl", str(path)]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_nothing_to_train_is_said(home: Home, tiny: Path) -> None:

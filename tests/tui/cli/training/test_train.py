@@ -75,7 +75,7 @@ def test_a_dry_practice_publishes_nothing_and_is_reported(
     assert practised["verdict"] == "practised"
     assert read_pointer(home.adapters).current is None
     assert run(["report"]) == 0
-    assert capsys.readouterr().out.startswith("✓ Practised")
+    assert capsys.readouterr().out.startswith("✓ Practice run")
     assert run(["report", "--list", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["verdict"] == "practised"
@@ -97,7 +97,7 @@ def test_nothing_trained_yet_is_no_error(capsys: pytest.CaptureFixture[str]) -> 
     assert run(["report"]) == run(["report", "--list"]) == run(["train", "watch"]) == 0
     assert "No training runs yet" in capsys.readouterr().out
     assert run(["train", "stop"]) == 2
-    assert "no training is going on" in capsys.readouterr().err
+    assert "no training is running" in capsys.readouterr().err
 
 
 def test_ctrl_c_stops_and_keeps_the_best(home: Home, tiny: Path) -> None:
