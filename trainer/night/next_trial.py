@@ -132,7 +132,7 @@ def _suggested(best: Tried, training: TrainingSettings, retried: bool) -> Iterat
             ),
         )
     if failed & NAMED and best.changed - plan.hard:
-        yield _beside_near_misses(best)
+        yield _with_changed_questions(best)
     if failed & LEARN:
         if best.ended in ("steps", "time"):
             yield _longer(plan)
@@ -148,15 +148,15 @@ def _suggested(best: Tried, training: TrainingSettings, retried: bool) -> Iterat
         yield _firmer(_firmer(plan))
 
 
-def _beside_near_misses(best: Tried) -> TrialPlan:
+def _with_changed_questions(best: Tried) -> TrialPlan:
     plan = best.plan
     return replace(
         plan,
         near=plan.near * MORE,
         hard=plan.hard | best.changed,
         change=Sentence(
-            "adding {count} similar questions whose answers changed and training similar "
-            "questions {times:g} times as often",
+            "adding {count} questions whose answers changed and training similar questions "
+            "{times:g} times as often",
             count=len(plan.hard | best.changed),
             times=plan.near * MORE,
         ),
