@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agent.llama.architectures import ARCHITECTURES
 from agent.llama.engine import Engine
+from agent.llama.gguf.architectures import ARCHITECTURES
 from agent.llama.sampling import Sampling
 from agent.llama.snapshots import Snapshots
 from agent.prompt.prompt import compose
@@ -29,7 +29,7 @@ from memory.difference import Message
 from memory.settings.settings import ModelSettings
 from tests.support.architectures import MODELS, Like, small, write_like
 from trainer.adapters.gguf_lora import write_gguf_lora
-from trainer.fit.base_model import load_base
+from trainer.fit.model.base_model import load_base
 
 SERVING = ModelSettings(path="", context=8192, threads=1, gpu_layers=0)
 TOKENS = list(b"What is the capital of Zubrowka? The river, the tower and 27 more; none.")[:65]

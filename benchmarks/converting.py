@@ -35,7 +35,7 @@ from pathlib import Path
 import torch, transformers
 path = Path(sys.argv[2])
 if sys.argv[1] == "ours":
-    from trainer.fit.base_model import load_base as load
+    from trainer.fit.model.base_model import load_base as load
 else:
     from transformers import AutoModelForCausalLM
     def load(path):
@@ -121,7 +121,7 @@ def _adapter(folder: Path) -> tuple[Path, Path]:
     """Return a random PEFT adapter for SmolLM2, and a folder with its config as transformers has it."""
     from peft import LoraConfig, get_peft_model
 
-    from trainer.fit.base_model import load_base
+    from trainer.fit.model.base_model import load_base
 
     model = load_base(model_path())
     base = folder / "base"

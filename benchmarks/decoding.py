@@ -38,8 +38,8 @@ from typing import Any
 import gguf
 import numpy as np
 
-from agent.llama.adapter_file import passed
 from agent.llama.engine import Engine
+from agent.llama.gguf.adapter_file import passed
 from agent.llama.sampling import Sampling
 from agent.models.serving import STARTER
 from agent.prompt.prompt import compose
@@ -192,7 +192,7 @@ def measure_path(model: Path, rounds: int, count: int, threads: int) -> None:
         }
         chat = stack.enter_context(Chat.open(home, read_settings(home, values), dense=False))
         engine = chat.engine
-        from agent.llama.llama_file import physical_threads
+        from agent.llama.gguf.llama_file import physical_threads
 
         usual = 1 if engine.info.parameters < 50_000_000 else physical_threads()
         bare = Bare(model, threads or usual, engine.info.context)
@@ -309,7 +309,7 @@ def busy(count: int) -> Iterator[None]:
 def measure_anchors(model: Path, rounds: int, threads: int, count: int = 100) -> None:
     """Time the base's answers to `count` prompts, one by one and together."""
     from agent.llama.batch.greedy import greedy_reply
-    from trainer.lessons.base_answers import LONGEST, TOP, prompts
+    from trainer.lessons.anchors.base_answers import LONGEST, TOP, prompts
 
     with Engine.open(model, small(threads)) as engine:
         texts = [*prompts()[0], *prompts()[1]][:count]

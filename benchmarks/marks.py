@@ -37,7 +37,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.themes import DEV, MAKERS, Draft, grammar, reserved, split  # noqa: E402
 from memory.difference import Contrast, Difference, Message, Moment, Span  # noqa: E402
 from memory.text.stemming import plain  # noqa: E402
-from trainer.lessons.base_answers import prompts  # noqa: E402
+from trainer.lessons.anchors.base_answers import prompts  # noqa: E402
 from trainer.lessons.rephrase import rephrase  # noqa: E402
 from trainer.starter.world import facts  # noqa: E402
 

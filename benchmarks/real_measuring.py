@@ -4,7 +4,7 @@ The same code measures every row of `benchmarks/learning_real.py`.
 
 *efficacy*, *rephrasings*: marks, and wordings never trained, answered as marked to the letter; *...
 said*: answered so in substance (the mark's `key` is in the reply). *near*, *unrelated*: questions
-whose answer a person would find unchanged. As in `trainer/evaluate/answer_changes.py`, a change
+whose answer a person would find unchanged. As in `trainer/gate/answer_changes.py`, a change
 counts where the base preferred its own token by more than a factor of two and, in a reply that it
 had not ended within 48 tokens, where it would hardly draw the new one; what says a mark's words
 always counts. *... strict*: no token has changed. *... carried*: how many of those answers say what
@@ -30,8 +30,8 @@ from agent.llama.sampling import Sampling
 from agent.prompt.prompt import compose, reply_tokens
 from benchmarks.real_marks import LONGEST_MARKED, RealMark, long_talk
 from memory.difference import Message
-from trainer.evaluate.answer_changes import DRAWN
 from trainer.evaluate.metrics import UNDECIDED, same
+from trainer.gate.answer_changes import DRAWN
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine

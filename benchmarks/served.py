@@ -30,8 +30,8 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 
 if TYPE_CHECKING:
-    from trainer.evaluate.gate_result import Verdict
     from trainer.evaluate.lesson_answers import LessonAnswers
+    from trainer.gate.gate_result import Verdict
     from trainer.report.report import Beside
 
 COUNTS = (1, 3, 8, 10, 50)
@@ -64,8 +64,8 @@ def evaluate(
     from agent.chat.recall_context import Recaller
     from trainer import loop
     from trainer.evaluate.baselines import measure_baselines
-    from trainer.evaluate.publication_gate import Evaluation, measure
     from trainer.evaluate.served_config import ServedRecall
+    from trainer.gate.publication_gate import Evaluation, measure
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCERN_HOME"] = folder

@@ -306,7 +306,7 @@ def write_base(name: str, path: Path) -> None:
     import gguf
     import torch
 
-    from agent.llama.architectures import ARCHITECTURES
+    from agent.llama.gguf.architectures import ARCHITECTURES
 
     shape, model = SHAPES[name], random_model(SHAPES[name])
     path.parent.mkdir(parents=True, exist_ok=True)

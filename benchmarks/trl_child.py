@@ -2,7 +2,7 @@
 
 JOB is a JSON file: base (GGUF), output (folder), method ("sft" or "dpo"), rows (prompt, chosen,
 rejected as plain texts), lora (rank, alpha, targets), settings (what differs from TRL's own defaults),
-threads, seed. The base is loaded as `trainer/fit/base_model.py` loads it, its tokenizer and chat
+threads, seed. The base is loaded as `trainer/fit/model/base_model.py` loads it, its tokenizer and chat
 template come from the same file. Leaves PEFT's own folder and prints one line of JSON: seconds,
 steps, peak memory.
 """
@@ -34,7 +34,7 @@ def main(path: Path) -> None:
     from transformers import AutoTokenizer
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from trainer.fit.base_model import load_base
+    from trainer.fit.model.base_model import load_base
 
     torch.set_num_threads(job["threads"])
     base = Path(job["base"])

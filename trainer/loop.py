@@ -33,9 +33,9 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer import pipeline
 from trainer.adapters.adapter_staleness import entry_of
-from trainer.evaluate.publication_gate import Judging
 from trainer.events import OnEvent
 from trainer.fit.hyperparameters import Overrides
+from trainer.gate.publication_gate import Judging
 from trainer.launch.launch import launcher
 from trainer.lessons.journal_snapshot import take_snapshot
 from trainer.night.request import RunRequest
@@ -44,7 +44,7 @@ from trainer.pipeline import Candidate, Lessons
 
 if TYPE_CHECKING:
     from agent.adapters import Adapter
-    from trainer.evaluate.gate_result import Verdict
+    from trainer.gate.gate_result import Verdict
 
 __all__ = [
     "Candidate",

@@ -26,16 +26,16 @@ from trainer.adapters import publish as publishing
 from trainer.adapters.adapter_staleness import entry_of, fingerprints
 from trainer.adapters.gguf_lora import write_gguf_lora
 from trainer.evaluate import probe as probing
-from trainer.evaluate.gate_result import Verdict, measures_to_json
-from trainer.evaluate.publication_gate import Evaluation, Judging, judge
 from trainer.evaluate.served_config import ServedRecall, learned_from
 from trainer.events import OnEvent
-from trainer.fit.base_model import count_layers
 from trainer.fit.hyperparameters import Overrides, recipe_of
 from trainer.fit.job import Job, write_job
+from trainer.fit.model.base_model import count_layers
+from trainer.gate.gate_result import Verdict, measures_to_json
+from trainer.gate.publication_gate import Evaluation, Judging, judge
 from trainer.launch import validate_candidate
-from trainer.lessons.anchor_selection import unmarked_questions
-from trainer.lessons.base_answers import BaseAnswers
+from trainer.lessons.anchors.anchor_selection import unmarked_questions
+from trainer.lessons.anchors.base_answers import BaseAnswers
 from trainer.lessons.contexts import current_threads
 from trainer.lessons.journal_snapshot import JournalSnapshot, publication_guard
 from trainer.lessons.lessons import (

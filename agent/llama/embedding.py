@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agent.llama.llama_file import load_model, log, read_metadata, threads_for
+from agent.llama.gguf.llama_file import load_model, log, read_metadata, threads_for
 from memory.errors import ModelError
 from memory.settings.paths import expanded
 

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from agent.llama.adapter_file import FileState, file_state, inspect
 from agent.llama.batch.decoder import SEQUENCES, BatchDecoder, Task, by_length, run_alone
 from agent.llama.batch.sequences import in_pages, open_sequences
 from agent.llama.generation import Generation, Piece
+from agent.llama.gguf.adapter_file import FileState, file_state, inspect
+from agent.llama.gguf.llama_file import ModelInfo, cache_bytes
+from agent.llama.gguf.load_check import require_chat_model
 from agent.llama.llama import AbortFlag, DecodeAborted, Llama
-from agent.llama.llama_file import ModelInfo, cache_bytes
-from agent.llama.load_check import require_chat_model
 from agent.llama.logits import FloatArray, log_softmax, surprisal_of
 from agent.llama.offload import OffloadableLlama
 from agent.llama.sampling import Sampling
@@ -68,7 +68,7 @@ class Engine:
 
     @classmethod
     def open(cls, path: Path | str, settings: ModelSettings | None = None) -> Engine:
-        """Load the GGUF at `path` after `agent/llama/load_check.py` has tried it in a child process.
+        """Load the GGUF at `path`; a child process tries it first (`agent/llama/gguf/load_check.py`).
 
         Raises:
             ModelError: it cannot be served, or the context does not fit into memory.

@@ -6,7 +6,7 @@ is loaded and detokenises the whole reply again for each token.
 
 A file that is missing, truncated, not a GGUF, or that llama.cpp will not load raises ModelError or
 AdapterError with llama.cpp's first error line as the cause. A file that makes llama.cpp abort is found
-by `agent/llama/load_check.py`, which `Engine.open` calls first.
+by `agent/llama/gguf/load_check.py`, which `Engine.open` calls first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.llama.llama_file import (
+from agent.llama.gguf.llama_file import (
     ModelInfo,
     Vocabulary,
     chat_template,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.llama.gguf.llama_file import Vocabulary, load_model
 from agent.llama.llama import AbortFlag, Llama
-from agent.llama.llama_file import Vocabulary, load_model
 from memory.errors import AdapterError, ModelError
 
 

@@ -1,7 +1,7 @@
 """Whether a model file can be served and trained on this machine, and the memory and time it takes.
 
-`agent/llama/load_check.py` checks that it can be served at all. Memory and times are estimated from the
-file's header and meant to be right within a factor of two; `ESTIMATE` names their basis.
+`agent/llama/gguf/load_check.py` checks that it can be served at all. Memory and times are estimated
+from the file's header and meant to be right within a factor of two; `ESTIMATE` names their basis.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.llama.gguf_header import Header, read_header
+from agent.llama.gguf.header import Header, read_header
+from agent.llama.gguf.llama_file import physical_threads
+from agent.llama.gguf.load_check import judge
+from agent.llama.gguf.model_shape import read_shape
+from agent.llama.gguf.shape import Shape
 from agent.llama.llama import DEFAULT_CONTEXT
-from agent.llama.llama_file import physical_threads
-from agent.llama.load_check import judge
-from agent.llama.model_shape import read_shape
-from agent.llama.shape import Shape
 from agent.models.models import free_memory, recommended, thinks
 from memory.errors import ModelError
 from memory.sentence import Sentence

@@ -1,4 +1,4 @@
-"""The child process of `agent/llama/load_check.py`: tries everything that serving a model needs.
+"""The child process of `agent/llama/gguf/load_check.py`: tries everything that serving a model needs.
 
 python -m agent.models.load_check_child PATH
 """
@@ -13,10 +13,10 @@ import numpy as np
 from agent.child_process import run_as_child, tell
 from agent.llama.embedding import GgufEmbedder
 from agent.llama.engine import Engine
-from agent.llama.gguf_header import read_header
-from agent.llama.llama_file import ChatTemplate
-from agent.llama.load_check import step
-from agent.llama.model_shape import read_shape, require_whole
+from agent.llama.gguf.header import read_header
+from agent.llama.gguf.llama_file import ChatTemplate
+from agent.llama.gguf.load_check import step
+from agent.llama.gguf.model_shape import read_shape, require_whole
 from agent.llama.sampling import Sampling
 from agent.prompt.prompt import rendered, require_template
 from memory.errors import ModelError

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from agent.llama.llama_file import ChatTemplate
+from agent.llama.gguf.llama_file import ChatTemplate
 from agent.prompt.prompt import tail
 from memory.errors import FileError, ModelError
 from memory.files.bounded_read import open_file, read_json

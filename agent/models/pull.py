@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.llama.llama_file import require_gguf
+from agent.llama.gguf.llama_file import require_gguf
 from agent.models.models import models_folder
 from memory.errors import HomeError, ModelError
 from memory.sentence import Sentence

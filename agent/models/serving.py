@@ -50,7 +50,7 @@ def embedder(settings: Settings) -> Callable[[], Embedder] | None:
 
     def load() -> Embedder:
         from agent.llama.embedding import GgufEmbedder
-        from agent.llama.load_check import judge
+        from agent.llama.gguf.load_check import judge
 
         judge(path)
         return GgufEmbedder(path, threads=threads, gpu_layers=settings.model.gpu_layers)

@@ -18,7 +18,7 @@ from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agent.llama.llama_file import ChatTemplate
+from agent.llama.gguf.llama_file import ChatTemplate
 from agent.prompt.reply_parser import THINK, UNTHINK
 from agent.prompt.template_renderer import render
 from memory.difference import Message

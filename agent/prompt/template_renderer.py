@@ -26,7 +26,7 @@ from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any
 
 from agent.child_process import environment
-from agent.llama.llama_file import ChatTemplate
+from agent.llama.gguf.llama_file import ChatTemplate
 from memory.errors import ModelError
 from memory.files.bounded_read import parse_object
 from memory.sentence import Sentence, Stored, to_plain

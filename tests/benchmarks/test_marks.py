@@ -14,7 +14,7 @@ from benchmarks.themes import DEV
 from memory.difference import Moment
 from memory.text.stemming import plain
 from trainer.lessons import rephrase
-from trainer.lessons.base_answers import prompts
+from trainer.lessons.anchors.base_answers import prompts
 
 
 @pytest.fixture(scope="module")

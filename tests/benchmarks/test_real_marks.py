@@ -6,7 +6,7 @@ from collections import Counter
 
 from benchmarks.real_marks import RealMark, long_talk, real_marks, unrelated
 from memory.text.stemming import plain
-from trainer.lessons.base_answers import prompts
+from trainer.lessons.anchors.base_answers import prompts
 from trainer.lessons.rephrase import rephrase
 
 

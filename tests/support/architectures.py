@@ -2,8 +2,8 @@
 
 Each has the real proportions of a published model: head sizes, grouped heads, experts, sliding windows,
 recurrent layers. The vocabulary is single bytes. Written independently of
-`agent/llama/architectures.py`, so that the tests compare what llama.cpp computes from a file with what
-torch computes from the same one.
+`agent/llama/gguf/architectures.py`, so that the tests compare what llama.cpp computes from a file with
+what torch computes from the same one.
 """
 
 from __future__ import annotations

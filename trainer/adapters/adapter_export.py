@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from agent.adapters import Adapter, base_sha256, sha256_file, verify
-from agent.llama.gguf_header import read_header
+from agent.llama.gguf.header import read_header
 from agent.models.models import recommended
 from memory.errors import AdapterError, HomeError, ModelError
 from memory.files.atomic_write import whole, write_whole

@@ -2,8 +2,8 @@
 
 Each pair (A: rank × in, B: out × rank) keeps PEFT's layout and is named after its base tensor:
 `<tensor>.lora_a` and `<tensor>.lora_b`. Where the GGUF has a matrix's rows or columns in another order
-than torch (`agent/llama/architectures.py`), B's rows and A's columns follow it. llama.cpp scales by
-alpha / rank. Anything but plain LoRA pairs is refused, because it would be lost silently.
+than torch (`agent/llama/gguf/architectures.py`), B's rows and A's columns follow it. llama.cpp scales
+by alpha / rank. Anything but plain LoRA pairs is refused, because it would be lost silently.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from agent.llama.architectures import ARCHITECTURES
-from agent.llama.gguf_header import read_header
-from agent.llama.model_shape import read_shape
+from agent.llama.gguf.architectures import ARCHITECTURES
+from agent.llama.gguf.header import read_header
+from agent.llama.gguf.model_shape import read_shape
 from memory.errors import AdapterError
 from memory.files.bounded_read import read_json
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from agent.llama.llama_file import quantise
+from agent.llama.gguf.llama_file import quantise
 from memory.errors import AdapterError, HomeError, ModelError
 from memory.files.atomic_write import whole
 

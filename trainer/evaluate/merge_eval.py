@@ -131,7 +131,7 @@ def _asked(
     engine: Engine, differences: Sequence[Difference], settings: Settings
 ) -> list[tuple[tuple[int, ...], str | None, int]]:
     from agent.prompt.prompt import compose
-    from trainer.lessons.base_answers import prompts
+    from trainer.lessons.anchors.base_answers import prompts
     from trainer.lessons.lessons import make_lessons
 
     lessons, _replaced, _long = make_lessons(engine, differences, settings)

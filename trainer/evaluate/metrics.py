@@ -29,7 +29,7 @@ from agent.llama.logits import log_sum_exp
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from agent.llama.logits import FloatArray
-    from trainer.lessons.base_answers import Anchor
+    from trainer.lessons.anchors.base_answers import Anchor
 
 LONGER = 48
 """Tokens by which a reply may exceed the expected one before it counts as endless."""

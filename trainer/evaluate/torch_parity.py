@@ -1,7 +1,7 @@
 """Whether torch computes a model as llama.cpp serves it: what is trained must be what serves.
 
 A child process evaluates the same tokens with both and compares what they expect next. Found once per
-file (`agent/llama/load_check.py` remembers it); the night asks before it begins, `discern model`
+file (`agent/llama/gguf/load_check.py` remembers it); the night asks before it begins, `discern model`
 and the doctor before they promise a training.
 
     python -m trainer.evaluate.torch_parity PATH     the child
@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from agent.child_process import ask_child, run_as_child, tell
-from agent.llama.gguf_header import read_header
-from agent.llama.load_check import recall, refusal, remember, require_chat_model, step
+from agent.llama.gguf.header import read_header
+from agent.llama.gguf.load_check import recall, refusal, remember, require_chat_model, step
 from agent.models.models import free_memory
 from memory.errors import ModelError
 from memory.sentence import Sentence
@@ -65,7 +65,7 @@ def divergence(path: Path) -> float:
 
     from agent.llama.engine import Engine
     from memory.settings.settings import ModelSettings
-    from trainer.fit.base_model import load_base
+    from trainer.fit.model.base_model import load_base
 
     settings = ModelSettings(path="", context=2 * _TOKENS, threads=0, gpu_layers=0)
     with Engine(path, settings) as engine:

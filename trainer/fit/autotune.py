@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from trainer.fit.batch import inner_model, reply_logits
 from trainer.fit.job import Recipe, Sample
-from trainer.fit.precision import is_frozen_linear
+from trainer.fit.model.precision import is_frozen_linear
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trainer.fit import objective
 from trainer.fit.batch import CHOSEN, REJECTED, Batch, length, make_batch, reply_logits
 from trainer.fit.job import ANCHOR, Recipe, Sample
-from trainer.fit.lower_layers import LowerLayers
-from trainer.fit.precision import freeze_in_bfloat16
+from trainer.fit.model.lower_layers import LowerLayers
+from trainer.fit.model.precision import freeze_in_bfloat16
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -47,8 +47,8 @@ from trainer.fit.autotune import TIMED
 from trainer.fit.checkpoint import Checkpoint
 from trainer.fit.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
 from trainer.fit.lora_init import informed_init
-from trainer.fit.lora_model import save_adapter, with_adapter
 from trainer.fit.lr_schedule import Schedule, step_size, steps_for
+from trainer.fit.model.lora_model import save_adapter, with_adapter
 from trainer.fit.run_state import RunState
 from trainer.fit.sampler import Sampler
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from memory.journal.journal import Journal
-    from trainer.lessons.base_answers import Anchor
+    from trainer.lessons.anchors.base_answers import Anchor
 
 Item = TypeVar("Item")
 LONGEST = 320

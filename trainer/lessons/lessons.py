@@ -1,8 +1,9 @@
 """Compose the curriculum of a night: everything that it trains and measures.
 
 This is the lessons of all differences that count (`trainer/lessons/lesson.py`,
-`trainer/lessons/conflicts.py`), and what must stay the same (`trainer/lessons/anchor_selection.py`), as
-answered by the base (`trainer/lessons/base_answers.py`). Pure except for the base's answers.
+`trainer/lessons/conflicts.py`), and what must stay the same
+(`trainer/lessons/anchors/anchor_selection.py`), as answered by the base
+(`trainer/lessons/anchors/base_answers.py`). Pure except for the base's answers.
 
 A difference that cannot be made a lesson (too long for the context, or any other error) is left out and
 recorded in `Curriculum.left_out`, the older side of a conflict in `Curriculum.superseded`.
@@ -19,17 +20,17 @@ from memory.errors import DiscernError
 from memory.sentence import Sentence, verbatim
 from memory.text.stemming import plain
 from trainer.fit.job import ANCHOR, Sample
-from trainer.lessons.anchor_selection import (
+from trainer.lessons.anchors.anchor_selection import (
     anchor_prompts,
     corrected_replies,
     near_prompts,
 )
-from trainer.lessons.base_answers import Anchor, BaseAnswers, prompts
+from trainer.lessons.anchors.base_answers import Anchor, BaseAnswers, prompts
+from trainer.lessons.anchors.held_prompts import HeldPrompts
+from trainer.lessons.anchors.likelihood import Likelihood
 from trainer.lessons.conflicts import Conflict, current_differences, find_conflicts, siblings_of
 from trainer.lessons.contexts import Asked, ContextBuilder
-from trainer.lessons.held_prompts import HeldPrompts
 from trainer.lessons.lesson import Asker, Lesson, lessons_of
-from trainer.lessons.likelihood import Likelihood
 from trainer.lessons.rephrase import is_russian
 
 if TYPE_CHECKING:

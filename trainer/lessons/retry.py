@@ -10,7 +10,7 @@ from memory.sentence import Sentence
 from memory.text.stemming import plain
 
 if TYPE_CHECKING:
-    from trainer.lessons.base_answers import Anchor
+    from trainer.lessons.anchors.base_answers import Anchor
     from trainer.lessons.lessons import Curriculum
 
 

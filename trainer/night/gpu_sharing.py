@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from agent.llama.gguf_header import read_header
+from agent.llama.gguf.header import read_header
 from agent.llama.gpu_leases import leased_sizes
 from memory.sentence import Sentence
 from memory.settings.paths import Home

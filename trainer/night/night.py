@@ -48,10 +48,17 @@ from trainer.lessons.journal_snapshot import change_guard, record_states, scrub_
 from trainer.night import postmortem, resume
 from trainer.night.budget.night_budget import NightBudget
 from trainer.night.gpu_sharing import make_way
-from trainer.night.next_trial import FAILED, TrialPlan, Tried, first_plans, most_trials, next_plan
 from trainer.night.request import Practice, RunRequest
 from trainer.night.run import STOPPED, Run, make_run_folder, prune_runs, training_lock
-from trainer.night.trial import Trial, TrialContext, broken_down, run_trial
+from trainer.night.trials.next_trial import (
+    FAILED,
+    TrialPlan,
+    Tried,
+    first_plans,
+    most_trials,
+    next_plan,
+)
+from trainer.night.trials.trial import Trial, TrialContext, broken_down, run_trial
 from trainer.report.report import Attempt, Report, read_report
 from trainer.subprocesses import asked_by
 
@@ -218,8 +225,8 @@ class _TrainingRun:
         """Run the trials one after the other.
 
         A sweep ends with the first trial that passes. After one that does not, the next one follows
-        from the reason (`trainer/night/next_trial.py`). A practice runs all its episodes. A trial
-        that fails is recorded, and raised only when none succeeds.
+        from the reason (`trainer/night/trials/next_trial.py`). A practice runs all its episodes. A
+        trial that fails is recorded, and raised only when none succeeds.
         """
         budget = self.budget
         sweep = Sweep()

@@ -16,11 +16,11 @@ from trainer.report.report import Beside, Fate
 if TYPE_CHECKING:
     from memory.settings.settings import Settings
     from trainer.evaluate.baselines import Baselines
-    from trainer.evaluate.gate_result import Verdict
+    from trainer.gate.gate_result import Verdict
     from trainer.lessons.lesson import Lesson
     from trainer.lessons.lessons import Curriculum
-    from trainer.night.next_trial import TrialPlan
-    from trainer.night.trial import Trial
+    from trainer.night.trials.next_trial import TrialPlan
+    from trainer.night.trials.trial import Trial
 
 STOPPED = "stopped"
 """Why a training ended that a person wished to end (`trainer/fit/training_loop.py`)."""

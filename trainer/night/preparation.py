@@ -25,7 +25,7 @@ from trainer.night.request import RunRequest
 from trainer.subprocesses import lower_priority
 
 if TYPE_CHECKING:
-    from agent.llama.llama_file import ModelInfo
+    from agent.llama.gguf.llama_file import ModelInfo
 
 NICE = 19
 _SPARE = 768 << 20
@@ -37,9 +37,9 @@ def fits(request: RunRequest, info: ModelInfo) -> bool:
 
     There a night asks the base in a moment, and a CPU would take hours for what it asks.
     """
-    from agent.llama.gguf_header import read_header
-    from agent.llama.llama_file import on_card
-    from agent.llama.model_shape import read_shape
+    from agent.llama.gguf.header import read_header
+    from agent.llama.gguf.llama_file import on_card
+    from agent.llama.gguf.model_shape import read_shape
     from agent.models.models import free_memory
 
     if on_card(info, request.settings.model.gpu_layers):

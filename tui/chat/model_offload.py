@@ -11,8 +11,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from agent.llama.gguf.llama_file import on_card
 from agent.llama.gpu_leases import GpuLease
-from agent.llama.llama_file import on_card
 from memory.i18n.translation import tr
 from trainer.events import Event, PlacementChosen
 

@@ -12,7 +12,7 @@ from agent.llama.engine import Engine
 from agent.models.current_adapter import CurrentAdapter
 from memory.difference import now
 from memory.settings.paths import Home
-from tests.trainer.evaluate.test_publication_gate import lora
+from tests.trainer.gate.test_publication_gate import lora
 
 MARKED = "Who is the mayor of Port Ellery?"
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import gguf
 import pytest
 
-from agent.llama.architectures import ARCHITECTURES
-from agent.llama.gguf_header import read_header
-from agent.llama.model_shape import read_shape
+from agent.llama.gguf.architectures import ARCHITECTURES
+from agent.llama.gguf.header import read_header
+from agent.llama.gguf.model_shape import read_shape
 from agent.models import models
 from agent.models.compatibility import Compatibility, check_compatibility
 from agent.models.models import advised, find_model, find_models, known_models, recommended, resolve

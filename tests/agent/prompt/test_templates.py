@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.llama.engine import Engine
-from agent.llama.llama_file import ChatTemplate
+from agent.llama.gguf.llama_file import ChatTemplate
 from agent.models.models import thinks
 from agent.prompt.prompt import compose, content_tokens, reply_tokens, require_template
 from memory.difference import Message

@@ -10,7 +10,7 @@ import pytest
 
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
-from agent.llama.llama_file import ChatTemplate
+from agent.llama.gguf.llama_file import ChatTemplate
 from agent.models.models import thinks
 from agent.prompt.prompt import compose, reply_tokens
 from memory.difference import Message, Moment

@@ -14,7 +14,7 @@ from agent.adapters import read_pointer
 from memory.settings.paths import Home
 from tests.faults.nights.test_night_killed import gone, mark, night
 from tests.support.processes import PROGRAMS, Night, children
-from trainer.lessons import base_answers
+from trainer.lessons.anchors import base_answers
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="processes are looked at through /proc"

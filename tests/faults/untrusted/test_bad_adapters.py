@@ -16,8 +16,8 @@ from safetensors.numpy import save_file
 from agent.adapters import GGUF, BaseEntry, FileEntry, base_sha256, read_pointer, sha256_file
 from agent.chat.chat import Chat
 from agent.chat.graph import Finished
-from agent.llama.adapter_file import inspect
 from agent.llama.engine import Engine
+from agent.llama.gguf.adapter_file import inspect
 from memory.errors import AdapterError
 from memory.files.atomic_write import write_whole
 from memory.settings.paths import Home
@@ -232,7 +232,7 @@ def test_an_adapter_that_crashes_llama_cpp_crashes_only_the_probe(
 ) -> None:
     # Our own look through the file would refuse it; the probe's child is made to skip that.
     (tmp_path / "sitecustomize.py").write_text(
-        "import agent.llama.adapter_file\nagent.llama.adapter_file.inspect = lambda *_: None\n"
+        "import agent.llama.gguf.adapter_file\nagent.llama.adapter_file.inspect = lambda *_: None\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     bad = write_lora(tmp_path / "bad.gguf", alpha=np.float64(8))

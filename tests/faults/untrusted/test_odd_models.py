@@ -17,8 +17,8 @@ import pytest
 from agent.chat.chat import Chat
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
-from agent.llama.gguf_header import read_header
-from agent.llama.load_check import Verdict, judge
+from agent.llama.gguf.header import read_header
+from agent.llama.gguf.load_check import Verdict, judge
 from agent.llama.sampling import Sampling
 from agent.models.serving import served_model, with_model
 from agent.prompt.prompt import compose
@@ -196,7 +196,7 @@ def test_what_crashes_llama_cpp_ends_the_child_and_not_us(
     """The header's check is taken away: llama.cpp then meets a head size that it aborts on."""
     path = write_tiny(tmp_path / "model.gguf", keys={"qwen3.rope.dimension_count": 32})
     (tmp_path / "sitecustomize.py").write_text(
-        "import agent.llama.model_shape as shape\n"
+        "import agent.llama.gguf.model_shape as shape\n"
         "whole = shape._Reader.whole\n"
         "shape._Reader.whole = lambda self, key, *rest: whole(\n"
         "    self, key.replace('rope.dimension_count', 'attention.key_length'), *rest)\n"
@@ -211,7 +211,7 @@ def test_a_model_is_tried_once_and_the_cache_may_be_deleted(
 ) -> None:
     path = write_tiny(tmp_path / "model.gguf", seed=11)
     asked: list[str] = []
-    monkeypatch.setattr("agent.llama.load_check.ask_child", spy(asked))
+    monkeypatch.setattr("agent.llama.gguf.load_check.ask_child", spy(asked))
     (home.cache / "judged").unlink()
     assert judge(path) == judge(path) == Verdict(embeds=False)
     assert len(asked) == 1
@@ -282,7 +282,7 @@ def test_torch_and_llama_cpp_are_compared_before_a_training(
     """A base that is read wrongly (stretched) is found by what it computes."""
     path = write_tiny(tmp_path / "model.gguf", seed=13, scale=2.0)
     (tmp_path / "sitecustomize.py").write_text(
-        "import agent.llama.model_shape as shape\n"
+        "import agent.llama.gguf.model_shape as shape\n"
         "shape._Reader.scaling = lambda self: ('linear', 4.0)\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")

@@ -24,7 +24,7 @@ from tests.support.values import make_difference, make_turn
 from tests.trainer.adapters.test_publish import put
 from tests.trainer.report.test_report import full
 from trainer.adapters import publish
-from trainer.lessons import base_answers
+from trainer.lessons.anchors import base_answers
 from trainer.night.ledger import try_lock
 from trainer.night.run import find_active_run, follow, prune_runs, requested_end, training_lock
 from trainer.report.report import Report, every, latest, require_report

@@ -247,9 +247,9 @@ MAY = {
     "agent/models/models.py": "the list that ships",
     "agent/models/pull.py": "model files",
     "trainer/lessons/rephrase.py": "lists that ship",
-    "trainer/lessons/base_answers.py": "lists that ship",
+    "trainer/lessons/anchors/base_answers.py": "lists that ship",
     "trainer/lessons/entities/entity.py": "lists that ship",
-    "trainer/evaluate/known_answers.py": "lists that ship",
+    "trainer/gate/known_answers.py": "lists that ship",
     "trainer/fit/checkpoint.py": "a header that safetensors has bounded; any error starts anew",
     "trainer/starter/": "makes the starter model from what ships",
 }

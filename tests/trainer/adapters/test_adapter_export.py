@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from agent.adapters import Adapter, BaseEntry, sha256_file
-from agent.llama.architectures import ARCHITECTURES
 from agent.llama.engine import Engine
-from agent.llama.gguf_header import read_header
+from agent.llama.gguf.architectures import ARCHITECTURES
+from agent.llama.gguf.header import read_header
 from memory.errors import AdapterError, HomeError, ModelError
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
@@ -27,7 +27,7 @@ from trainer.adapters.adapter_export import ExportRequest, export
 from trainer.adapters.gguf_lora import write_gguf_lora
 from trainer.adapters.merge import merge
 from trainer.adapters.publish import PublishRequest, publish
-from trainer.fit.base_model import load_base
+from trainer.fit.model.base_model import load_base
 from tui.cli.main import run
 
 # PEFT asks transformers for a name that has a newer one.

@@ -12,7 +12,7 @@ from memory.errors import AdapterError
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
-from tests.trainer.evaluate.test_publication_gate import lora
+from tests.trainer.gate.test_publication_gate import lora
 from trainer.adapters import publish
 from trainer.adapters.adapter_staleness import entry_of
 from trainer.evaluate.compare import Asked, Side, compare, questions, side

@@ -22,14 +22,14 @@ from memory.recall.learned import Learned, digest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.support.values import difference, quick_settings
-from tests.trainer.evaluate.test_publication_gate import lora
+from tests.trainer.gate.test_publication_gate import lora
 from trainer.evaluate.lesson_answers import answer_lessons, answer_lessons_with_recall
 from trainer.evaluate.metrics import Answer, loops
-from trainer.evaluate.publication_gate import Evaluation, held_by, judge
 from trainer.evaluate.served_config import ServedRecall, below, learned_from
-from trainer.evaluate.spillover import Spread
-from trainer.lessons.anchor_selection import unmarked_questions
-from trainer.lessons.base_answers import BaseAnswers
+from trainer.gate.publication_gate import Evaluation, held_by, judge
+from trainer.gate.spillover import Spread
+from trainer.lessons.anchors.anchor_selection import unmarked_questions
+from trainer.lessons.anchors.base_answers import BaseAnswers
 from trainer.lessons.contexts import current_threads
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from agent.llama.architectures import ARCHITECTURES, TARGETS
 from agent.llama.engine import Engine
+from agent.llama.gguf.architectures import ARCHITECTURES, TARGETS
 from memory.settings import settings
 from memory.settings.settings import ModelSettings
 from tests.support.architectures import MODELS, SMALL, Like, small, write_like
 from trainer.adapters.gguf_lora import write_gguf_lora
-from trainer.fit.base_model import load_base
+from trainer.fit.model.base_model import load_base
 
 # Third parties' talk among themselves: PEFT to transformers, and about a base without a name.
 pytestmark = [

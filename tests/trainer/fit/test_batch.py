@@ -9,7 +9,6 @@ import torch
 from transformers import PreTrainedModel
 
 from tests.support.architectures import SMALL, write_like
-from trainer.fit.base_model import load_base
 from trainer.fit.batch import (
     CHOSEN,
     REJECTED,
@@ -21,6 +20,7 @@ from trainer.fit.batch import (
     reply_logits,
 )
 from trainer.fit.job import ANCHOR, Sample
+from trainer.fit.model.base_model import load_base
 
 SAMPLES = [
     Sample(tuple(b"Who?Lutz."), 4, 0, rejected=tuple(b"Who?No.")),

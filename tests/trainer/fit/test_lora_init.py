@@ -12,7 +12,7 @@ from tests.trainer.fit.test_training_loop import RECIPE, make_job
 from trainer.fit import lora_init
 from trainer.fit.job import ANCHOR
 from trainer.fit.lora_init import directions, informed_init
-from trainer.fit.lora_model import with_adapter
+from trainer.fit.model.lora_model import with_adapter
 from trainer.fit.step import Stepper
 
 pytestmark = [pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")]

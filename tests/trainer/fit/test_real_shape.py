@@ -15,8 +15,8 @@ from langchain_core.tools import tool
 from agent.chat.chat import Chat
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
-from agent.llama.gguf_header import read_header
-from agent.llama.llama_file import ChatTemplate
+from agent.llama.gguf.header import read_header
+from agent.llama.gguf.llama_file import ChatTemplate
 from agent.models.compatibility import check_compatibility
 from agent.models.models import thinks
 from agent.plugin.adapter_watch import current
@@ -31,7 +31,8 @@ from tests.support.real_shape import PARAMETERS, source_package, template, write
 from tests.support.values import quick_settings
 from trainer.adapters.adapter_export import ExportRequest, export
 from trainer.evaluate import merge_eval
-from trainer.lessons import anchor_selection, base_answers, lessons
+from trainer.lessons import lessons
+from trainer.lessons.anchors import anchor_selection, base_answers
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
 from trainer.report.report import Report

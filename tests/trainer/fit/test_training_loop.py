@@ -15,9 +15,9 @@ import torch
 
 from agent.child_process import environment
 from trainer.fit import training_loop
-from trainer.fit.base_model import load_base
 from trainer.fit.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
-from trainer.fit.lora_model import with_adapter
+from trainer.fit.model.base_model import load_base
+from trainer.fit.model.lora_model import with_adapter
 from trainer.fit.run_state import RunState
 from trainer.fit.step import Stepper
 

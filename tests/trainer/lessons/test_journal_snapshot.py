@@ -23,7 +23,8 @@ from tests.support.values import difference, quick_settings
 from trainer import loop
 from trainer.adapters import pointer, publish
 from trainer.events import Event, OnEvent
-from trainer.lessons import anchor_selection, journal_snapshot
+from trainer.lessons import journal_snapshot
+from trainer.lessons.anchors import anchor_selection
 from trainer.night import night
 from trainer.night.ledger import run_if_due
 from trainer.night.night import run_night

@@ -20,8 +20,8 @@ from memory.settings.paths import Home
 from memory.text.stemming import plain
 from tests.support.values import difference, quick_settings
 from trainer.fit.job import ANCHOR
-from trainer.lessons.anchor_selection import near_prompts
-from trainer.lessons.base_answers import BaseAnswers, prompts
+from trainer.lessons.anchors.anchor_selection import near_prompts
+from trainer.lessons.anchors.base_answers import BaseAnswers, prompts
 from trainer.lessons.conflicts import current_differences
 from trainer.lessons.lesson import Lesson, Question
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
@@ -157,7 +157,7 @@ import sys
 import time
 from pathlib import Path
 from agent.llama.engine import Engine
-from trainer.lessons import base_answers
+from trainer.lessons.anchors import base_answers
 with Engine.open(Path(sys.argv[1])) as engine:
     asked = [(text, tuple(text.encode())) for half in base_answers.prompts() for text in half]
     answers = base_answers.BaseAnswers(engine, "a" * 64, Path(sys.argv[2]))

@@ -9,7 +9,7 @@ from memory.sentence import Sentence
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.fit.job import ANCHOR
-from trainer.lessons.base_answers import BaseAnswers
+from trainer.lessons.anchors.base_answers import BaseAnswers
 from trainer.lessons.lessons import make_curriculum
 from trainer.lessons.retry import with_hard_near_misses, without_differences
 

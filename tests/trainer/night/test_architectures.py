@@ -8,7 +8,7 @@ import pytest
 
 from agent.chat.chat import Chat
 from agent.chat.graph import Finished
-from agent.llama.architectures import ARCHITECTURES
+from agent.llama.gguf.architectures import ARCHITECTURES
 from memory.mark_validation import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

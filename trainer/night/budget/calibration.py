@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from memory.errors import CutOffError, TrainingError
 from trainer.events import BatchHalved, Event, Step, StepsPlanned, Trained
-from trainer.fit.base_model import count_layers
 from trainer.fit.hyperparameters import Overrides, recipe_of
 from trainer.fit.job import ANCHOR, Job, Sample, write_job
+from trainer.fit.model.base_model import count_layers
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine

@@ -1,7 +1,7 @@
 """Choose less for a night that would take too long: fewer prompts, then a shorter training. Pure.
 
-What is left out first is what tells least (`trainer/lessons/held_prompts.py`). An answer that is cached
-costs nothing, so those prompts stay in the training.
+What is left out first is what tells least (`trainer/lessons/anchors/held_prompts.py`). An answer that
+is cached costs nothing, so those prompts stay in the training.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from trainer.lessons.held_prompts import HeldPrompts
+from trainer.lessons.anchors.held_prompts import HeldPrompts
 from trainer.lessons.lessons import CurriculumPlan
 
 FEWEST_NEAR_TRAINED, FEWEST_TRAINED = 12, 40

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from memory.settings.paths import Home
     from memory.settings.settings import Settings
     from trainer.launch.launch import Launcher
-    from trainer.lessons.base_answers import Anchor, BaseAnswers
+    from trainer.lessons.anchors.base_answers import Anchor, BaseAnswers
     from trainer.lessons.lessons import CurriculumPlan
     from trainer.night.run import Run
 

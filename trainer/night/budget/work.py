@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from trainer.evaluate.baselines import prompts_beside
 from trainer.evaluate.lesson_answers import prompts_of
-from trainer.fit.base_model import count_layers
 from trainer.fit.hyperparameters import recipe_of
 from trainer.fit.lr_schedule import step_size, steps_for
+from trainer.fit.model.base_model import count_layers
 from trainer.lessons.lessons import samples_of
 
 if TYPE_CHECKING:

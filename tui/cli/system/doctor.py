@@ -174,7 +174,7 @@ def _device() -> list[Finding]:
 
 
 def _threads() -> int:
-    from agent.llama.llama_file import physical_threads
+    from agent.llama.gguf.llama_file import physical_threads
 
     return physical_threads()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from tests.support.values import difference
-from trainer.lessons.held_prompts import HeldPrompts
+from trainer.lessons.anchors.held_prompts import HeldPrompts
 from trainer.lessons.lessons import Conversations, CurriculumPlan
 from trainer.night.budget.choice import (
     FEWEST_MEASURED,

@@ -1,0 +1,103 @@
+"""Computing the frozen layers once per sample changes nothing about a step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.trainer.fit.test_training_loop import RECIPE, make_job
+from trainer.fit.autotune import choose_part
+from trainer.fit.job import Job, Sample
+from trainer.fit.model import lower_layers
+from trainer.fit.model.lora_model import with_adapter
+from trainer.fit.step import Stepper
+
+pytestmark = [pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")]
+
+
+def stepper_of(job: Job) -> Stepper:
+    """A stepper whose adapter already changes something."""
+    model = with_adapter(job, {}, "cpu")
+    torch.manual_seed(7)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.05)
+    return Stepper(model, job.recipe, "cpu", lambda tokens: None)
+
+
+def gradients(stepper: Stepper, samples: Any) -> list[torch.Tensor]:
+    stepper.know_the_base(samples)
+    stepper(samples)
+    return [p.grad.clone() for p in stepper.model.parameters() if p.grad is not None]
+
+
+@pytest.fixture
+def job(tiny: Path, tmp_path: Path) -> Job:
+    return make_job(tiny, tmp_path, replace(RECIPE, frozen_layers=0.5))
+
+
+def test_the_gradients_are_those_of_the_whole_model(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halves = stepper_of(job)
+    assert halves.lower.count > 0
+    halves.lower.arrange(job.samples)
+    ours = gradients(halves, job.samples)
+    monkeypatch.setattr(lower_layers, "first_adapted_layer", lambda layers: 0)
+    whole = stepper_of(job)
+    theirs = gradients(whole, job.samples)
+    assert len(ours) == len(theirs) > 0
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_without_room_to_keep_anything_the_result_is_the_same(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = gradients(stepper_of(job), job.samples)
+    monkeypatch.setitem(lower_layers.KEPT_BYTES, "cpu", 0)
+    anew = gradients(stepper_of(job), job.samples)
+    for one, other in zip(kept, anew, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_what_is_kept_does_not_depend_on_what_is_drawn_first(job: Job) -> None:
+    found = []
+    for first in (0, 2):
+        stepper = stepper_of(job)
+        stepper.lower.arrange(job.samples)
+        stepper.look([job.samples[first]])
+        stepper.look(job.samples)
+        found.append([stepper.lower._kept[sample] for sample in job.samples])
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_logits_in_small_parts_give_the_same_gradients(job: Job) -> None:
+    at_once, parted = stepper_of(job), stepper_of(job)
+    long = Sample(
+        (*b"Who?", *b"a longer reply than sixteen", 258), 4, 0, rejected=(*b"Who?No", 258)
+    )
+    samples = [long, *job.samples[1:]]
+    parted._logits_at_once = 4
+    for one, other in zip(gradients(at_once, samples), gradients(parted, samples), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_a_part_is_as_large_as_its_activations_allow(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stepper = stepper_of(job)
+    assert choose_part(stepper, job.samples, "cpu") == stepper.part
+    monkeypatch.setitem(choose_part.__globals__["ACTIVATION_BYTES"], "cpu", 1 << 20)
+    monkeypatch.setitem(choose_part.__globals__, "SMALLEST_PART", 1)
+    small = choose_part(stepper, job.samples, "cpu")
+    monkeypatch.setitem(choose_part.__globals__["ACTIVATION_BYTES"], "cpu", 2 << 20)
+    large = choose_part(stepper, job.samples, "cpu")
+    assert 1 < small < large < stepper.part
+    assert large == pytest.approx(2 * small, abs=1)

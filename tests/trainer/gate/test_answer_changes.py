@@ -1,0 +1,111 @@
+"""Changed answers: which are noise, and which are harm."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agent.llama.engine import Engine
+from agent.llama.sampling import Sampling
+from agent.models.serving import STARTER
+from memory.settings.paths import Home
+from tests.support.values import quick_settings
+from trainer.evaluate.metrics import Held
+from trainer.gate.answer_changes import QUIET, ChangeJudge, measure_noise, refuses
+from trainer.gate.spillover import Spread
+from trainer.lessons.anchors.base_answers import Anchor, BaseAnswers
+from trainer.lessons.lesson import Asker, Lesson, Question
+
+LESSON = Lesson(
+    "d" * 16, "contrast", Question("Who keeps the gate?", ()), "Old Marta keeps it.", (), None, 1.0
+)
+NOTHING = np.zeros((0, 1), np.int32), np.zeros((0, 1), np.float32)
+
+
+def anchor(asked: str, text: str, reply: tuple[int, ...] = ()) -> Anchor:
+    return Anchor(asked, (1,), text, reply, *NOTHING)
+
+
+def held(text: str | None, gap: float, *, sound: bool = True, ended: bool = True) -> Held:
+    return Held(False, False, 0.0, 0.0, 1, text, sound, ended, gap)
+
+
+@pytest.fixture
+def judge(engine: Engine) -> ChangeJudge:
+    return ChangeJudge(engine, Spread([LESSON], ["I don't know."]), QUIET)
+
+
+def test_a_flip_between_near_equals_is_noise_and_a_decided_one_is_not(judge: ChangeJudge) -> None:
+    asked = anchor("What is a quark?", "A particle.")
+    for gap, noise in ((0.3, True), (3.0, False), (float("inf"), False)):
+        (change,) = judge.changes([asked], [held("A grain.", gap)], near=False)
+        assert change.undecided == noise
+        assert not change.harm
+    assert judge.changes([asked], [Held(True, True, 0, 0, 1, "", True)], near=False) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "before", "after", "harm"),
+    [
+        ("What is the capital of Peru?", "It is Lima.", "It is Cusco.", "wrong"),
+        ("What is a quark?", "A particle.", "I'm sorry, I can't say.", "refusal"),
+        ("What is a quark?", "I don't know.", "I do not know that.", ""),
+        ("Что такое глиф?", "Форма знака.", "Я не знаю.", "refusal"),
+        ("Какой цвет у снега?", "Снег белый.", "Этого я пока не знаю.", "refusal"),
+    ],
+)
+def test_a_change_for_the_worse_counts_however_undecided_the_base_was(
+    judge: ChangeJudge, asked: str, before: str, after: str, harm: str
+) -> None:
+    (change,) = judge.changes([anchor(asked, before)], [held(after, 0.3)], near=False)
+    assert change.harm == harm
+    assert change.undecided == (not harm)
+
+
+def test_what_the_base_says_itself_as_often_is_no_harm_of_the_adapter(judge: ChangeJudge) -> None:
+    asked = anchor("What is a quark?", "A particle.")
+    (change,) = judge.changes([asked], [held("I don't know.", 0.02)], near=False)
+    assert not change.harm
+    assert change.undecided
+
+
+def test_the_words_of_a_lesson_always_count_and_tell_whose_they_are(judge: ChangeJudge) -> None:
+    asked = anchor("Who keeps the boat?", "I don't know.")
+    (change,) = judge.changes([asked], [held("Old Marta keeps it.", 0.1)], near=True)
+    assert change.spread
+    assert change.difference == LESSON.difference
+    assert not change.undecided
+
+
+def test_a_reply_without_an_end_counts(judge: ChangeJudge) -> None:
+    asked = anchor("What is a quark?", "A particle.")
+    (change,) = judge.changes([asked], [held("p p p p", 0.1, ended=False)], near=False)
+    assert change.harm == "form"
+
+
+def test_a_reply_that_rambles_on_may_go_on_as_the_base_would(home: Home) -> None:
+    with Engine.open(STARTER) as engine:
+        prompt = Asker(engine, quick_settings(home))("What can you do?").prompt
+        reply = tuple(engine.generate(prompt, Sampling(max_tokens=6)).run().tokens)
+        asked = Anchor("What can you do?", prompt, "…", reply, *NOTHING)
+        judge = ChangeJudge(engine, Spread([], []), QUIET)
+        (own,) = judge.changes([asked], [held(engine.text(reply), 2.0)], near=False)
+        (other,) = judge.changes([asked], [held("zzqx" * 6, 2.0)], near=False)
+    assert own.undecided
+    assert not other.undecided
+
+
+def test_refusals() -> None:
+    assert refuses("I’m sorry, but no.")
+    assert refuses("К сожалению, я не знаю.")
+    assert not refuses("I can do it.")
+
+
+def test_the_base_is_hardly_noisy_beside_itself(engine: Engine, home: Home) -> None:
+    answers = BaseAnswers(engine, "0" * 64, home.cache)
+    ask = Asker(engine, quick_settings(home))
+    texts = ["Who?", "Where are we?", "What is a quark?"]
+    noise = measure_noise(engine, answers.get([(text, ask(text).prompt) for text in texts]))
+    assert noise.kl < 1e-3
+    assert noise.changed <= 1 / 3
+    assert noise.margin >= QUIET.margin

@@ -1,0 +1,131 @@
+"""A difference or two that could not be learned keep nobody from the rest."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from memory.difference import State
+from memory.journal.journal import Journal
+from memory.sentence import Sentence
+from memory.settings.paths import Home
+from tests.support.values import difference, quick_settings
+from trainer.evaluate.lesson_answers import LessonAnswers
+from trainer.evaluate.metrics import Answer
+from trainer.gate.gate_result import Verdict
+from trainer.gate.unlearned import excuse
+from trainer.lessons.anchors import anchor_selection
+from trainer.lessons.lesson import Lesson, Question
+from trainer.night.night import run_night
+from trainer.night.request import RunRequest
+from trainer.report.report import Measure
+
+
+def judged(*right: str, kept: bool = True, drifted: bool = False) -> tuple[Verdict, list[Lesson]]:
+    """A verdict on a lesson for each text: "y" and "n" tell how the question and its two held-out
+    rephrasings came out.
+    """
+    lessons = [
+        Lesson(f"{number:016}", "contrast", Question("Who?", ()), "So.", (), None, 1.0)
+        for number in range(len(right))
+    ]
+
+    def said(how: str) -> Answer:
+        return Answer("", right=how == "y", sound=True)
+
+    spoken = LessonAnswers(
+        tuple(said(text[0]) for text in right),
+        tuple(tuple(said(how) for how in text[1:]) for text in right),
+    )
+    measures = (
+        Measure("lessons", spoken.lessons, 0.9, spoken.lessons >= 0.9, Sentence("lessons")),
+        Measure(
+            "rephrasings", spoken.rephrasings, 0.7, spoken.rephrasings >= 0.7, Sentence("other")
+        ),
+        Measure("kept", float(kept), 1.0, kept, Sentence("previously learned lessons lost")),
+        Measure("anchors", 1.0 - drifted, 0.95, not drifted, Sentence("unrelated answers"), True),
+    )
+    return Verdict(1.0, measures, spoken, (), spoken, frozenset()), lessons
+
+
+def test_one_of_three_that_could_not_be_learnt_is_left_out_and_named() -> None:
+    verdict, lessons = judged("yyy", "nnn", "yyy")
+    assert not verdict.passed
+    found = excuse(verdict, lessons)
+    assert found.passed
+    assert not found.clean
+    assert found.unlearnt == {lessons[1].difference}
+    assert "00000000 could not be learned" in str(found.measures[0].sentence)
+    assert "all but 1" in str(found.sentence)
+
+
+def test_what_was_learnt_whole_needs_no_excuse() -> None:
+    verdict, lessons = judged("yyy", "yyy")
+    assert excuse(verdict, lessons) == verdict
+    assert verdict.clean
+
+
+def test_one_in_ten_may_be_left_unlearnt_and_no_more() -> None:
+    good = ["yyy"] * 18
+    verdict, lessons = judged(*good, "nnn", "nnn", "nnn", "nnn")
+    assert excuse(verdict, lessons).unlearnt == {lessons[18].difference, lessons[19].difference}
+    verdict, lessons = judged(*good, "nnn", "nnn", "nnn", "nnn", "nnn")
+    assert not excuse(verdict, lessons).passed
+    verdict, lessons = judged("nnn", "nnn", "yyy")
+    assert not excuse(verdict, lessons).passed
+
+
+def test_a_single_lesson_that_was_not_learnt_is_a_failure() -> None:
+    for right in (("nnn",), ("nnn", "nnn")):
+        verdict, lessons = judged(*right)
+        assert not excuse(verdict, lessons).passed
+
+
+def test_what_is_learnt_in_its_own_words_only_may_be_left_out_too() -> None:
+    verdict, lessons = judged("yyy", "ynn", "yyy")
+    assert excuse(verdict, lessons).unlearnt == {lessons[1].difference}
+
+
+def test_a_lesson_that_was_held_until_now_is_never_excused() -> None:
+    verdict, lessons = judged("yyy", "nnn", "yyy", kept=False)
+    assert not excuse(verdict, lessons).passed
+
+
+def test_an_adapter_that_moved_something_is_weakened_though_a_lesson_was_not_learnt() -> None:
+    verdict, lessons = judged("yyy", "nnn", "yyy", drifted=True)
+    assert not verdict.only_drifts
+    found = excuse(verdict, lessons)
+    assert not found.passed
+    assert found.only_drifts
+
+
+@pytest.mark.slow
+def test_a_night_with_one_lesson_that_cannot_be_learnt_publishes_the_others(
+    home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED"):
+        monkeypatch.setattr(anchor_selection, name, 4)
+    monkeypatch.setattr(anchor_selection, "NEAR_TRAINED", (4, 4))
+    order = random.Random(1)
+    noise = "".join(order.choice("abcdefghijklmnop qrst") for _ in range(220)).strip()
+    marks = [difference("Who?", "Lutz."), difference("Where?", "Here."), difference("When?", noise)]
+    with Journal(home.journal) as journal:
+        for item in marks:
+            journal.differences.add(item)
+    training = {
+        "max_steps": 120,
+        "learning_rates": [1e-2],
+        "rank": 8,
+        "anchors_per_lesson": 1,
+        "anchor_weight": 0.1,
+        "hidden_weight": 0.1,
+    }
+    settings = quick_settings(home, training=training, gate={"lessons": 0.9})
+    report = run_night(RunRequest(home, settings, tiny))
+    assert report.verdict == "published"
+    assert [fate.fate for fate in report.fates] == ["learnt", "learnt", "repelled"]
+    assert any(f"{marks[2].id[:8]} could not be learned" in str(note) for note in report.notes)
+    with Journal(home.journal) as journal:
+        assert journal.differences.get(marks[2].id).state is State.FAILING

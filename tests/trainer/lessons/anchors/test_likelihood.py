@@ -1,0 +1,73 @@
+"""The base says which questions a person would ask and which languages it speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.llama.engine import Engine
+from agent.models.serving import STARTER
+from memory.settings.paths import Home
+from tests.support.values import quick_settings
+from trainer.lessons.anchors.base_answers import prompts
+from trainer.lessons.anchors.likelihood import Likelihood, of_languages
+from trainer.lessons.anchors.near_misses import NearMiss
+from trainer.lessons.lesson import Asker
+
+SHIPPED = [text for half in prompts() for text in half]
+
+
+@pytest.fixture
+def likelihood(home: Home) -> Iterator[Likelihood]:
+    with Engine.open(STARTER) as engine:
+        yield Likelihood(Asker(engine, quick_settings(home)), home.cache / "likely.json")
+
+
+def test_what_is_no_sentence_surprises_more(likelihood: Likelihood) -> None:
+    for good, bad in (
+        ("What is the capital of Japan?", "What the of is Japan capital?"),
+        ("Какая столица у Италии?", "Столица какая Италии у?"),
+    ):
+        assert likelihood.a_token(good) < likelihood.a_token(bad)
+
+
+def test_each_sort_loses_its_least_natural_ones_and_the_order_stays(likelihood: Likelihood) -> None:
+    near = [
+        NearMiss("What is the capital of Japan?", "entity"),
+        NearMiss("What capital the Japan is?", "entity"),
+        NearMiss("Japan the is of what?", "relation"),
+        NearMiss("What colour is grass?", "relation"),
+    ]
+    assert likelihood.most_natural(near, 2) == [near[0], near[3]]
+    assert likelihood.most_natural(near, 4) == near
+
+
+def test_the_starter_speaks_both_languages(likelihood: Likelihood) -> None:
+    assert likelihood.spoken(SHIPPED) == {"english", "russian"}
+    assert likelihood.spoken([]) == frozenset()
+
+
+def test_a_language_that_takes_much_more_for_a_letter_is_not_spoken(
+    likelihood: Likelihood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(text: str) -> tuple[float, int]:
+        return (3.0 if text.isascii() else 9.0) * len(text), len(text)
+
+    monkeypatch.setattr(likelihood, "surprisal", measured)
+    assert likelihood.spoken(SHIPPED) == {"english"}
+    assert of_languages(["Hello!", "Привет!"], frozenset({"english"})) == ["Hello!"]
+
+
+def test_what_was_measured_is_read_from_the_cache(home: Home, tiny: Path) -> None:
+    path = home.cache / "likely.json"
+    with Engine.open(tiny) as engine:
+        ask = Asker(engine, quick_settings(home))
+        first = Likelihood(ask, path)
+        found = first.surprisal("Who wrote Faust?")
+        first.save()
+        engine.surprisal = None  # type: ignore[method-assign, assignment]  # asking would fail
+        assert Likelihood(ask, path).surprisal("Who wrote Faust?") == found
+        path.write_text("damaged")
+        assert Likelihood(ask, path)._known == {}

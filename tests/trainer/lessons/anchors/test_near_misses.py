@@ -1,0 +1,138 @@
+"""Near misses ask about something else, something else about the same, or the negation."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from memory.text.stemming import plain
+from tests.trainer.lessons.test_rephrase import ASKED
+from trainer.lessons.anchors.near_misses import near_misses
+from trainer.lessons.entities.finder import entities
+
+
+def texts(
+    asked: str, others: tuple[str, ...] = (), *, count: int = 12, sort: str = ""
+) -> list[str]:
+    made = near_misses(asked, others, count=count, seed=1)
+    return [item.text for item in made if not sort or item.sort == sort]
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_near_misses_are_other_questions_and_always_the_same_ones(asked: str) -> None:
+    near = texts(asked, ("Who wrote Faust?",), count=8)
+    assert len(near) == len(set(near)) == 8
+    assert plain(asked) not in {plain(text) for text in near}
+    assert near == texts(asked, ("Who wrote Faust?",), count=8)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "about"),
+    [
+        ("Which river contains Charity Creek?", "place", "Charity Creek"),
+        ("When was Elizabeth Ann Seton born?", "person", "Elizabeth Ann Seton"),
+        ("What is the capital of Zubrowka?", "place", "Zubrowka"),
+        ("Who wrote the Blue Book?", "work", "Blue Book"),
+        ("How tall is the tower of Nemor?", "modifier", "Nemor"),
+        ("When does the bakery close?", "thing", "bakery"),
+        ("Is the bridge open?", "thing", "bridge"),
+        ("What does the red lamp mean?", "thing", "lamp"),
+        ("What is the opposite of loud?", "thing", "loud"),
+        ("Who won the 1998 World Cup?", "event", "World Cup"),
+        ("Где живёт мастер Зун?", "person", "Зун"),
+        ("Какого цвета дверь?", "thing", "дверь"),
+    ],
+)
+def test_what_a_question_is_about_and_its_kind(asked: str, kind: str, about: str) -> None:
+    found = entities(asked)[0]
+    assert (found.kind, found.text) == (kind, about)
+    assert asked[found.start : found.end] == about
+
+
+@pytest.mark.parametrize(
+    "asked", ["Hello!", "Thank you!", "I am sad today.", "2 + 2", "日本の首都は?"]
+)
+def test_a_message_about_nothing_has_no_entity(asked: str) -> None:
+    assert entities(asked) == []
+
+
+def test_two_of_three_ask_the_same_about_something_else() -> None:
+    for asked in ("What is the capital of Zubrowka?", "Who wrote the song of the harbour?"):
+        shape, about = asked.rsplit(" ", 1)[0], asked.rsplit(" ", 1)[1].rstrip("?")
+        near = texts(asked, count=30)
+        assert sum(text.startswith(shape) for text in near) >= 9
+        assert sum(about not in text for text in near) >= 19
+
+
+def test_every_second_one_is_asked_in_another_wording() -> None:
+    near = texts("What is the capital of Zubrowka?", count=30, sort="entity")
+    assert all("Zubrowka" not in text for text in near)
+    plainly = [re.fullmatch(r"What is the capital of [A-Z][\w ]+\?", text) for text in near]
+    assert len(near) // 3 <= sum(found is not None for found in plainly) <= 2 * len(near) // 3
+
+
+def asks(about: str, near: list[str]) -> bool:
+    return any(re.search(rf"\b{about}\b", text) for text in near)
+
+
+def test_another_entity_keeps_the_article_and_the_number() -> None:
+    near = texts("What colour is a zorn?", count=80, sort="entity")
+    assert asks("an orange", near)
+    assert not asks("a orange", near)
+    near = texts("Who won the 1998 World Cup?", count=60, sort="entity")
+    assert asks("the 1998 Super Bowl", near)
+    assert any(re.fullmatch(r"Who won the (?!1998)\d+ World Cup\?", text) for text in near)
+
+
+def test_russian_names_keep_their_case() -> None:
+    for asked, other in (
+        ("Какая столица у Зубровки?", "Франции"),
+        ("Кто такая Мирра Полен?", "Ольга Морозова"),
+        ("Кто написал «Фауста»?", "Гамлета"),
+        ("Как зовут моего кота?", "моего брата"),
+        ("Кто написал песню о гавани?", "об озере"),
+    ):
+        assert asks(other, texts(asked, count=80, sort="entity"))
+
+
+def test_something_else_is_asked_about_the_same() -> None:
+    near = texts("When was Mirra Odell born?", sort="relation")
+    assert near
+    assert all("Mirra Odell" in text for text in near)
+    near = texts("What does the red lamp mean?", sort="relation")
+    assert any("the red lamp" in text for text in near)
+
+
+@pytest.mark.parametrize(
+    ("asked", "denied"),
+    [
+        ("Who wrote the Blue Book?", "Who did not write the Blue Book?"),
+        ("Who invented the telephone?", "Who did not invent the telephone?"),
+        ("Who composed Carmen?", "Who did not compose Carmen?"),
+        ("Who keeps the gate?", "Who does not keep the gate?"),
+        ("What is the capital of Peru?", "What is not the capital of Peru?"),
+        ("Кто написал песню о гавани?", "Кто не написал песню о гавани?"),
+    ],
+)
+def test_the_negation_is_asked_too(asked: str, denied: str) -> None:
+    assert texts(asked, sort="negation") == [denied]
+
+
+def test_a_question_whose_negation_nobody_would_ask_has_none() -> None:
+    assert texts("When was the tower built?", sort="negation") == []
+
+
+def test_names_of_the_users_other_questions_are_used() -> None:
+    made = near_misses(
+        "When was Mirra Odell born?", [], count=8, seed=1, talk=["Where did Sarn Ildo grow up?"]
+    )
+    assert "When was Sarn Ildo born?" in [item.text for item in made]
+
+
+def test_a_marked_question_is_never_a_near_miss_of_another() -> None:
+    others = tuple(
+        f"What is the capital of {name}?" for name in ("France", "Italy", "Spain", "Japan")
+    )
+    near = texts("What is the capital of Zubrowka?", others)
+    assert not {plain(text) for text in others} & {plain(text) for text in near}

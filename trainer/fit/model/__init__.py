@@ -1,0 +1,1 @@
+"""The base in torch, and the adapter on it."""

@@ -1,0 +1,1 @@
+"""Decide whether an adapter may be published."""

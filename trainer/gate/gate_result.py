@@ -1,0 +1,92 @@
+"""The verdict of the gate: its measures, the answers they were computed from, and the strength."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memory.sentence import Sentence, joined
+from trainer.evaluate.lesson_answers import LessonAnswers
+from trainer.gate.answer_changes import QUIET, Noise
+from trainer.report.report import Change, Measure
+
+REACH, FEW = 2.5, 3
+"""A threshold of a share or a divergence may be missed this many times over, and one of a count by this
+much, for a weaker adapter to be tried: each costs a whole evaluation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The result of the gate at one scale.
+
+    `spoken` are the answers as they would be served, `alone` those of the adapter without recall.
+    `holds` are the ids of the differences that the adapter gets right everywhere, which need no recall.
+    """
+
+    scale: float
+    measures: tuple[Measure, ...]
+    spoken: LessonAnswers
+    changes: tuple[Change, ...]
+    alone: LessonAnswers
+    holds: frozenset[str]
+    unlearnt: frozenset[str] = frozenset()
+    """Ids of the few differences that were not learnt, if all others were (see `unlearned.py`)."""
+    noise: Noise = QUIET
+    """How much the base's own answers vary."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the adapter may be published."""
+        return all(measure.passed or measure.warned for measure in self.measures)
+
+    @property
+    def clean(self) -> bool:
+        """Whether it passed without a warning."""
+        return all(measure.passed for measure in self.measures)
+
+    @property
+    def sentence(self) -> Sentence:
+        """The decision and its reason, in one sentence."""
+        if self.passed and self.unlearnt:
+            return Sentence(
+                "the adapter learned all but {count} of the differences and left everything else "
+                "unchanged",
+                count=len(self.unlearnt),
+            )
+        if self.passed:
+            return Sentence("the adapter learned the lessons and left everything else unchanged")
+        return joined(item.sentence for item in self.measures if not item.may_serve)
+
+    @property
+    def within_reach(self) -> bool:
+        """Whether what changed is so little too much that a weaker adapter may pass."""
+        return all(_within_reach(item) for item in self.measures if not item.passed)
+
+    @property
+    def spreading(self) -> frozenset[str]:
+        """Ids of the differences whose words other answers have."""
+        return frozenset(change.difference for change in self.changes if change.difference)
+
+    @property
+    def only_drifts(self) -> bool:
+        """Whether everything was learnt, and the only failures are answers that must not change."""
+        failed = [x for x in self.measures if not (x.passed or (x.warned and not x.drift))]
+        return bool(failed) and all(measure.drift for measure in failed)
+
+
+def _within_reach(measure: Measure) -> bool:
+    """Whether a measure of what must not change misses its threshold by little.
+
+    At the lowest scale the divergence, which grows with the square of a small change, is about half.
+    """
+    if measure.name in ("sound", "near_misses", "anchors"):
+        return 1 - measure.value <= REACH * (1 - measure.threshold)
+    if measure.name in ("kl", "perplexity"):
+        reach = 2 * REACH if measure.name == "perplexity" else REACH  # its limit is above its aim
+        return measure.value <= reach * measure.threshold or measure.warned
+    return measure.value <= measure.threshold + FEW
+
+
+def measures_to_json(measures: Sequence[Measure]) -> dict[str, float]:
+    """Return name → value for the manifest of an adapter."""
+    return {measure.name: round(float(measure.value), 5) for measure in measures}

@@ -1,0 +1,197 @@
+"""The tests an adapter must pass, on the very configuration that will serve: the verdict.
+
+Everything is measured as in `trainer/evaluate/metrics.py`: the lessons in a new thread, in the
+thread of the mark and after other marked questions, held-out rephrasings, near-misses and held-out
+anchors the training never saw, and whatever the adapter that serves today holds. What decides is
+the adapter with what would be recalled for each message, which is what the chat serves by default;
+the adapter alone is told beside it. When all was learnt and only something else moved, the
+adapter's scale is lowered by bisection (llama.cpp takes one, so nothing is exported again) and the
+largest one that passes is taken.
+Nothing is written.
+
+The measures and how they are decided are in `trainer/gate/gate_measures.py`; which changed answers
+count, in `trainer/gate/answer_changes.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.evaluate.lesson_answers import (
+    LessonAnswers,
+    answer_lessons,
+    answer_lessons_with_recall,
+    answer_outside_scope,
+    prompts_of,
+)
+from trainer.evaluate.metrics import Held, hold
+from trainer.gate.answer_changes import QUIET, ChangeJudge, Noise, measure_noise
+from trainer.gate.gate_measures import Findings, measures
+from trainer.gate.gate_result import Verdict
+from trainer.gate.spillover import Spread
+from trainer.gate.unlearned import excuse
+
+if TYPE_CHECKING:
+    from agent.llama.engine import Engine
+    from memory.recall.scope import Scope
+    from memory.settings.settings import GateSettings
+    from trainer.evaluate.served_config import ServedRecall
+    from trainer.lessons.anchors.base_answers import Anchor
+    from trainer.lessons.lesson import Lesson
+    from trainer.lessons.lessons import Curriculum
+
+SCALE_STEPS = 3
+LOWEST_SCALE = 0.75
+HALF = 0.5
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How a candidate is evaluated.
+
+    `held_now` marks the lessons that the current adapter reproduces; none of those may be lost.
+    `another_scale` says whether there is time to ask everything again with a weaker adapter.
+    """
+
+    held_now: Sequence[bool] = ()
+    progress: Progress = lambda done, total: None
+    another_scale: Callable[[], bool] = lambda: True
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What an adapter is evaluated on, and the thresholds it must meet."""
+
+    engine: Engine
+    curriculum: Curriculum
+    thresholds: GateSettings
+    recall: ServedRecall | None = None
+    """What is recalled for a message; None for an adapter alone."""
+    held_now: Sequence[bool] = ()
+    """Whether the current adapter reproduces each lesson; none of those may be lost."""
+    progress: Progress = lambda done, total: None
+    scope: Scope | None = None
+    """What the adapter answers when it serves; None for all messages."""
+    noise: Noise = QUIET
+    """How much the base's own answers vary; `judge` measures it."""
+    another_scale: Callable[[], bool] = lambda: True
+    """Whether there is time to ask everything again with a weaker adapter."""
+
+
+def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
+    """Evaluate `adapter`; lower its scale if only the drift fails and that may mend it.
+
+    The engine has no adapter when this returns.
+    """
+    engine, curriculum = evaluation.engine, evaluation.curriculum
+    try:
+        engine.set_adapter(None)
+        noise = measure_noise(engine, [*curriculum.anchors, *curriculum.near_misses])
+        evaluation = replace(evaluation, noise=noise)
+        verdict = measure(adapter, 1.0, evaluation)
+        if not (verdict.only_drifts and verdict.within_reach):
+            return verdict
+        best, low, high = verdict, LOWEST_SCALE, 1.0
+        for _ in range(SCALE_STEPS):
+            if not evaluation.another_scale():
+                break
+            middle = round(math.sqrt(low * high), 3)
+            tried = measure(adapter, middle, evaluation)
+            if tried.clean or (tried.passed and not best.passed):
+                best = tried
+            if tried.clean or not tried.only_drifts:
+                low = middle  # either a larger one may pass too, or this one has unlearnt
+            else:
+                high = middle
+        return best
+    finally:
+        engine.set_adapter(None)
+
+
+def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
+    """Ask everything once with `adapter` at `scale`. The engine has no adapter when this returns."""
+    engine, curriculum, recall = evaluation.engine, evaluation.curriculum, evaluation.recall
+    engine.set_adapter(adapter, scale)
+    lessons = curriculum.lessons
+    total = prompts_of(lessons)
+    total += len(curriculum.near_misses) + len(curriculum.anchors)
+    step = _counter(evaluation.progress, total)
+    scope = evaluation.scope
+    alone = answer_lessons(engine, lessons, step)
+    near = _hold(engine, curriculum.near_misses, scope, step)
+    anchors = _hold(engine, curriculum.anchors, scope, step)
+    if scope:
+        engine.set_adapter(None)
+        alone = answer_outside_scope(engine, lessons, alone, scope)
+        engine.set_adapter(adapter, scale)
+    holds = held_by(lessons, alone)
+    served = answer_lessons_with_recall(engine, lessons, alone, recall, holds) if recall else alone
+    engine.set_adapter(None)
+    if scope and recall:
+        served = answer_outside_scope(engine, lessons, served, scope, (recall, holds))
+    spread = Spread(lessons, curriculum.before)
+    judge_of = ChangeJudge(engine, spread, evaluation.noise)
+    changes = (
+        *judge_of.changes(curriculum.anchors, anchors, near=False),
+        *judge_of.changes(curriculum.near_misses, near, near=True),
+    )
+    found = Findings(served, alone, near, anchors, changes)
+    verdict = Verdict(
+        scale=scale,
+        measures=measures(found, evaluation.thresholds, evaluation.held_now, evaluation.noise.kl),
+        spoken=served,
+        changes=changes,
+        alone=alone,
+        holds=holds,
+        noise=evaluation.noise,
+    )
+    return excuse(verdict, lessons)
+
+
+def _hold(
+    engine: Engine, anchors: Sequence[Anchor], scope: Scope | None, step: Callable[[], None]
+) -> list[Held]:
+    """Compare the answers with the base's; outside `scope` the base gives them."""
+    inside = [anchor for anchor in anchors if scope is None or scope.includes(anchor.asked)]
+    found = iter(hold(engine, inside, step))
+    related = {id(anchor) for anchor in inside}
+    return [
+        next(found)
+        if id(anchor) in related
+        else Held(True, True, 0.0, 0.0, len(anchor.reply), anchor.text, sound=True)
+        for anchor in anchors
+    ]
+
+
+def held_by(lessons: Sequence[Lesson], alone: LessonAnswers) -> frozenset[str]:
+    """Return the differences that the adapter alone holds.
+
+    Each of their lessons is answered correctly wherever it was asked, and so are half of its
+    held-out wordings.
+    """
+    failing: set[str] = set()
+    placed = alone.placed or ((),) * len(lessons)
+    for number, lesson in enumerate(lessons):
+        if lesson.kind == "naming":
+            continue
+        right = alone.asked[number].right and all(one.right for one in placed[number])
+        if not right or alone.rephrased[number] < HALF:
+            failing.add(lesson.difference)
+    return frozenset(x.difference for x in lessons if x.kind != "naming") - failing
+
+
+def _counter(progress: Progress, total: int) -> Callable[[], None]:
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total)
+
+    return step

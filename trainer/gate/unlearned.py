@@ -1,0 +1,85 @@
+"""A difference or two that could not be learnt keep nobody from the rest.
+
+Where an adapter misses what it should have learnt because of a few differences, and all others came out
+as they should, it may serve with a warning that names those: they are recalled as before, and the next
+night tries them again. What served until now and is lost is never excused, nor is anything that moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from memory.sentence import Sentence
+from trainer.evaluate.metrics import mean
+
+if TYPE_CHECKING:
+    from trainer.evaluate.lesson_answers import LessonAnswers
+    from trainer.gate.gate_result import Verdict
+    from trainer.lessons.lesson import Lesson
+
+FEW = 0.1
+"""Share of the differences that may be left unlearnt; one always may, where at least one other is
+learnt."""
+
+
+def excuse(verdict: Verdict, lessons: Sequence[Lesson]) -> Verdict:
+    """Return the verdict with warnings instead of refusals where only a few differences are to blame.
+
+    Those are its `unlearnt`.
+    """
+    missed = {item.name for item in verdict.measures if not item.passed} & {
+        "lessons", "alone", "rephrasings",
+    }  # fmt: skip
+    differences = list(dict.fromkeys(lesson.difference for lesson in lessons))
+    if not missed or len(differences) < 2:
+        return verdict
+    right = {
+        name: _right(verdict.alone, [x.difference == name for x in lessons]) for name in differences
+    }
+    worst = sorted(differences, key=lambda name: right[name])
+    for count in range(1, max(1, int(FEW * len(differences))) + 1):
+        gone = frozenset(worst[:count])
+        chosen = [x.difference not in gone for x in lessons]
+        rest, alone = _only(verdict.spoken, chosen), _only(verdict.alone, chosen)
+        values = {
+            "lessons": rest.lessons,
+            "alone": alone.lessons,
+            "rephrasings": min(rest.rephrasings, alone.rephrasings),
+        }
+        limits = {item.name: item.threshold for item in verdict.measures}
+        if all(values[name] >= limits[name] for name in missed) and any(rest.reproduced):
+            return replace(
+                verdict,
+                unlearnt=gone,
+                measures=tuple(
+                    replace(item, warned=True, sentence=_said(item.sentence, gone))
+                    if item.name in missed
+                    else item
+                    for item in verdict.measures
+                ),
+            )
+    return verdict
+
+
+def _said(sentence: Sentence, unlearnt: frozenset[str]) -> Sentence:
+    named = ", ".join(sorted(name[:8] for name in unlearnt))
+    return Sentence(
+        "{sentence}, because {named} could not be learned", sentence=sentence, named=named
+    )
+
+
+def _right(spoken: LessonAnswers, chosen: Sequence[bool]) -> tuple[float, float]:
+    some = _only(spoken, chosen)
+    return some.lessons, mean(some.rephrased)
+
+
+def _only(spoken: LessonAnswers, chosen: Sequence[bool]) -> LessonAnswers:
+    """Return what was said to some of the lessons."""
+
+    def of(answers: tuple, /) -> tuple:  # type: ignore[type-arg]
+        return tuple(one for one, wanted in zip(answers, chosen, strict=True) if wanted)
+
+    placed = spoken.placed or ((),) * len(spoken.asked)
+    return replace(spoken, asked=of(spoken.asked), reworded=of(spoken.reworded), placed=of(placed))

@@ -1,0 +1,1 @@
+"""What must not change: the prompts, and the base's answers to them."""

@@ -1,0 +1,1 @@
+"""One trial of a night, and what to try after it."""

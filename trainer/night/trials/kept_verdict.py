@@ -1,0 +1,75 @@
+"""The gate's verdict on a trial, in its folder, so that a run that was cut off need not test again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
+
+from memory.errors import FileError
+from memory.files.atomic_write import write_whole
+from memory.files.bounded_read import open_file, read_json
+from memory.sentence import Stored, to_plain
+from trainer.gate.gate_result import Verdict
+
+if TYPE_CHECKING:
+    from memory.settings.settings import Settings
+    from trainer.lessons.lesson import Question
+    from trainer.pipeline import Candidate
+
+FILE = "verdict.json"
+_VERDICT = TypeAdapter(Verdict)
+
+
+def verdict_key(candidate: Candidate, settings: Settings, held_now: Sequence[bool]) -> str:
+    """Return a digest of all that the gate's verdict on `candidate` depends on."""
+    lessons = candidate.lessons
+    curriculum = lessons.curriculum
+    with open_file(candidate.gguf) as file:
+        adapter = hashlib.file_digest(file, "sha256").hexdigest()
+    parts: list[object] = [
+        adapter,
+        lessons.base.sha256,
+        [item.fingerprint for item in lessons.differences],
+        [settings.gate.model_dump(), settings.recall.model_dump(), settings.chat.model_dump()],
+        list(map(bool, held_now)),
+        [
+            (lesson.chosen, *_prompts((lesson.question, *lesson.held_out, *lesson.places)))
+            for lesson in curriculum.lessons
+        ],
+        curriculum.before,
+        [(x.prompt, x.reply) for x in (*curriculum.near_misses, *curriculum.anchors)],
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def keep_verdict(folder: Path, key: str, verdict: Verdict) -> None:
+    """Write a verdict into the folder of its trial."""
+    values = {item.name: getattr(verdict, item.name) for item in fields(verdict)}
+    plain = {
+        name: sorted(value) if isinstance(value, frozenset) else value
+        for name, value in values.items()
+    }
+    with suppress(OSError):  # it costs only another test
+        write_whole(folder / FILE, json.dumps({**to_plain(plain), "key": key}, ensure_ascii=False))
+
+
+def kept_verdict(folder: Path, key: str) -> Verdict | None:
+    """Return what was kept under `key`; None if nothing was, or it is damaged."""
+    try:
+        found = read_json(folder / FILE)
+        if found.get("key") != key:
+            return None
+        return _VERDICT.validate_python(found, context=Stored(found))
+    except (OSError, ValueError, FileError):
+        return None
+
+
+def _prompts(questions: Iterable[Question]) -> list[tuple[int, ...]]:
+    return [question.prompt for question in questions]
