@@ -49,6 +49,7 @@ SENTENCE = Sentence(
     ),
     sentence=LESSONS,
 )
+LIMIT = Sentence("the time limit was reached")
 REPORT = Report(
     verdict="rejected",
     sentence=SENTENCE,
@@ -69,7 +70,7 @@ REPORT = Report(
     phases=(("train", 12.0), ("gate", 0.5)),
     beside=(Beside(Sentence("base"), 0.0, 0.0), Beside(Sentence("this adapter"), 0.5, 0.25)),
     attempts=tuple(
-        Attempt(n, 6e-3 / n, 1, 40 + n, "steps", False, 1.0, Sentence("no run starts"), 0.5, 0.25)
+        Attempt(n, 6e-3 / n, 1, 40 + n, "steps", False, 1.0, LIMIT, 0.5, 0.25)
         for n in (1, 2)
     ),
 )  # fmt: skip

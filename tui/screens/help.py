@@ -51,7 +51,7 @@ def rows(keyboard: Keyboard) -> list[Row]:
     listed += [Row(tr("Fixed keys"), keys, tr(effect)) for keys, effect in FIXED]
     listed += [Row(tr(LEGEND), status.sign, tr(status.meaning)) for status in MARK_STATUSES]
     told = tr("the family of the difference; the sign shows its status")
-    listed.append(Row(tr(LEGEND), tr("colour"), told))
+    listed.append(Row(tr(LEGEND), tr("color"), told))
     return listed
 
 

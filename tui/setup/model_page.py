@@ -179,7 +179,7 @@ class ModelPage(SetupPage):
             assert item.pull is not None
             self.about(
                 tr(
-                    "{repo} on the Hugging Face Hub. The exact size, licence and sha256 are shown "
+                    "{repo} on the Hugging Face Hub. The exact size, license and sha256 are shown "
                     "first; nothing is downloaded until you confirm.",
                     repo=item.pull[0],
                 )
