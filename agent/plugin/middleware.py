@@ -157,7 +157,7 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
             tool_call_id: given by the agent.
         """
         ids = companion.recall(query)
-        found = f"{len(ids)} past differences stand before the question now." if ids else "None."
+        found = f"{len(ids)} past differences were added to the context." if ids else "None."
         # Their text goes into the next request only; the messages keep the ids.
         said = ToolMessage(found, tool_call_id=tool_call_id)
         return Command(update={STATE: list(ids), "messages": [said]})

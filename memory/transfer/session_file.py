@@ -105,10 +105,10 @@ def _marked(item: Difference, gate: Gate) -> Iterator[str]:
     kind = f", {_plain(gate(item.kind))}" if item.kind else ""
     yield f"**◆ marked: {item.moment.value}{kind}** ({item.id[:8]}, {item.state.value})"
     lines = (
-        ("these words", item.span.quote if item.span else None),
+        ("quote", item.span.quote if item.span else None),
         ("missed", item.contrast.missed),
         ("lost", item.contrast.lost),
-        ("should have sounded", item.contrast.sounds),
+        ("better answer", item.contrast.sounds),
         ("note", item.note),
     )
     for name, text in lines:

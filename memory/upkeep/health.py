@@ -30,8 +30,8 @@ LONG_LOG = 64 << 20
 _MOST = 20  # lines of SQLite's own findings
 _BATCH = 1000
 _SETTLING = 60.0  # seconds that the index may take to repair itself before it is checked
-_RESTORE = "`discern memory restore FILE` brings a copy back and keeps this one aside"
-_REBUILD = "`discern memory rebuild` makes it anew"
+_RESTORE = "`discern memory restore FILE` restores a backup and keeps the current file"
+_REBUILD = "`discern memory rebuild` rebuilds it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def _file(journal: Journal) -> Iterator[Finding]:
         yield Finding("error", f"the file {journal.path} is damaged: {said[0]}{more}", _RESTORE)
     broken = Counter(str(row[0]) for row in journal.database.rows("pragma foreign_key_check"))
     for table, count in broken.items():
-        yield Finding("error", f"{_count(count, 'row')} of {table} point to what is not there")
+        yield Finding("error", f"{_count(count, 'row')} of {table} refer to missing rows")
 
 
 def _rows(journal: Journal) -> Iterator[Finding]:
@@ -82,7 +82,7 @@ def _rows(journal: Journal) -> Iterator[Finding]:
         yield Finding("error", f"{_count(len(unreadable), 'row')} cannot be read: {named}", mend)
     if misplaced:
         named = ", ".join(name[:8] for name in misplaced[:5])
-        what = "a span that is not where its quote stands"
+        what = "a span that does not match its quote"
         yield Finding("warning", f"{_count(len(misplaced), 'difference')} with {what}: {named}")
 
 
@@ -106,11 +106,11 @@ def _differences(journal: Journal, unreadable: list[str]) -> Iterator[Difference
 def _links(journal: Journal) -> Iterator[Finding]:
     for sentence, sql in (
         (
-            "older version{s} without the difference they are of",
+            "older version{s} without a difference",
             "select count(*) from versions where difference not in (select id from differences)",
         ),
         (
-            "difference{s} superseded by one that is not there",
+            "difference{s} superseded by a missing one",
             "select count(*) from differences where superseded_by is not null "
             "and superseded_by not in (select id from differences)",
         ),
@@ -128,7 +128,7 @@ def _links(journal: Journal) -> Iterator[Finding]:
         named = " → ".join(name[:8] for name in circle)
         yield Finding(
             "error",
-            f"differences supersede each other in a circle, so that none is in force: {named}",
+            f"differences supersede each other in a cycle, so none of them is used: {named}",
             f"`discern memory forget {circle[0][:8]}` breaks it",
         )
 
@@ -160,25 +160,27 @@ def _words(journal: Journal) -> Iterator[Finding]:
         )[0][0]
     )
     if missing:
-        said = f"{_count(missing, 'difference')} not found by words"
+        said = f"{_count(missing, 'difference')} missing from the keyword index"
         yield Finding("warning", said, _REBUILD)
     if over:
-        yield Finding("warning", f"the words of {_count(over, 'difference')} too many", _REBUILD)
+        yield Finding(
+            "warning", f"the keyword index contains {_count(over, 'unknown difference')}", _REBUILD
+        )
 
 
 def _index(journal: Journal, index: Index | None) -> Iterator[Finding]:
     if index is None:
         return
     if not index.settle(timeout=_SETTLING):
-        yield Finding("warning", str(index.notice or "the index of vectors is not level"), _REBUILD)
+        yield Finding("warning", str(index.notice or "the vector index is out of date"), _REBUILD)
         return
     wanted = {str(row[0]) for row in journal.database.rows("select id from differences")}
     held = index.ids()
     if behind := len(wanted - held):
-        said = f"the index of vectors lacks {_count(behind, 'difference')}"
+        said = f"{_count(behind, 'difference')} missing from the vector index"
         yield Finding("warning", said, _REBUILD)
     if over := len(held - wanted):
-        said = f"the index of vectors holds {_count(over, 'difference')} that the journal has not"
+        said = f"the vector index contains {_count(over, 'unknown difference')}"
         yield Finding("warning", said, _REBUILD)
 
 
@@ -190,7 +192,7 @@ def _waiting(journal: Journal) -> Iterator[Finding]:
         yield Finding(
             "note",
             f"{_count(row['n'], 'imported difference')} in {_count(row['batches'], 'batch', 'es')} "
-            "wait to be confirmed",
+            "waiting for confirmation",
             "`discern memory batches` lists them",
         )
 
@@ -200,23 +202,22 @@ def _disk(home: Home) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     size = home.journal.stat().st_size if home.journal.exists() else 0
     if free < max(LEAST_FREE, size):
-        said = (
-            f"only {_megabytes(free)} are free in {folder}, and the journal has {_megabytes(size)}"
-        )
-        yield Finding("warning", said, "free some space, or nothing more can be kept")
+        said = f"only {_megabytes(free)} free in {folder}, and the journal takes {_megabytes(size)}"
+        yield Finding("warning", said, "free some space, or saving will fail")
     log = log_of(home.journal)
     if log.exists() and log.stat().st_size > LONG_LOG:
-        said = f"the journal's log has {_megabytes(log.stat().st_size)}: another process reads for long"
-        yield Finding("warning", said, "close other chats and programs that have it open")
+        taken = _megabytes(log.stat().st_size)
+        said = f"the journal's log takes {taken}: another process keeps it open"
+        yield Finding("warning", said, "close other chats and programs that use it")
     for aside in asides(home.journal):
-        said = f"a journal that was put aside stands at {aside}"
-        yield Finding("note", said, "delete it when you do not need it")
+        said = f"an earlier journal is kept at {aside}"
+        yield Finding("note", said, "delete it if you do not need it")
 
 
 def _unfinished(home: Home, journal: Journal) -> Iterator[Finding]:
     for path in unfinished(home, journal.exported_copies):
-        said = f"a copy that is being written, or was cut off, is in {path}"
-        yield Finding("note", said, "delete that folder when nothing writes to it")
+        said = f"an unfinished backup is in {path}"
+        yield Finding("note", said, "delete that folder if no backup is running")
 
 
 def _count(number: int, noun: str, plural: str = "s") -> str:

@@ -24,7 +24,7 @@ PARAMETER stop "<|endoftext|>"
 """
 FORMS = {
     "merged": "base and adapter in one GGUF, for llama.cpp and what is built on it",
-    "adapter": "a GGUF LoRA, to be served on its base (llama.cpp: --lora)",
+    "adapter": "a GGUF LoRA to use with its base (llama.cpp: --lora)",
     "peft": "a LoRA in PEFT's layout (PeftModel.from_pretrained)",
 }
 

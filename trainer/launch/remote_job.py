@@ -137,7 +137,7 @@ class Pieces:
             content = base64.b64decode(piece.data, validate=True)
             path = self._folder / name
             if not name or name != Path(name).name or name.startswith("."):
-                raise ValueError(f"{name[:40]!r} is no name for a file")
+                raise ValueError(f"{name[:40]!r} is not a valid file name")
             self._folder.mkdir(exist_ok=True)
             if (path.stat().st_size if path.exists() else 0) != piece.start:
                 raise ValueError("a piece is missing")

@@ -215,7 +215,7 @@ def test_the_model_can_mark_and_look_up_with_tools(companion: Companion) -> None
     assert ask(agent, "Say it once more.") == SOUNDS
     told = [str(message.text) for message in model.seen[-1]]
     assert any("past-differences" in text and SOUNDS in text for text in told)
-    assert told[-1] == "1 past differences stand before the question now."
+    assert told[-1] == "1 past differences were added to the context."
 
 
 def test_a_raw_graph_works_the_same(companion: Companion) -> None:

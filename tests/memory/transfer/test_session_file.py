@@ -92,9 +92,9 @@ def test_markdown_shows_the_reply_and_its_marks_below() -> None:
     assert "language-python" in rendered
     for text in (
         "marked: error, semantic/tone",
-        "these words",
+        "quote",
         "the tone",
-        "should have sounded",
+        "better answer",
         "Shorter.",
     ):
         assert text in rendered

@@ -44,22 +44,34 @@ def test_an_intact_memory_has_no_findings(home: Home, journal: Journal) -> None:
         (
             "update differences set span = '[2, 9, \"I\"]' where seq = 1",
             "warning",
-            "its quote stands",
+            "does not match its quote",
         ),
         ("insert into versions values ('nobody', 1, '{}')", "warning", "1 older version without"),
-        ("update differences set superseded_by = 'nobody' where seq = 1", "warning", "not there"),
+        (
+            "update differences set superseded_by = 'nobody' where seq = 1",
+            "warning",
+            "superseded by a missing one",
+        ),
         (
             "update differences set superseded_by = (select id from differences where seq = 3 - d.seq)"
             " from differences as d where d.id = differences.id",
             "error",
-            "in a circle",
+            "in a cycle",
         ),
-        ("delete from stems where rowid = 1", "warning", "1 difference not found by words"),
-        ("insert into stems (rowid, asked) values (9, 'x')", "warning", "1 difference too many"),
+        (
+            "delete from stems where rowid = 1",
+            "warning",
+            "1 difference missing from the keyword index",
+        ),
+        (
+            "insert into stems (rowid, asked) values (9, 'x')",
+            "warning",
+            "contains 1 unknown difference",
+        ),
         (
             "insert into quarantine (batch, at, source, body) values ('1', '', '', '{}')",
             "note",
-            "1 imported difference in 1 batch wait",
+            "1 imported difference in 1 batch waiting",
         ),
     ],
 )
@@ -105,7 +117,7 @@ def test_a_log_kept_by_a_long_reader_is_reported(home: Home, journal: Journal) -
         connection.execute("insert into big values (zeroblob(70000000))")
     found = check(home, journal)
     reader.close()
-    assert any("another process reads for long" in item.sentence for item in found)
+    assert any("another process keeps it open" in item.sentence for item in found)
 
 
 def test_a_long_chain_is_checked_for_circles_step_by_step() -> None:
