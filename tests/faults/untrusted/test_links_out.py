@@ -204,7 +204,7 @@ def test_a_model_behind_a_link_is_not_removed(
     (outside / "own.gguf").write_bytes(tiny.read_bytes())
     code, _out, err = call(capsys, "model", "remove", str(home.data / "models" / "own.gguf"))
     assert code == 2
-    assert "is outside the home folder, behind a link" in err
+    assert "is outside the home folder, reached through a link" in err
     assert (outside / "own.gguf").exists()
 
 

@@ -163,7 +163,7 @@ def test_a_run_under_way_is_listed_as_that(home: Home, capsys: pytest.CaptureFix
     now_going.mkdir(parents=True)
     (now_going / "events.jsonl").write_text(f'{{"phase": "start", "pid": {os.getpid()}}}\n')
     assert run(["report", "--list"]) == 0
-    assert "under way" in capsys.readouterr().out
+    assert "running" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
