@@ -19,9 +19,9 @@ _PASSING = (
     (re.compile(r"\b\d\d:\d\d\b"), "hh:mm"),
     (re.compile(r"\d[\d,]* tok/s"), "n tok/s"),
     (re.compile(r"\b\d+/512\b"), "n/512"),
-    (re.compile(r"first \d+\.\d+ s"), "first n s"),
+    (re.compile(r"first token \d+\.\d+ s"), "first token n s"),
     (re.compile(r"\d[\d\s]* ток/с"), "n ток/с"),
-    (re.compile(r"первый \d+,\d+ с"), "первый n с"),
+    (re.compile(r"первый токен \d+,\d+ с"), "первый токен n с"),
 )
 
 
