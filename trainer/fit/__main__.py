@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from agent.child_process import die_with_parent
 from trainer.fit.training_loop import main
 from trainer.subprocesses import lower_priority
 
+# oneDNN keeps code for every size of a batch it has seen: read when torch is imported, after this line.
+# *Measured* on SmolLM2, 12 steps: 2.14 GB with 32 kept, 2.45 with the default of 1024, as fast.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 die_with_parent()
 lower_priority()
 sys.exit(main(sys.argv[1:]))

@@ -70,8 +70,9 @@ SURVEY_PAUSE, SURVEYED_A_STEP = 15, 16
 """Least steps between two surveys, also one for so many samples: a survey costs about a third of
 training on them."""
 AGAIN, STILL_ENOUGH = 24, 0.99
-"""If, after the decay, a question as it was asked is not firm or fewer anchors are unchanged, the
-learning rate rises again for AGAIN steps, unless the last ones brought nothing better."""
+"""The decay begins early only if this share of anchors is unchanged. If, after the decay, a question as
+it was asked is not firm or fewer anchors are unchanged, the learning rate rises again for AGAIN steps,
+unless the last ones brought nothing better."""
 
 
 class UnstableError(Exception):
@@ -331,7 +332,9 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunStat
             due = step >= run.surveyed_at + pause and sampler.recent >= SURVEY_FROM
             if due and not schedule.shortened:
                 survey()
-                if sampler.share >= ENOUGH and sampler.share_as_asked >= ALL_ASKED:
+                learnt = sampler.share >= ENOUGH and sampler.share_as_asked >= ALL_ASKED
+                # A training that ends once its lessons are right leaves what moved as it is.
+                if learnt and sampler.still >= STILL_ENOUGH:
                     schedule.shorten(max(COOL_DOWN[0], round(COOL_DOWN[1] * step)))
             checkpoint.save_if_due(training.tensors, training.values)
             continue
