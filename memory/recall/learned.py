@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from memory.difference import Difference
-from memory.text.stemming import plain
+from memory.text.stemming import plain, stems
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Learned:
     """The differences that an adapter answers without recall.
 
     The first two map ids to fingerprints: a difference that was edited since is recalled, and so is a
-    pinned one. `answered` are left out where the message is one of `questions` (see `digest`),
-    `replaced` (older ones, which a newer one corrects) always.
+    pinned one. `answered` are left out where the message is one of `questions` (see `digest`), or does
+    not have their names (see `names_of`); `replaced` (older ones, which a newer one corrects) always.
     """
 
     answered: Mapping[str, str] = field(default_factory=dict)
@@ -37,9 +37,21 @@ class Learned:
 
     def left_out(self, found: Collection[Difference], message: str) -> set[str]:
         """Return the ids of those of `found` that are not recalled for `message`."""
-        known = digest(message) in self.questions
-        learned = _unchanged(found, self.answered) if known else []
+        learned = _unchanged(found, self.answered)
+        if digest(message) not in self.questions:
+            said = set(stems(message))
+            learned = [item for item in learned if not names_of(item.asked) <= said]
         return {item.id for item in (*learned, *_unchanged(found, self.replaced))}
+
+
+def names_of(question: str) -> set[str]:
+    """Return the stems of the capitalised words of a question, without its first word.
+
+    A question without them is about something else: "What colour is the sky?" is no wording of "What
+    colour is the sky on Mars?".
+    """
+    capitalised = {s for word in question.split()[1:] if word[:1].isupper() for s in stems(word)}
+    return capitalised & set(stems(question))  # "The" alone is a stem, in a sentence it is none
 
 
 def digest(question: str) -> str:

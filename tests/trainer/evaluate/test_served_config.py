@@ -136,6 +136,7 @@ def test_what_the_adapter_holds_is_recalled_for_another_wording(
     chat.update_adapter()
     assert recalled(chat.say(f"  {ASKED.upper()}")) == []  # the same words
     assert recalled(chat.say("Which city is the capital of Zubrowka?")) == [item.id]
+    assert recalled(chat.say("What is the capital?")) == []  # its name is missing
 
 
 def test_nothing_learned_is_recalled_for_a_learned_question_as_it_was_asked(
