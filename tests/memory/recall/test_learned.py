@@ -1,0 +1,66 @@
+"""What recall leaves to an adapter: its own questions, and those that are about something else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from memory.difference import Difference
+from memory.recall.learned import NOTHING_LEARNED, Learned, digest, names_of
+from tests.support.values import difference
+
+LAKE = difference("Who wrote The Lake of Glass?", "Ada Venn wrote it.")
+MARS = difference("What colour is the sky on Mars?", "Butterscotch.")
+ENVY = difference("What do you think of envy?", "It is a door.")
+FOUND = [LAKE, MARS, ENVY]
+LEARNED = Learned(
+    {item.id: item.fingerprint for item in FOUND},
+    questions=frozenset(digest(item.asked) for item in FOUND),
+)
+
+
+def recalled(message: str, learned: Learned = LEARNED) -> list[Difference]:
+    left_out = learned.left_out(FOUND, message)
+    return [item for item in FOUND if item.id not in left_out]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (LAKE.asked, []),
+        (f"  {LAKE.asked.upper()} ", []),
+        ("Who is The Lake of Glass by?", [LAKE, ENVY]),
+        ("who is the lake of glass by", [LAKE, ENVY]),
+        ("What colour is the sky?", [ENVY]),
+        ("What colour is the sky on Kenya?", [ENVY]),
+        ("On Mars, what colour is the sky?", [MARS, ENVY]),
+        ("Tell me what you think of envy", [ENVY]),
+    ],
+)
+def test_a_learned_difference_is_recalled_for_other_wordings_with_its_names(
+    message: str, expected: list[Difference]
+) -> None:
+    assert recalled(message) == expected
+    assert recalled(message, NOTHING_LEARNED) == FOUND
+
+
+def test_what_was_edited_or_pinned_is_recalled_and_what_was_replaced_is_not() -> None:
+    edited = replace(MARS, contrast=replace(MARS.contrast, sounds="Pink."))
+    assert edited.fingerprint != MARS.fingerprint
+    assert LEARNED.left_out([edited], MARS.asked) == set()
+    assert LEARNED.left_out([replace(MARS, pinned=True)], MARS.asked) == set()
+    replaced = Learned(replaced={LAKE.id: LAKE.fingerprint})
+    assert recalled("Who is The Lake of Glass by?", replaced) == [MARS, ENVY]
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("Who wrote The Lake of Glass?", {"lake", "glass"}),
+        ("Какая столица у Зубровки?", {"зубровк"}),
+        ("What is the difference?", set()),
+    ],
+)
+def test_names_are_the_capitalised_words_after_the_first(question: str, names: set[str]) -> None:
+    assert names_of(question) == names
