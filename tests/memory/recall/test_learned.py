@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from memory.difference import Difference
-from memory.recall.learned import NOTHING_LEARNED, Learned, digest, names_of
+from memory.recall.learned import NOTHING_LEARNED, Learned, digest
 from tests.support.values import difference
 
 LAKE = difference("Who wrote The Lake of Glass?", "Ada Venn wrote it.")
@@ -30,15 +30,17 @@ def recalled(message: str, learned: Learned = LEARNED) -> list[Difference]:
     [
         (LAKE.asked, []),
         (f"  {LAKE.asked.upper()} ", []),
-        ("Who is The Lake of Glass by?", [LAKE, ENVY]),
-        ("who is the lake of glass by", [LAKE, ENVY]),
-        ("What colour is the sky?", [ENVY]),
-        ("What colour is the sky on Kenya?", [ENVY]),
-        ("On Mars, what colour is the sky?", [MARS, ENVY]),
-        ("Tell me what you think of envy", [ENVY]),
+        ("Tell me who wrote the lake of glass", [LAKE]),
+        ("Who is The Lake of Glass by?", [LAKE]),
+        ("Is The Lake cold?", []),
+        ("What colour is the sky?", []),
+        ("What colour is the sky on Kenya?", []),
+        ("On Mars, what colour is the sky?", [MARS]),
+        ("Can you tell me what you think of envy?", [ENVY]),
+        ("How old is envy?", []),
     ],
 )
-def test_a_learned_difference_is_recalled_for_other_wordings_with_its_names(
+def test_a_learned_difference_is_recalled_for_other_wordings_with_its_words(
     message: str, expected: list[Difference]
 ) -> None:
     assert recalled(message) == expected
@@ -51,16 +53,4 @@ def test_what_was_edited_or_pinned_is_recalled_and_what_was_replaced_is_not() ->
     assert LEARNED.left_out([edited], MARS.asked) == set()
     assert LEARNED.left_out([replace(MARS, pinned=True)], MARS.asked) == set()
     replaced = Learned(replaced={LAKE.id: LAKE.fingerprint})
-    assert recalled("Who is The Lake of Glass by?", replaced) == [MARS, ENVY]
-
-
-@pytest.mark.parametrize(
-    ("question", "names"),
-    [
-        ("Who wrote The Lake of Glass?", {"lake", "glass"}),
-        ("Какая столица у Зубровки?", {"зубровк"}),
-        ("What is the difference?", set()),
-    ],
-)
-def test_names_are_the_capitalised_words_after_the_first(question: str, names: set[str]) -> None:
-    assert names_of(question) == names
+    assert recalled("Tell me who wrote The Lake of Glass", replaced) == [MARS, ENVY]
