@@ -20,12 +20,12 @@ class PatchedApp(App[int]):
         """Prepare a widget that is about to be mounted."""
 
     def worker_failed(self, error: Exception) -> None:
-        """Handle an error that ended a worker; the application goes on."""
-        raise NotImplementedError
+        """Handle an error that ended a worker; unless overridden, the application ends with it."""
+        super()._handle_exception(error)
 
     def crash_text(self, error: BaseException) -> str:
-        """Return what is printed when the application breaks, in the place of a traceback."""
-        raise NotImplementedError
+        """Return what is printed when the application breaks, instead of a traceback."""
+        return f"{type(error).__name__}: {error}"
 
     @property
     def exiting(self) -> bool:

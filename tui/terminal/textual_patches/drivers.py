@@ -93,11 +93,13 @@ class PacketDriver(WebDriver):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._to_stream: Callable[[bytes], object] = self._write
         self._write: Callable[[bytes], int] = self.write_packet  # type: ignore[assignment]
 
     def write_packet(self, data: bytes) -> int:
-        """Write a packet for the browser; return how many bytes of it were written."""
-        raise NotImplementedError
+        """Write a packet for the browser, by default to the stream; return its length."""
+        self._to_stream(data)
+        return len(data)
 
     def post(self, message: Message) -> None:
         """Post a message to the application."""
