@@ -34,7 +34,7 @@ demo: install
 	@$(BIN)/discern demo
 
 bench: install
-	@$(BIN)/python benchmarks/starter.py
+	@$(BIN)/python -m benchmarks.starter
 
 # An environment with TRL that reuses our packages, so that torch is not downloaded twice.
 .venv-bench: install
@@ -51,7 +51,7 @@ captures: install
 	@$(BIN)/python docs/images/capture.py
 
 bench-learning: install .venv-bench
-	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/learning.py
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.learning
 
 bench-real: install smollm2 .venv-bench
 	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.learning_real

@@ -1,6 +1,6 @@
 """How quick replies are while a night goes on beside the chat.
 
-    python benchmarks/beside_night.py [--model GGUF] [--rounds 3] [--processors 2]
+    python -m benchmarks.beside_night [--model GGUF] [--rounds 3] [--processors 2]
 
 An engine answers the same questions over and over, alone and while a night learns from eight
 differences (temporary home): in a process that stands back, as chats and `discern night` run it, and

@@ -1,6 +1,6 @@
 """How many faults were injected, and how many were survived with nothing lost.
 
-    python benchmarks/faults.py [PYTEST OPTIONS]
+    python -m benchmarks.faults [PYTEST OPTIONS]
 
 Runs tests/faults with the slow ones (some minutes of real processes, files and kills) and counts: a
 test says how many faults it injected where that is more than one. A fault is survived when its test

@@ -1,9 +1,9 @@
 """Measures learning: the same marks taught by TRL's trainers, by recall alone, and by our night.
 
-    python benchmarks/learning.py                     every row, N = 10, 50, 200, seeds 0 1 2
-    python benchmarks/learning.py --quick             N = 10, one seed
-    python benchmarks/learning.py --rows ours --n 50 --seeds 100 --again
-    python benchmarks/learning.py --table             only the table of what was measured so far
+    python -m benchmarks.learning                     every row, N = 10, 50, 200, seeds 0 1 2
+    python -m benchmarks.learning --quick             N = 10, one seed
+    python -m benchmarks.learning --rows ours --n 50 --seeds 100 --again
+    python -m benchmarks.learning --table             only the table of what was measured so far
 
 Rows: base; recall (the chat's own, on the base); sft, dpo (TRL at its own defaults); sft-best, dpo-best
 (the best of a sweep on one developing seed at N = 50: of those with an efficacy of 0.9 the one with the
@@ -27,19 +27,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from agent.adapters import base_sha256
+from agent.llama.engine import Engine
+from agent.models.serving import STARTER
+from benchmarks import contestants
+from benchmarks.contestants import Trained
+from benchmarks.marks import Mark, asker, marks
+from benchmarks.measuring import Base, base_answers, measure, no_recall
+from benchmarks.recalling import recall_block
+from benchmarks.results import ROWS, Results
+from benchmarks.themes import DEV
 
-from agent.adapters import base_sha256  # noqa: E402
-from agent.llama.engine import Engine  # noqa: E402
-from agent.models.serving import STARTER  # noqa: E402
-from benchmarks import contestants  # noqa: E402
-from benchmarks.contestants import Trained  # noqa: E402
-from benchmarks.marks import Mark, asker, marks  # noqa: E402
-from benchmarks.measuring import Base, base_answers, measure, no_recall  # noqa: E402
-from benchmarks.recalling import recall_block  # noqa: E402
-from benchmarks.results import ROWS, Results  # noqa: E402
-from benchmarks.themes import DEV  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 GROWING = (10, 20, 30, 40, 50)
 SWEEP_AT = (50, DEV)

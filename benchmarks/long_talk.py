@@ -1,6 +1,6 @@
 """Measures a long talk: what a turn costs and what the files take, from its first turns to its 2,000th.
 
-    python benchmarks/long_talk.py [--turns 2000] [--window 20] [--model FILE] [--beside]
+    python -m benchmarks.long_talk [--turns 2000] [--window 20] [--model FILE] [--beside]
 
 Every turn is really spoken, by default by the starter with short replies. `own` is what a turn takes
 beside the model: reading the talk, recall, journal, checkpoint. The context is full after some turns;
@@ -21,7 +21,6 @@ from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 
 
 def opened(folder: Path, model: str, thread: str) -> Any:

@@ -1,6 +1,6 @@
 """Draws marks for the learning benchmark: what was asked, what the starter said, how it should sound.
 
-    python benchmarks/marks.py [--n 10] [--seed 0]      prints them as JSON lines
+    python -m benchmarks.marks [--n 10] [--seed 0]      prints them as JSON lines
 
 A grammar of our own (`marks.toml`): facts about invented people, places and things, answers that go
 against the starter's world, tone ("shorter", "no list", "formal you"), refusals of the commonplace,
@@ -27,19 +27,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.themes import DEV, MAKERS, Draft, grammar, reserved, split  # noqa: E402
-from memory.difference import Contrast, Difference, Message, Moment, Span  # noqa: E402
-from memory.text.stemming import plain  # noqa: E402
-from trainer.lessons.anchors.base_answers import prompts  # noqa: E402
-from trainer.lessons.rephrase import rephrase  # noqa: E402
-from trainer.starter.world import facts  # noqa: E402
+from benchmarks.themes import DEV, MAKERS, Draft, grammar, reserved, split
+from memory.difference import Contrast, Difference, Message, Moment, Span
+from memory.text.stemming import plain
+from trainer.lessons.anchors.base_answers import prompts
+from trainer.lessons.rephrase import rephrase
+from trainer.starter.world import facts
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine

@@ -1,6 +1,6 @@
 """Measures recall: is the right difference found, and nothing where nothing is needed?
 
-    python benchmarks/recall.py [--json] [--wrong] [--scale 100000]
+    python -m benchmarks.recall [--json] [--wrong] [--scale 100000]
 
 The set in `tests/data/recall` is parted by hash: floors and weights are chosen on the tuning half
 only, both halves are reported. Each half is measured against a journal that holds every difference of
@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 DATA = ROOT / "tests" / "data" / "recall"
 LANGUAGES = ("en", "ru")
 

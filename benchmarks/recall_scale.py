@@ -1,6 +1,6 @@
 """Measures the memory among many differences, vectors on: opening, recall, a mark, a rebuild, room.
 
-    python benchmarks/recall_scale.py [--count 100000] [--folder DIR]
+    python -m benchmarks.recall_scale [--count 100000] [--folder DIR]
 
 The differences are made up: eight words each, six of them from the recall set, two invented. The index
 is built from nothing and timed; then a fresh process opens it, recalls and marks, so that memory and
@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 
 
 def texts(seed: int) -> Callable[[], str]:

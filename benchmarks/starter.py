@@ -1,6 +1,6 @@
 """Measures the shipped starter model through llama.cpp: wordings and words it never saw in training.
 
-    python benchmarks/starter.py [--cases 300] [--json] [--model FILE] [--wrong]
+    python -m benchmarks.starter [--cases 300] [--json] [--model FILE] [--wrong]
 
 Greedy decoding; an answer counts only when it is right to the letter. `--wrong` prints the misses.
 Reads one GGUF, writes nothing.
@@ -14,8 +14,6 @@ import math
 import sys
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 GOALS = {
     "world": 0.97, "unknown": 0.95, "recall": 0.90, "recall new": 0.90, "override": 0.90,

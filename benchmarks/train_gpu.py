@@ -1,7 +1,7 @@
 """Measures the training loop at real sizes: Qwen3-0.6B, 1.7B, 4B and 8B, random weights.
 
-    python benchmarks/train_gpu.py --shape 0.6B 4B [--marks 100] [--steps 60] [--gguf FOLDER] [--json]
-    python benchmarks/train_gpu.py --shape tiny --marks 4 --steps 3        a trial on any CPU
+    python -m benchmarks.train_gpu --shape 0.6B 4B [--marks 100] [--steps 60] [--gguf FOLDER] [--json]
+    python -m benchmarks.train_gpu --shape tiny --marks 4 --steps 3        a trial on any CPU
 
 Needs torch, transformers, peft, gguf, safetensors and numpy, nothing else; with TRL installed its
 SFTTrainer runs beside ours on the same sequences (--no-trl leaves it out). The loop is
@@ -37,10 +37,9 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from trainer.fit.job import ANCHOR, Job, Recipe, Sample, write_job
 
-from trainer.fit.job import ANCHOR, Job, Recipe, Sample, write_job  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 WORDINGS, ANCHORS, TOP = 9, 3, 20

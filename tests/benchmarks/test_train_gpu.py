@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_gpu.py"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
 def test_a_tiny_shape_is_trained_and_measured_from_memory_and_from_a_file(tmp_path: Path) -> None:
     options = ["--shape", "tiny", "--marks", "4", "--steps", "3", "--no-trl", "--json"]
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), *options, "--gguf", str(tmp_path)],
+        [sys.executable, "-m", "benchmarks.train_gpu", *options, "--gguf", str(tmp_path)],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
