@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from trainer.lessons.lessons import Curriculum
 
 
-def with_hard_near_misses(curriculum: Curriculum, asked: Collection[str]) -> Curriculum:
+def with_hard_questions(curriculum: Curriculum, asked: Collection[str]) -> Curriculum:
     """Return the curriculum with questions of the gate trained, and as many trained ones measured.
 
-    `asked` are questions of the gate that the last adapter got wrong; they become near misses. No
+    `asked` are questions of the gate that the last adapter got wrong; they are trained like near misses. No
     adapter is measured on what it was trained on: the next one starts from the base again.
     """
     wanted = {plain(text) for text in asked}

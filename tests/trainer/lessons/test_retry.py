@@ -11,7 +11,7 @@ from tests.support.values import difference, quick_settings
 from trainer.fit.job import ANCHOR
 from trainer.lessons.anchors.base_answers import BaseAnswers
 from trainer.lessons.lessons import make_curriculum
-from trainer.lessons.retry import with_hard_near_misses, without_differences
+from trainer.lessons.retry import with_hard_questions, without_differences
 
 MARKS = [
     difference("Who wrote the Blue Book?", "Ada Merk."),
@@ -24,7 +24,7 @@ def test_hard_near_misses_are_trained_and_others_measured(engine: Engine, home: 
         engine, MARKS, BaseAnswers(engine, "0" * 64, home.cache), quick_settings(home)
     )
     hard = {anchor.asked for anchor in (*made.near_misses[:3], *made.anchors[:2])}
-    changed = with_hard_near_misses(made, hard)
+    changed = with_hard_questions(made, hard)
     trained = {anchor.asked for anchor in changed.held}
     measured = {anchor.asked for anchor in (*changed.near_misses, *changed.anchors)}
     assert hard <= trained
@@ -41,7 +41,7 @@ def test_hard_near_misses_are_trained_and_others_measured(engine: Engine, home: 
     (weight,) = set(near)
     assert weight == pytest.approx(3 * max(x.weight for x in once if x.lesson == ANCHOR))
     assert weight > 3  # there are fewer near misses than other anchors
-    assert with_hard_near_misses(made, []) == made
+    assert with_hard_questions(made, []) == made
 
 
 def test_a_difference_is_left_out_with_its_reason(engine: Engine, home: Home) -> None:

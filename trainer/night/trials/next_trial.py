@@ -43,7 +43,7 @@ class TrialPlan:
     """What one trial trains with.
 
     `near` multiplies how often near misses are drawn, `anchors` the weight of what must not change.
-    `hard` are near misses of the gate that an earlier trial got wrong, to train with; `without` are
+    `hard` are questions of the gate that an earlier trial got wrong, to train with; `without` are
     differences to leave out. `change` says in words what is different from the first trial.
     """
 

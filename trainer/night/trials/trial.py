@@ -18,7 +18,7 @@ from trainer.events import Event, Exporting, Judged, Probing, Step, Trained, Tri
 from trainer.fit.hyperparameters import Overrides
 from trainer.fit.job import CONTROL
 from trainer.gate.publication_gate import Judging
-from trainer.lessons.retry import with_hard_near_misses, without_differences
+from trainer.lessons.retry import with_hard_questions, without_differences
 from trainer.night.resume import earlier_steps
 from trainer.night.trials.kept_verdict import keep_verdict, kept_verdict, verdict_key
 from trainer.night.trials.next_trial import TrialPlan, Tried
@@ -156,7 +156,7 @@ class TrialContext:
         curriculum = self.lessons.curriculum
         kept = [lesson.difference not in plan.without for lesson in curriculum.lessons]
         if plan.hard:
-            curriculum = with_hard_near_misses(curriculum, plan.hard)
+            curriculum = with_hard_questions(curriculum, plan.hard)
         if plan.without:
             curriculum = without_differences(curriculum, plan.without, SPREADS)
         held = [one for one, stays in zip(self.held_now, kept, strict=True) if stays]
