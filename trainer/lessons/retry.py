@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def with_hard_questions(curriculum: Curriculum, asked: Collection[str]) -> Curriculum:
     """Return the curriculum with questions of the gate trained, and as many trained ones measured.
 
-    `asked` are questions of the gate that the last adapter got wrong; they are trained like near misses. No
-    adapter is measured on what it was trained on: the next one starts from the base again.
+    `asked` are questions of the gate that the last adapter got wrong; they are trained as near misses.
+    No adapter is measured on what it was trained on: the next one starts from the base again.
     """
     wanted = {plain(text) for text in asked}
     near, far = (wanted & _texts(some) for some in (curriculum.near_misses, curriculum.anchors))

@@ -115,7 +115,7 @@ def next_plan(tried: Sequence[Tried], best: Tried, training: TrainingSettings) -
 def _suggested(best: Tried, training: TrainingSettings, retried: bool) -> Iterator[TrialPlan]:
     """Yield the changes that the reason for a refusal suggests, the most promising first.
 
-    `retried` tells whether a trial was already trained beside hard near misses.
+    `retried` tells whether a trial was already trained beside hard questions.
     """
     failed, plan = best.failed, best.plan
     if FAILED in failed:
