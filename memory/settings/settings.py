@@ -106,6 +106,7 @@ class TrainingSettings(_Section):
     alpha: Annotated[float, Field(gt=0)]
     targets: Annotated[list[str], Field(min_length=1)]
     learning_rates: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)]
+    visits: Positive
     max_steps: Positive
     anchors_per_lesson: Count
     preference_weight: Annotated[float, Field(ge=0)]

@@ -26,6 +26,8 @@ class Overrides:
     """Factor of the weights of what must stay the same."""
     near: float = 1.0
     """How many times as often near misses are drawn as other anchors."""
+    longer: float = 1.0
+    """Factor of how often each lesson is shown."""
 
 
 def recipe_of(
@@ -52,4 +54,5 @@ def recipe_of(
         max_seconds=training.max_minutes * 60 if chosen.seconds is None else chosen.seconds,
         seed=training.seed if chosen.seed is None else chosen.seed,
         threads=training.threads,
+        visits=round(training.visits * chosen.longer),
     )

@@ -55,6 +55,8 @@ class Recipe:
     threads: int
     precision: str = "auto"
     """Precision of matrix products: "float32", "bfloat16", or "auto" for the faster one."""
+    visits: int = 120
+    """How often each lesson is shown, in any wording; `max_steps` may allow fewer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

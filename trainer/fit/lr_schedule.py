@@ -14,9 +14,8 @@ LEAST_HELD, MOST_HELD = 0.35, 0.75
 """Least and most share of anchors in a step."""
 MORE_ANCHORS, MOST_ANCHORS = 100, 3
 """Number of lessons per extra anchor in a step, and the most of them: more lessons change more."""
-VISITS, VISITED_A_STEP = 120, 6
-"""How often each lesson is shown, in any wording; this determines the number of steps."""
-FEWEST_STEPS = 200
+VISITED_A_STEP, FEWEST_LESSONS = 6, 10
+"""Lesson samples that a step is taken to show, and the least lessons that the steps are counted for."""
 TOP_AGAIN = 0.4
 """Share of the learning rate at which another round begins."""
 WARM_UP = 5
@@ -36,9 +35,9 @@ def step_size(lessons: Sequence[Sample], learnt: float, still: float) -> tuple[i
 
 
 def steps_for(recipe: Recipe, lessons: Sequence[Sample]) -> int:
-    """Return the number of steps that show each lesson VISITS times."""
-    wanted = max(FEWEST_STEPS, round(VISITS * _count(lessons) / VISITED_A_STEP))
-    return min(recipe.max_steps, wanted)
+    """Return the number of steps that show each lesson `recipe.visits` times."""
+    shown = recipe.visits * max(FEWEST_LESSONS, _count(lessons))
+    return min(recipe.max_steps, max(1, round(shown / VISITED_A_STEP)))
 
 
 def _count(samples: Sequence[Sample]) -> int:

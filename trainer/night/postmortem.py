@@ -117,9 +117,7 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sent
     if fate == "lost again":
         return (
             Sentence("learned earlier, but lost while training the other lessons"),
-            Sentence(
-                "raise training.max_steps, or look for a newer difference that contradicts it"
-            ),
+            Sentence("raise training.visits, or look for a newer difference that contradicts it"),
         )
     if margin is not None and margin > 0:
         return (
@@ -138,7 +136,7 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sent
             "steps": Sentence("the step limit was reached"),
             "time": Sentence("the time limit was reached"),
         }[reason]
-        key = "max_minutes" if reason == "time" else "max_steps"
+        key = "max_minutes" if reason == "time" else "visits"
         return Sentence("not learned before {ended}", ended=ended), Sentence(
             "raise training.{key} or run `discern train` again", key=key
         )
@@ -151,7 +149,7 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sent
             Sentence("shorten the better answer to the part that matters"),
         )
     return Sentence("not learned: the base model still prefers its own reply"), Sentence(
-        "raise training.rank or training.max_steps"
+        "raise training.rank or training.visits"
     )
 
 
@@ -182,7 +180,7 @@ def advice(
                 "Not learned: {count}. To fix this, {advice}.",
                 count=len(bad),
                 advice=(
-                    bad[0].advice if bad and bad[0].advice else Sentence("raise training.max_steps")
+                    bad[0].advice if bad and bad[0].advice else Sentence("raise training.visits")
                 ),
             )
         )
@@ -239,8 +237,9 @@ def _not_tried(plan: TrialPlan, untried: TrialPlan | None, settings: Settings) -
         return Sentence(
             "Not tried yet: training.learning_rates = [{rate}].", rate=f"{untried.rate:g}"
         )
-    if untried.steps != plan.steps:
-        return Sentence("Not tried yet: training.max_steps = {steps}.", steps=untried.steps)
+    if untried.longer != plan.longer:
+        visits = round(settings.training.visits * untried.longer)
+        return Sentence("Not tried yet: training.visits = {visits}.", visits=visits)
     if untried.anchors != plan.anchors:
         weight = settings.training.anchor_weight * untried.anchors
         return Sentence("Not tried yet: training.anchor_weight = {weight}.", weight=f"{weight:g}")

@@ -8,7 +8,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from trainer.fit.hyperparameters import LAYERS, Overrides, recipe_of
 from trainer.fit.job import Sample
-from trainer.fit.lr_schedule import A_STEP, TOP_AGAIN, WARM_UP, Schedule, step_size
+from trainer.fit.lr_schedule import A_STEP, TOP_AGAIN, WARM_UP, Schedule, step_size, steps_for
 
 
 def test_a_deeper_base_takes_smaller_steps(home: Home) -> None:
@@ -72,3 +72,16 @@ def test_a_step_holds_more_anchors_the_more_of_them_moved() -> None:
     many = [Sample((1, 2), 1, number) for number in range(250)]
     assert step_size(many, 0, 1)[1] == first[1] + 2
     assert step_size(one, 1, 1) == first
+
+
+def test_a_longer_trial_takes_more_steps_unless_the_limit_is_reached(home: Home) -> None:
+    training = read_settings(home, None).training
+    lessons = [Sample((1, 2), 1, number) for number in range(20)]
+    usual, longer = (
+        steps_for(recipe_of(training, 4, Overrides(longer=x)), lessons) for x in (1, 2)
+    )
+    assert (usual, longer) == (400, 800)
+    few = [Sample((1, 2), 1, 0)]
+    assert steps_for(recipe_of(training, 4), few) == 200
+    assert steps_for(recipe_of(training, 4, Overrides(longer=2)), few) == 400
+    assert steps_for(recipe_of(training, 4, Overrides(steps=9, longer=2)), few) == 9

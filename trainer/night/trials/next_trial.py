@@ -42,7 +42,8 @@ FAILED = "failed"
 class TrialPlan:
     """What one trial trains with.
 
-    `near` multiplies how often near misses are drawn, `anchors` the weight of what must not change.
+    `near` multiplies how often near misses are drawn, `anchors` the weight of what must not change,
+    `longer` how often lessons are shown.
     `hard` are questions of the gate that an earlier trial got wrong, to train with; `without` are
     differences to leave out. `change` says in words what is different from the first trial.
     """
@@ -53,6 +54,7 @@ class TrialPlan:
     steps: int
     near: float = 1.0
     anchors: float = 1.0
+    longer: float = 1.0
     hard: frozenset[str] = frozenset()
     without: frozenset[str] = frozenset()
     change: Sentence = field(default=NOTHING, compare=False)
@@ -175,8 +177,10 @@ def _firmer(plan: TrialPlan) -> TrialPlan:
 
 
 def _longer(plan: TrialPlan) -> TrialPlan:
-    steps = round(plan.steps * LONGER)
-    return replace(plan, steps=steps, change=Sentence("with at most {steps} steps", steps=steps))
+    longer = plan.longer * LONGER
+    return replace(
+        plan, longer=longer, change=Sentence("training {times:g} times as long", times=longer)
+    )
 
 
 def _rates(plan: TrialPlan, training: TrainingSettings, *, higher: bool) -> Iterator[TrialPlan]:

@@ -182,7 +182,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         settings,
         folder,
         context.launcher,
-        Overrides(plan.rate, plan.seed, plan.steps, seconds, plan.anchors, plan.near),
+        Overrides(plan.rate, plan.seed, plan.steps, seconds, plan.anchors, plan.near, plan.longer),
         listener.hear,
     )
     key = verdict_key(candidate, settings, context.held_now)
