@@ -220,7 +220,6 @@ def train(
         **settings.training.model_dump(),
         "learning_rate": settings.training.learning_rates[0] if rate is None else rate,
         "seed": recipe.seed,
-        "scope": settings.chat.scope,
         "anchor_weight": recipe.anchor_weight,
         "hidden_weight": recipe.hidden_weight,
     }
@@ -252,6 +251,7 @@ def gate(
     """Evaluate a candidate that passed `probe`, with recall as the chat would use it."""
     judging = judging or Judging()
     lessons = candidate.lessons
+    related = scope_of(lessons)
     evaluation = Evaluation(
         engine,
         lessons.curriculum,
@@ -260,7 +260,8 @@ def gate(
         judging.held_now,
         judging.progress,
         another_scale=judging.another_scale,
-        scope=scope_of(lessons) if settings.chat.scope else None,
+        scope=related if settings.chat.scope == "always" else None,
+        fallback=related if settings.chat.scope == "auto" else None,
     )
     return judge(candidate.gguf, evaluation)
 
@@ -297,7 +298,7 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
             differences=made.differences,
             fingerprints=fingerprints(lessons.differences),
             learned=learned_from(made.lessons, verdict.holds, lessons.differences, made.superseded),
-            settings=candidate.settings,
+            settings={**candidate.settings, "scope": verdict.scoped},
             metrics=measures_to_json(verdict.measures),
             versions={name: version(name) for name in PACKAGES},
         ),

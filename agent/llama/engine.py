@@ -6,7 +6,8 @@ disk. Opening a file that cannot be served raises ModelError.
 
 The prefix shared with the previous call is not evaluated again: llama.cpp's KV cache is cut back to
 the first token that differs, or to a saved state (`agent/llama/snapshots.py`). Changing the adapter
-empties the cache, because its keys and values were computed under the previous adapter.
+empties the cache, because its keys and values were computed under the previous adapter; where messages
+alternate between two of them, each keeps its own.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from agent.llama.gguf.llama_file import ModelInfo, cache_bytes
 from agent.llama.gguf.load_check import require_chat_model
 from agent.llama.llama import AbortFlag, DecodeAborted, Llama
 from agent.llama.logits import FloatArray, log_softmax, surprisal_of
-from agent.llama.offload import OffloadableLlama
+from agent.llama.offload import OffloadableLlama, SavedCache, saved_cache
 from agent.llama.sampling import Sampling
 from memory.errors import ModelError
 from memory.settings.paths import expanded
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from memory.settings.settings import ModelSettings
 
 T = TypeVar("T")
+Configuration = tuple[FileState | None, float]
+"""The file of the adapter in use, None for the base alone, and its scale."""
 
 CACHE = 128 << 20
 """Bytes that the cache of prompts evaluated together may take on a model with a small context."""
@@ -57,6 +60,8 @@ class Engine:
         self._adapter_path: Path | None = None
         self._adapter_file: FileState | None = None
         self._scale = 0.0
+        self._other: tuple[Configuration, SavedCache] | None = None
+        """The KV cache of the adapter before, and which one that was."""
         self._model = OffloadableLlama(
             expanded(path).absolute(),
             context=settings.context if settings else 0,
@@ -108,6 +113,7 @@ class Engine:
         with self._change:
             if not self._offloaded and not self._model.offloaded:
                 self._free_adapter()
+                self._other = None
                 self._model.offload()
             self._offloaded = True
 
@@ -203,11 +209,14 @@ class Engine:
         """The adapter in use and its scale; None for the base alone."""
         return (self._adapter_path, self._scale) if self._adapter_path else None
 
-    def set_adapter(self, path: Path | None, scale: float = 1.0) -> None:
+    def set_adapter(
+        self, path: Path | None, scale: float = 1.0, *, keep_cache: bool = False
+    ) -> None:
         """Use the GGUF LoRA at `path` from the next token on; None means the base alone.
 
         A file that is in use already is not loaded again, only its scale changes. The previous adapter
-        stays in use when the new one is refused.
+        stays in use when the new one is refused. With `keep_cache`, its KV cache is kept in ordinary
+        memory until another adapter than these two is used.
 
         Raises:
             AdapterError: missing, malformed, or made for another base.
@@ -216,12 +225,19 @@ class Engine:
             inspect(path, self.info.architecture)
         with self._held() as llama:
             state = file_state(path) if path is not None else None
+            before, wanted = (self._adapter_file, self._scale), (state, scale if path else 0.0)
+            other, self._other = self._other, None
+            saved = saved_cache(llama) if keep_cache and before != wanted else None
             if path is None or self._adapter is None or state != self._adapter_file:
                 self._load_adapter(llama, path, scale)
             else:
                 llama.apply_adapter(self._adapter, scale)
             self._adapter_path, self._adapter_file = path, state
             self._scale = scale if path is not None else 0.0
+            if saved is not None:
+                self._other = before, saved
+            if keep_cache and other is not None and other[0] == wanted:
+                llama.restore_cache(other[1].tokens, other[1].state)
 
     def _load_adapter(self, llama: Llama, path: Path | None, scale: float) -> None:
         fresh = llama.load_adapter(path) if path is not None else None

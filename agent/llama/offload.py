@@ -17,9 +17,17 @@ from memory.errors import AdapterError, ModelError
 
 
 @dataclass(frozen=True, slots=True)
-class _SavedCache:
+class SavedCache:
+    """The tokens in a KV cache, and the cache as llama.cpp serialises it."""
+
     tokens: tuple[int, ...]
     state: bytes
+
+
+def saved_cache(llama: Llama) -> SavedCache | None:
+    """Return the cache of a model; None if it is empty or cannot be saved."""
+    state = llama.cache_state() if llama.cached else None
+    return SavedCache(tuple(llama.cached), state) if state is not None else None
 
 
 class OffloadableLlama:
@@ -37,7 +45,7 @@ class OffloadableLlama:
         """Load the GGUF at `path`; see `Llama`."""
         self._threads, self._gpu_layers, self._abort = threads, gpu_layers, abort
         self._file = _size_and_time(path)
-        self._saved: _SavedCache | None = None
+        self._saved: SavedCache | None = None
         self._llama: Llama | None = self._open(path, context)
         self.info = self._llama.info
         self._vocabulary = self._llama.vocabulary
@@ -82,8 +90,7 @@ class OffloadableLlama:
         """Free the weights and the context; every adapter must have been freed."""
         llama = self.llama
         vocabulary = Vocabulary(load_model(self.info.path, 0, vocabulary_only=True))
-        state = llama.cache_state() if llama.cached else None
-        self._saved = _SavedCache(tuple(llama.cached), state) if state is not None else None
+        self._saved = saved_cache(llama)
         self._use(vocabulary)
         llama.close()
         self._llama = None

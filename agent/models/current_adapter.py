@@ -70,7 +70,7 @@ class CurrentAdapter:
         """Use the adapter for `message` if it is related to what it was trained on, else the base.
 
         Return the adapter in use, None for the base. An adapter that was not tested this way answers
-        all messages. Switching between the two clears the KV cache.
+        all messages. The KV cache of the other one is kept (`Engine.set_adapter`).
         """
         adapter = self.adapter
         if adapter is None or self._questions is None or not adapter.manifest.scoped:
@@ -80,7 +80,7 @@ class CurrentAdapter:
         self._aside = not self._scope[1].includes(message)
         wanted = None if self._aside else (adapter.gguf, adapter.manifest.scale)
         if self._engine.adapter != wanted:
-            self._engine.set_adapter(*(wanted or (None,)))
+            self._engine.set_adapter(*(wanted or (None,)), keep_cache=True)
         return None if self._aside else adapter
 
     def update(self) -> Sentence | None:
@@ -107,6 +107,14 @@ class CurrentAdapter:
         if adapter is None:
             return Sentence("No adapter is in use now; replies come from the base model.")
         count = len(adapter.manifest.differences)
+        if adapter.manifest.scoped:
+            return Sentence(
+                "Adapter {id} is now in use for messages related to what it learned (trained on "
+                "{count} difference{s}).",
+                id=adapter.id[:8],
+                count=count,
+                s="s" * (count != 1),
+            )
         return Sentence(
             "Adapter {id} is now in use (trained on {count} difference{s}).",
             id=adapter.id[:8],

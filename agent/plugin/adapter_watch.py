@@ -80,7 +80,8 @@ def wear_current(engine: Engine, home: Home) -> Adapter | None:
     """Apply the current adapter to `engine` and return it; None for the base alone.
 
     Call it between replies. When nothing changed it only reads two small files. An adapter that was
-    tested to answer only related messages (`Manifest.scoped`) answers all of them this way.
+    tested to answer only related messages (`Manifest.scoped`) answers all of them this way;
+    `Companion.wear_current` routes them.
 
     Raises:
         AdapterError: damaged, or made for another base; the adapter in use stays.

@@ -18,8 +18,8 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 from agent.adapters import Adapter
 from agent.chat.marking import last_turn, parse_mark, receipt, terminal_session
 from agent.chat.recall_context import Recaller
+from agent.models.current_adapter import CurrentAdapter
 from agent.models.serving import embedder
-from agent.plugin.adapter_watch import wear_current
 from agent.prompt.prompt import with_recalled
 from agent.prompt.reply_parser import without_thought
 from memory.difference import Difference, Turn, now
@@ -60,6 +60,7 @@ class Companion:
         self._blocks: dict[tuple[str, ...], str] = {}
         self._adapter_id: str | None = None
         self._learned = NOTHING_LEARNED
+        self._current: tuple[Any, CurrentAdapter] | None = None
 
     @classmethod
     def open(
@@ -146,22 +147,30 @@ class Companion:
                     break
         return seen
 
-    def wear_current(self, model: Any) -> Adapter | None:
+    def wear_current(self, model: Any, messages: Sequence[BaseMessage] = ()) -> Adapter | None:
         """Apply the current adapter to a `DiscernChatModel`; other models are left alone.
 
-        Return the adapter. One that is damaged or for another base is ignored: the adapter in use
-        stays.
+        `messages` are those of the request: an adapter that was tested to answer only related messages
+        (`Manifest.scoped`) is used if the user's last one is related, otherwise the base is; without
+        `messages`, it is always used. Return the adapter in use. One that is damaged or for another
+        base is ignored: the adapter in use stays.
         """
         engine = getattr(model, "engine", None)
         if engine is None or not hasattr(engine, "set_adapter"):
             self._learned = NOTHING_LEARNED
             return None
+        if self._current is None or self._current[0] is not engine:
+            questions = self.memory.journal.differences.questions
+            self._current = engine, CurrentAdapter(engine, self.home, questions=questions)
+        current = self._current[1]
         try:
-            adapter = wear_current(engine, self.home)
+            adapter = current.apply()
         except AdapterError:
             return None
-        self._adapter_id = adapter.id if adapter else None
         self._learned = adapter.manifest.learned if adapter else NOTHING_LEARNED
+        if (asked := last_asked(messages)) is not None:
+            adapter = current.route(str(asked.text))
+        self._adapter_id = adapter.id if adapter else None
         return adapter
 
     # --- after the reply ---------------------------------------------------------------------

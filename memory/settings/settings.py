@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from memory.errors import FileError, SettingsError
 from memory.files.bounded_read import read_toml
@@ -64,12 +64,17 @@ class SamplingSettings(_Section):
     max_tokens: Positive
 
 
+def _was_a_switch(value: object) -> object:
+    """Read what earlier versions wrote for `chat.scope`."""
+    return {True: "always", False: "never"}[value] if isinstance(value, bool) else value
+
+
 class ChatSettings(_Section):
     """The conversation: system prompt and what else applies to all of it."""
 
     system: str
     thinking: bool
-    scope: bool
+    scope: Annotated[Literal["never", "auto", "always"], BeforeValidator(_was_a_switch)]
 
 
 class RecallSettings(_Section):

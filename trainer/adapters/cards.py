@@ -28,6 +28,11 @@ FORMS = {
     "peft": "a LoRA in PEFT's layout (PeftModel.from_pretrained)",
 }
 
+ONLY_RELATED = (
+    "Discern uses this adapter only for messages that are related to its lessons. Other programs apply "
+    "it to all messages; other answers then change, too."
+)
+
 
 def card(
     adapter: Adapter,
@@ -60,6 +65,8 @@ def card(
         "|---|---|",
         *(f"| {name} | {_cell(text)} |" for name, text in facts.items()),
     ]
+    if manifest.scoped:
+        lines += ["", ONLY_RELATED]
     if manifest.metrics:
         lines += ["", "## What the gate measured", "", "| measure | value |", "|---|---|"]
         lines += [f"| {name} | {_cell(value)} |" for name, value in manifest.metrics.items()]

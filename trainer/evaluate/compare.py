@@ -17,6 +17,7 @@ from agent.prompt.prompt import compose
 from memory.difference import Difference, Message
 from memory.errors import AdapterError
 from memory.recall.learned import NOTHING_LEARNED, Learned
+from memory.recall.scope import Scope
 from memory.settings.paths import Home
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ RECALL = "+recall"
 class Side:
     """One side of a comparison: an adapter (None for the base alone), its scale, and recall or not.
 
-    What the adapter has `learned` is not recalled.
+    What the adapter has `learned` is not recalled. The base answers questions that are not related to
+    the differences in `only`, unless that is empty.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Side:
     scale: float = 1.0
     recall: bool = False
     learned: Learned = field(default=NOTHING_LEARNED, compare=False)
+    only: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,12 @@ def side(home: Home, word: str, base: BaseEntry, *, recall: bool = False) -> Sid
     verify(adapter, base.sha256)
     manifest = adapter.manifest
     return Side(
-        f"{adapter.id[:8]}{ending}", adapter.gguf, manifest.scale, recalled, manifest.learned
+        f"{adapter.id[:8]}{ending}",
+        adapter.gguf,
+        manifest.scale,
+        recalled,
+        manifest.learned,
+        manifest.differences if manifest.scoped else (),
     )
 
 
@@ -125,13 +133,13 @@ def compare(
 
     recaller = Recaller.from_journal(journal, settings.recall, engine)
     order = list(dict.fromkeys(sides))
+    scopes = {who: Scope(journal.differences.questions(who.only)) for who in order if who.only}
     done = 0
     try:
         for start in range(0, len(asked), AT_ONCE):
             some = asked[start : start + AT_ONCE]
             replies: dict[Side, dict[int, str]] = {}
             for who in order:
-                engine.set_adapter(who.adapter, who.scale)
                 replies[who] = {}
                 blocks = [
                     recaller.recall(one.text, who.learned)[0] if who.recall else "" for one in some
@@ -140,10 +148,16 @@ def compare(
                     _task(engine, settings, one.text, block)
                     for one, block in zip(some, blocks, strict=True)
                 ]
-                for number, made in engine.run_tasks(tasks):
-                    replies[who][number] = engine.text(made.tokens).strip()
-                    done += 1
-                    progress(done // len(order), len(asked))
+                related = [who not in scopes or scopes[who].includes(one.text) for one in some]
+                for adapter, wanted in ((None, False), (who.adapter, True)):
+                    numbers = [n for n, one in enumerate(related) if one == wanted]
+                    if not numbers:
+                        continue
+                    engine.set_adapter(adapter, who.scale)
+                    for place, made in engine.run_tasks([tasks[n] for n in numbers]):
+                        replies[who][numbers[place]] = engine.text(made.tokens).strip()
+                        done += 1
+                        progress(done // len(order), len(asked))
             order.reverse()  # the side whose adapter is loaded goes first
             for number, one in enumerate(some):
                 yield Pair(one, replies[sides[0]][number], replies[sides[1]][number])

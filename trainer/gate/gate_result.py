@@ -33,6 +33,8 @@ class Verdict:
     """Ids of the few differences that were not learnt, if all others were (see `unlearned.py`)."""
     noise: Noise = QUIET
     """How much the base's own answers vary."""
+    scoped: bool = False
+    """Whether the adapter was tested to answer only messages that are related to the lessons."""
 
     @property
     def passed(self) -> bool:
@@ -52,6 +54,11 @@ class Verdict:
                 "the adapter learned all but {count} of the differences and left everything else "
                 "unchanged",
                 count=len(self.unlearnt),
+            )
+        if self.passed and self.scoped:
+            return Sentence(
+                "the adapter learned the lessons; it answers only messages related to them, and the "
+                "base model answers the others"
             )
         if self.passed:
             return Sentence("the adapter learned the lessons and left everything else unchanged")

@@ -78,6 +78,8 @@ class Evaluation:
     progress: Progress = lambda done, total: None
     scope: Scope | None = None
     """What the adapter answers when it serves; None for all messages."""
+    fallback: Scope | None = None
+    """What it may answer instead, if it changes too many answers to all messages; None for nothing."""
     noise: Noise = QUIET
     """How much the base's own answers vary; `judge` measures it."""
     another_scale: Callable[[], bool] = lambda: True
@@ -85,16 +87,21 @@ class Evaluation:
 
 
 def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
-    """Evaluate `adapter`; lower its scale if only the drift fails and that may mend it.
+    """Evaluate `adapter`; if it only changes too many answers, look for a way to serve it.
 
-    The engine has no adapter when this returns.
+    It then answers only what is within `evaluation.fallback`, and its scale is lowered if that may
+    help. The engine has no adapter when this returns.
     """
     engine, curriculum = evaluation.engine, evaluation.curriculum
     try:
         engine.set_adapter(None)
         noise = measure_noise(engine, [*curriculum.anchors, *curriculum.near_misses])
         evaluation = replace(evaluation, noise=noise)
-        verdict = measure(adapter, 1.0, evaluation)
+        said = _ask(adapter, 1.0, evaluation)
+        verdict = _decide(adapter, 1.0, evaluation, said)
+        if evaluation.fallback and not verdict.passed and verdict.only_drifts:
+            evaluation = replace(evaluation, scope=evaluation.fallback)
+            verdict = _decide(adapter, 1.0, evaluation, said)
         if not (verdict.only_drifts and verdict.within_reach):
             return verdict
         best, low, high = verdict, LOWEST_SCALE, 1.0
@@ -116,20 +123,48 @@ def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
 
 def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
     """Ask everything once with `adapter` at `scale`. The engine has no adapter when this returns."""
-    engine, curriculum, recall = evaluation.engine, evaluation.curriculum, evaluation.recall
+    return _decide(adapter, scale, evaluation, _ask(adapter, scale, evaluation))
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The answers of an adapter without recall, those outside a scope included."""
+
+    lessons: LessonAnswers
+    near: Sequence[Held]
+    anchors: Sequence[Held]
+
+
+def _ask(adapter: Path, scale: float, evaluation: Evaluation) -> _Said:
+    """Ask everything once; the answers outside the scope are the base's."""
+    engine, curriculum, scope = evaluation.engine, evaluation.curriculum, evaluation.scope
     engine.set_adapter(adapter, scale)
-    lessons = curriculum.lessons
-    total = prompts_of(lessons)
+    total = prompts_of(curriculum.lessons)
     total += len(curriculum.near_misses) + len(curriculum.anchors)
     step = _counter(evaluation.progress, total)
-    scope = evaluation.scope
-    alone = answer_lessons(engine, lessons, step)
-    near = _hold(engine, curriculum.near_misses, scope, step)
-    anchors = _hold(engine, curriculum.anchors, scope, step)
+    return _Said(
+        answer_lessons(engine, curriculum.lessons, step),
+        _hold(engine, curriculum.near_misses, scope, step),
+        _hold(engine, curriculum.anchors, scope, step),
+    )
+
+
+def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) -> Verdict:
+    """Return the verdict on what was said, and on what recall and the scope make of it."""
+    engine, curriculum, recall = evaluation.engine, evaluation.curriculum, evaluation.recall
+    lessons, scope = curriculum.lessons, evaluation.scope
+    alone, near, anchors = said.lessons, said.near, said.anchors
     if scope:
+        near, anchors = (
+            [
+                one if scope.includes(x.asked) else _unchanged(x)
+                for x, one in zip(*both, strict=True)
+            ]
+            for both in ((curriculum.near_misses, near), (curriculum.anchors, anchors))
+        )
         engine.set_adapter(None)
         alone = answer_outside_scope(engine, lessons, alone, scope)
-        engine.set_adapter(adapter, scale)
+    engine.set_adapter(adapter, scale)
     holds = held_by(lessons, alone)
     served = answer_lessons_with_recall(engine, lessons, alone, recall, holds) if recall else alone
     engine.set_adapter(None)
@@ -150,6 +185,7 @@ def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
         alone=alone,
         holds=holds,
         noise=evaluation.noise,
+        scoped=scope is not None,
     )
     return excuse(verdict, lessons)
 
@@ -161,12 +197,11 @@ def _hold(
     inside = [anchor for anchor in anchors if scope is None or scope.includes(anchor.asked)]
     found = iter(hold(engine, inside, step))
     related = {id(anchor) for anchor in inside}
-    return [
-        next(found)
-        if id(anchor) in related
-        else Held(True, True, 0.0, 0.0, len(anchor.reply), anchor.text, sound=True)
-        for anchor in anchors
-    ]
+    return [next(found) if id(anchor) in related else _unchanged(anchor) for anchor in anchors]
+
+
+def _unchanged(anchor: Anchor) -> Held:
+    return Held(True, True, 0.0, 0.0, len(anchor.reply), anchor.text, sound=True)
 
 
 def held_by(lessons: Sequence[Lesson], alone: LessonAnswers) -> frozenset[str]:

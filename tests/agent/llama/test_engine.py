@@ -11,8 +11,11 @@ import pytest
 from agent.llama.engine import Engine
 from agent.llama.llama import OUTPUTS
 from agent.llama.sampling import Sampling
+from agent.prompt.prompt import compose
+from memory.difference import Message
 from memory.errors import AdapterError, ModelError
 from tests.support.gguf_files import write_tiny
+from tests.trainer.gate.test_publication_gate import lora
 
 GREEDY = Sampling(max_tokens=24)
 
@@ -154,6 +157,38 @@ def test_qwen2_is_served_too(tmp_path: Path) -> None:
     with Engine.open(write_tiny(tmp_path / "two.gguf", architecture="qwen2", head=32)) as engine:
         assert engine.info.architecture == "qwen2"
         assert engine.generate(engine.tokenize("Hello"), GREEDY).run().tokens
+
+
+def test_two_adapters_that_alternate_keep_their_caches(engine: Engine, tmp_path: Path) -> None:
+    def reply(text: str) -> tuple[str, int]:
+        prompt = compose(engine, [Message("user", text)]).tokens
+        made = engine.generate(prompt, Sampling(max_tokens=8)).run()
+        return made.text, made.reused
+
+    path = lora(tmp_path / "a.gguf", 0.5)
+    long = "Where are we? " * 8
+    engine.set_adapter(None)
+    fresh_base, _none = reply(long)
+    engine.set_adapter(path)
+    fresh_adapter, none = reply(long)
+    assert none == 0
+    assert fresh_adapter != fresh_base
+    engine.set_adapter(None, keep_cache=True)
+    assert reply(long) == (fresh_base, 0)
+    for _ in range(2):
+        engine.set_adapter(path, keep_cache=True)
+        text, reused = reply(long)
+        assert text == fresh_adapter
+        assert reused > 20
+        engine.set_adapter(None, keep_cache=True)
+        text, reused = reply(long)
+        assert text == fresh_base
+        assert reused > 20
+    engine.set_adapter(path, 0.5, keep_cache=True)  # a third one: its own cache is empty
+    assert reply(long)[1] == 0
+    engine.set_adapter(path, keep_cache=True)
+    assert reply(long) == (fresh_adapter, 0)
+    engine.set_adapter(None)
 
 
 def test_a_bad_adapter_is_refused_and_the_engine_still_replies(

@@ -22,6 +22,9 @@ from langgraph.graph.message import add_messages
 from pydantic import Field
 
 from agent.adapters import BaseEntry, FileEntry, Manifest, sha256_file
+from agent.langchain.chat_model import DiscernChatModel
+from agent.llama.engine import Engine
+from agent.llama.sampling import Sampling
 from agent.plugin import (
     Companion,
     DifferenceMiddleware,
@@ -35,6 +38,8 @@ from memory.errors import MarkError
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
+from tests.support.values import difference
+from tests.trainer.evaluate.test_compare import published
 from trainer.adapters.publish import select
 
 ASKED = "What is the capital of Zubrowka?"
@@ -343,6 +348,21 @@ def test_a_change_of_the_current_adapter_is_noticed(home: Home) -> None:
             select(home, wanted)
             assert again.wait(10)
     assert [adapter and adapter.id for adapter in heard] == ["ab" * 6, None]
+
+
+def test_an_adapter_for_related_messages_answers_only_those_of_an_agent(
+    companion: Companion, home: Home, engine: Engine, tiny: Path, tmp_path: Path
+) -> None:
+    marked = difference(ASKED, SOUNDS)
+    companion.memory.journal.differences.add(marked)
+    adapter = published(home, tiny, tmp_path, marked.id, scope=True)
+    model = DiscernChatModel(engine=engine, sampling=Sampling(max_tokens=2))
+    agent = create_agent(model, middleware=[DifferenceMiddleware(companion)])
+    for text, used in ((ASKED, adapter), ("Hello!", None), (ASKED, adapter)):
+        ask(agent, text)
+        assert companion.memory.journal.turns.in_thread("t1")[-1].adapter == used
+        assert (engine.adapter is not None) == (used is not None)
+    engine.set_adapter(None)
 
 
 def test_a_companion_that_is_never_closed_releases_its_index(home: Home) -> None:

@@ -29,6 +29,14 @@ def test_the_users_file_overrides_key_by_key(home: Home) -> None:
     assert settings.night.keep == 10
 
 
+@pytest.mark.parametrize(
+    ("written", "read"), [("true", "always"), ("false", "never"), ('"auto"', "auto")]
+)
+def test_a_scope_is_read_as_earlier_versions_wrote_it(home: Home, written: str, read: str) -> None:
+    home.settings_file.write_text(f"[chat]\nscope = {written}\n")
+    assert read_settings(home).chat.scope == read
+
+
 def test_the_command_line_overrides_the_users_file(home: Home) -> None:
     home.settings_file.write_text('[model]\npath = "a.gguf"\n')
     assert read_settings(home, {"model": {"path": "b.gguf"}}).model.path == "b.gguf"

@@ -19,14 +19,18 @@ from trainer.evaluate.compare import Asked, Side, compare, questions, side
 from tui.cli.main import run
 
 
-def published(home: Home, tiny: Path, tmp_path: Path) -> str:
+def published(home: Home, tiny: Path, tmp_path: Path, *differences: str, **values: bool) -> str:
     """Publish an adapter that changes much; returns its id."""
     folder = tmp_path / "candidate"
     folder.mkdir()
     lora(folder / "adapter.gguf", 0.5)
     (folder / "adapter_model.safetensors").write_bytes(b"x")
     (folder / "adapter_config.json").write_text("{}")
-    return publish.publish(home, publish.PublishRequest(folder, entry_of(tiny, home), scale=0.5)).id
+    base = entry_of(tiny, home)
+    request = publish.PublishRequest(
+        folder, base, scale=0.5, differences=differences, settings=values
+    )
+    return publish.publish(home, request).id
 
 
 def test_sides_are_named_as_a_person_names_them(home: Home, tiny: Path, tmp_path: Path) -> None:
@@ -68,6 +72,20 @@ def test_an_adapter_answers_otherwise_and_the_base_as_itself(
     assert [pair.first for pair in apart] == [pair.first for pair in twice]
     assert any(pair.first != pair.second for pair in apart)
     assert engine.adapter is None
+
+
+def test_an_adapter_for_related_messages_leaves_the_others_to_the_base(
+    home: Home, tiny: Path, engine: Engine, tmp_path: Path
+) -> None:
+    settings = quick_settings(home)
+    asked = [Asked("Who is the mayor of Port Ellery?"), Asked("Hello!"), Asked("Why?")]
+    with Journal(home.journal) as journal:
+        marked = difference(asked[0].text, "Ada Merk.")
+        journal.differences.add(marked)
+        published(home, tiny, tmp_path, marked.id, scope=True)
+        scoped = side(home, "current", entry_of(tiny, home))
+        pairs = list(compare(engine, journal, settings, (Side("base"), scoped), asked))
+    assert [pair.first != pair.second for pair in pairs] == [True, False, False]
 
 
 def test_columns_fit_eighty_and_json_carries_everything(

@@ -19,6 +19,7 @@ from tests.support.values import difference, quick_settings
 from trainer.evaluate.lesson_answers import answer_lessons
 from trainer.evaluate.metrics import same
 from trainer.evaluate.probe import probe
+from trainer.gate.gate_result import Verdict
 from trainer.gate.publication_gate import Evaluation, judge
 from trainer.lessons.anchors.base_answers import BaseAnswers
 from trainer.lessons.lessons import make_curriculum
@@ -112,6 +113,37 @@ def test_outside_its_scope_the_base_answers(engine: Engine, home: Home, tmp_path
     assert kept["scoped"]["near_misses"] > kept["all"]["near_misses"]
     # What is asked so that it shares no name with the lesson is answered by the base: not as taught.
     assert kept["scoped"]["lessons"] == kept["all"]["lessons"]
+
+
+def test_an_adapter_that_only_changes_too_much_is_tested_for_related_messages_alone(
+    engine: Engine, home: Home, tmp_path: Path
+) -> None:
+    chosen = quick_settings(home, gate={"anchors": 0.95, "kl": 0.05})
+    marked = [difference("Who wrote the Blue Book?", "Ada Merk.")]
+    answers = BaseAnswers(engine, "0" * 64, home.cache)
+    curriculum = make_curriculum(engine, marked, answers, chosen)
+    scope = Scope(["Who wrote the Blue Book?"])
+    wild, idle = lora(tmp_path / "wild.gguf", 1.0), lora(tmp_path / "idle.gguf", 0.0)
+
+    def verdict(adapter: Path, **changed: object) -> Verdict:
+        thresholds = chosen.gate.model_copy(update=changed)
+        evaluation = Evaluation(engine, curriculum, thresholds, fallback=scope)
+        return judge(adapter, evaluation)
+
+    whole = verdict(idle)
+    assert whole.passed
+    assert not whole.scoped
+    related = verdict(wild)
+    assert related.passed
+    assert related.scoped
+    assert "only messages related to them" in str(related.sentence)
+    assert all(scope.includes(change.asked) for change in related.changes)
+    alone = judge(wild, Evaluation(engine, curriculum, chosen.gate, scope=scope))
+    assert related.measures == alone.measures
+    assert related.spoken == alone.spoken
+    unlearnt = verdict(wild, lessons=1.0)
+    assert not unlearnt.passed
+    assert not unlearnt.scoped
 
 
 def test_the_shortcut_agrees_with_plain_generation(

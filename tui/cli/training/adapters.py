@@ -53,6 +53,7 @@ def list_all(as_json: bool) -> None:
                     "created": item.manifest.created,
                     "base": item.manifest.base.name,
                     "scale": item.manifest.scale,
+                    "scoped": item.manifest.scoped,
                     "differences": item.manifest.differences,
                     "metrics": item.manifest.metrics,
                 }
@@ -66,7 +67,9 @@ def list_all(as_json: bool) -> None:
         echo(
             f"{sign} {item.id[:8]}  {item.manifest.created.astimezone():%Y-%m-%d %H:%M}  "
             f"{count} difference{'s' * (count != 1)}, scale {item.manifest.scale:g}, "
-            f"for {item.manifest.base.name}{', pinned' if item.pinned else ''}"
+            f"for {item.manifest.base.name}"
+            f"{', only for related messages' if item.manifest.scoped else ''}"
+            f"{', pinned' if item.pinned else ''}"
         )
     if not found:
         echo("No adapters yet. `discern train` trains one on your marks.")

@@ -59,6 +59,7 @@ def export(
     from memory.errors import AdapterError
     from trainer.adapters.adapter_export import ExportRequest
     from trainer.adapters.adapter_export import export as write_export
+    from trainer.adapters.cards import ONLY_RELATED
 
     if form is None:
         raise click.UsageError("choose a format: --merged, --adapter or --peft")
@@ -93,4 +94,6 @@ def export(
             echo(f"Wrote {path}")
         if exported.survived:
             echo(exported.survived.sentence)
+        if adapter.manifest.scoped:
+            echo(f"Note: {ONLY_RELATED}")
     return 0 if sound else 1
