@@ -12,8 +12,8 @@ and the verdict says so.
 
 Each row is written at once to `--out` (a line of JSON) and not measured again without `--again`, so
 that the table can be made in pieces; beside it in `missed/` is every answer that was not as it
-should be. `--dev` takes the marks and prompts to develop with; `--set chat.scope=true --label
-scoped` changes a setting of the nights and names the rows so. A night is cold unless `--cache` has
+should be. `--dev` takes the marks and prompts to develop with; `--set chat.scope=never --label
+unscoped` changes a setting of the nights and names the rows so. A night is cold unless `--cache` has
 what the base was asked before. The columns are explained in `benchmarks/real_measuring.py`.
 """
 
@@ -26,7 +26,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -267,15 +267,21 @@ class Bench:
         took = asdict(night) | {"cold": not warm}
         del took["marks"]
         home, settings = self._home(folder)
-        scope = Scope(mark.asked for mark in marks).includes if settings.chat.scope else everything
-        self._measure(("ours alone", n, seed), marks, self._alone(night, scope), took)
+        alone = self._alone(night, marks)
+        self._measure(("ours alone", n, seed), marks, alone, took)
+        if night.scoped:
+            self._measure(
+                ("ours unscoped", n, seed), marks, replace(alone, in_scope=everything), took
+            )
         with recall_block(self.engine, home, settings, night.holds) as block:
-            served = replace(self._alone(night, scope), block=block)
-            self._measure(("ours served", n, seed), marks, served, took)
+            self._measure(("ours served", n, seed), marks, replace(alone, block=block), took)
 
-    def _alone(self, night: Night, in_scope: Callable[[str], bool] = everything) -> Served:
+    def _alone(self, night: Night, marks: Sequence[RealMark]) -> Served:
         adapter = Path(night.adapter) if night.adapter else None
-        return Served(adapter, night.scale, in_scope=in_scope)
+        asked = [mark.asked for mark in marks]
+        return Served(
+            adapter, night.scale, in_scope=Scope(asked).includes if night.scoped else everything
+        )
 
     def _nights(self, seed: int, folder: Path) -> None:
         """Five nights on growing marks: what the night before held and this one does not is lost.
@@ -285,7 +291,7 @@ class Bench:
         every = real_marks(GROWING[-1], dev=self.wanted.dev)
         serving, held = Served(), set[str]()
         for night in self._nights_of(self._job(folder, list(GROWING), seed)):
-            serving = self._alone(night) if night.published else serving
+            serving = self._alone(night, every[: night.marks]) if night.published else serving
             took = asdict(night)
             del took["marks"]
             measuring = self._measuring(every[: night.marks], serving)

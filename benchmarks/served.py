@@ -8,7 +8,8 @@ the gate passes one (a night follows the reason instead), and prints a row for e
 gate's: lessons that get the expected reply (asked in a new thread, in the thread of the mark as it is,
 after other marked questions) and their held-out rephrasings. Beside them what the gate found:
 look-alikes and unrelated answers unchanged, answers in a lesson's words, replies without an end, and
-processor seconds.
+processor seconds. An adapter that only changes too much else has a second row: evaluated as one that
+answers only messages related to the marks ("related").
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def evaluate(
     from trainer.evaluate.baselines import measure_baselines
     from trainer.evaluate.served_config import ServedRecall
     from trainer.gate.publication_gate import Evaluation, measure
+    from trainer.pipeline import scope_of
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCERN_HOME"] = folder
@@ -91,8 +93,11 @@ def evaluate(
                 baselines = measure_baselines(engine, made.lessons, recall, None)
                 evaluation = Evaluation(engine, made, settings.gate, recall)
                 verdict = measure(candidate.gguf, 1.0, evaluation)
-                engine.set_adapter(None)
-            yield rate, verdict, baselines.rows, seconds
+                yield rate, verdict, baselines.rows, seconds
+                if verdict.only_drifts and not verdict.passed:
+                    evaluation = replace(evaluation, scope=scope_of(lessons))
+                    verdict = measure(candidate.gguf, 1.0, evaluation)
+                    yield rate, verdict, baselines.rows, 0.0
             if verdict.passed:
                 return
 
@@ -111,8 +116,8 @@ def main() -> None:
     wanted = parser.parse_args()
     os.environ["DISCERN_NICE"] = "0"
     columns = "base", "recall", "alone", "served", "near", "unrelated", "kl", "spread", "endless"
-    print("| N | seed | rate | " + " | ".join(columns) + " | held | passed | cpu |")
-    print("|" + "---:|" * (len(columns) + 6))
+    print("| N | seed | rate | answers | " + " | ".join(columns) + " | held | passed | cpu |")
+    print("|" + "---:|" * (len(columns) + 7))
     for count in wanted.n:
         for seed in wanted.seeds:
             for rate, verdict, rows, seconds in evaluate(count, seed, apart=wanted.apart):
@@ -120,6 +125,7 @@ def main() -> None:
                     f"{count}",
                     f"{seed}",
                     f"{rate:g}",
+                    "related" if verdict.scoped else "all",
                     *_cells(verdict, rows),
                     f"{seconds:.0f}",
                 ]
