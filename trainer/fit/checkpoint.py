@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from memory.errors import FileError
 from memory.files.atomic_write import whole, write_whole
 from memory.files.bounded_read import read_json
-from trainer.events import Trained, message_to_json, read_message
+from trainer.event_json import message_to_json, read_message
+from trainer.events import Trained
 from trainer.fit.job import Job
 
 if TYPE_CHECKING:

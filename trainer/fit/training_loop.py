@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memory.sentence import Sentence, verbatim
+from trainer.event_json import message_to_json
 from trainer.events import (
     Aborted,
     BaseLoading,
@@ -41,7 +42,6 @@ from trainer.events import (
     Step,
     StepsPlanned,
     Trained,
-    message_to_json,
 )
 from trainer.fit.autotune import TIMED
 from trainer.fit.checkpoint import Checkpoint

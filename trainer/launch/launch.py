@@ -29,7 +29,8 @@ from memory.errors import CutOffError, SettingsError, TrainingError
 from memory.files.bounded_read import parse_object
 from memory.sentence import Sentence
 from memory.settings.settings import Settings
-from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, read_message
+from trainer.event_json import read_message
+from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained
 from trainer.launch import validate_candidate
 from trainer.launch.remote_job import Pieces, pack
 from trainer.launch.worker_client import ERRORS, STOPPED, TrainingWorker, explain

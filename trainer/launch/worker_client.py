@@ -19,7 +19,8 @@ from agent.child_process import environment
 from memory.errors import CutOffError, TrainingError
 from memory.files.bounded_read import parse_object
 from memory.sentence import Sentence
-from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, read_message
+from trainer.event_json import read_message
+from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained
 
 ERRORS = "training.log"
 STOPPED = Sentence(

@@ -28,7 +28,8 @@ from memory.files.bounded_read import parse_object
 from memory.sentence import Sentence, Stored, to_plain
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-from trainer.events import OnEvent, message_to_json, read_event
+from trainer.event_json import message_to_json, read_event
+from trainer.events import OnEvent
 from trainer.night.request import RunRequest
 from trainer.night.run import STOPPED
 from trainer.report.report import Report

@@ -21,7 +21,8 @@ from memory.errors import FileError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import read_objects
 from memory.settings.paths import Home
-from trainer.events import Logged, Step, TrialStarted, logged_to_json, read_logged
+from trainer.event_json import logged_to_json, read_logged
+from trainer.events import Logged, Step, TrialStarted
 from trainer.fit.job import CONTROL
 from trainer.night.run import EVENTS
 from trainer.report.report import read_report

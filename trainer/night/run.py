@@ -29,17 +29,8 @@ from memory.files.bounded_read import LINE, SMALL, open_file, parse_object, read
 from memory.files.locks import file_lock
 from memory.sentence import Sentence
 from memory.settings.paths import Home, private_folder
-from trainer.events import (
-    Counted,
-    CountedPhase,
-    Event,
-    Logged,
-    OnEvent,
-    Reported,
-    Started,
-    logged_to_json,
-    read_logged,
-)
+from trainer.event_json import logged_to_json, read_logged
+from trainer.events import Counted, CountedPhase, Event, Logged, OnEvent, Reported, Started
 from trainer.report.report import Point, Report, folders
 
 EndRequest = Literal["stop", "abort"]

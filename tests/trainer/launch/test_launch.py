@@ -27,7 +27,8 @@ from tests.faults.untrusted.test_bad_adapters import Canary
 from tests.support.gguf_files import write_tiny
 from tests.support.processes import ROOT
 from tests.support.values import difference, quick_settings
-from trainer.events import Event, ResultPiece, Step, Unknown, read_message
+from trainer.event_json import read_message
+from trainer.events import Event, ResultPiece, Step, Unknown
 from trainer.fit.job import Job, Recipe, Sample, read_job, write_job
 from trainer.launch.launch import launcher
 from trainer.launch.remote_job import Pieces, pack, unpack
