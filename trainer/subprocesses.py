@@ -11,8 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from agent.child_process import die_with_parent as die_with_parent
-from agent.child_process import environment as environment
+from agent.child_process import die_with_parent
 
 NICE = 10
 """Niceness of a child: beside a busy chat it gets about a tenth of a processor."""

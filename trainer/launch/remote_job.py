@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from memory.errors import DiscernError, ModelError, TrainingError
+from memory.errors import DiscernError, ModelError, TrainingError, cause_of
 from memory.files.bounded_read import open_file, parse_object, read_bytes, read_json
 from trainer.events import Failed, ResultPiece
 from trainer.fit.job import JOB, SAMPLES, read_job, write_job
@@ -63,7 +63,9 @@ def unpack(path: Path, folder: Path, base: Path) -> None:
                 (folder / name).write_bytes(file.read(name))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise TrainingError(
-            "cannot read the job file {path}: {error}; send it again", path=path, error=error
+            "cannot read the job file {path}: {error}; send it again",
+            path=path,
+            error=cause_of(error),
         ) from error
     try:
         with open_file(base) as model:

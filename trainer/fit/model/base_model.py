@@ -16,7 +16,7 @@ from agent.llama.gguf.architectures import ARCHITECTURES, ROTARY_FACTORS, Archit
 from agent.llama.gguf.header import read_header
 from agent.llama.gguf.model_shape import read_shape
 from agent.llama.gguf.shape import WINDOW, Rope, Shape
-from memory.errors import ModelError
+from memory.errors import ModelError, cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,9 @@ def load_base(
         tensors = _read(path)
     except Exception as error:  # any error that a damaged file causes
         raise ModelError(
-            "cannot read the model {path}: {error}; choose another GGUF", path=path, error=error
+            "cannot read the model {path}: {error}; choose another GGUF",
+            path=path,
+            error=cause_of(error),
         ) from error
     row = ARCHITECTURES[header.architecture]
     model = _empty_model(row, shape, tensors)

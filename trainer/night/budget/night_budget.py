@@ -272,13 +272,20 @@ class NightBudget:
         return self.left >= one + self.expected.stages["publish"]
 
     def skip(self, change: Sentence) -> None:
-        """Note a trial that is not made because it would not end in time; `change` is what is new."""
+        """Record that a trial is skipped for lack of time; `change` is what is different in it."""
+        minutes = self.settings.night.max_minutes
         self.left_out.append(
             Sentence(
                 "skipped another attempt ({change}): it would not have finished within "
                 "{minutes:g} minutes (night.max_minutes)",
                 change=change,
-                minutes=self.settings.night.max_minutes,
+                minutes=minutes,
+            )
+            if change
+            else Sentence(
+                "skipped another attempt: it would not have finished within {minutes:g} minutes "
+                "(night.max_minutes)",
+                minutes=minutes,
             )
         )
 
