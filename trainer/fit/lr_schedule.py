@@ -8,16 +8,16 @@ from typing import Any
 from trainer.fit.job import Recipe, Sample
 
 A_STEP = 11
-"""Samples per step. Small steps learn more from the same number of tokens (*measured* on the starter
-with ten marks: 1.00 of them in 100 steps of 6 + 4, .80 in 40 steps of 16 + 12)."""
+"""Samples per step. Small steps learn more from the same number of tokens (*measured* on the starter:
+1.00 of ten marks in 100 steps of 6 + 4 samples, .80 in 40 steps of 16 + 12)."""
 LEAST_HELD, MOST_HELD = 0.35, 0.75
 """Least and most share of anchors in a step."""
 MORE_ANCHORS, MOST_ANCHORS = 100, 3
-"""Number of lessons per extra anchor in a step, and the most of them: more lessons change more."""
+"""Number of lessons per extra anchor in a step, and most extra ones; more lessons change more."""
 VISITED_A_STEP, FEWEST_LESSONS = 6, 10
-"""Lesson samples that a step is taken to show, and the least lessons that the steps are counted for."""
+"""Assumed lesson samples per step, and the least number of lessons, for the number of steps."""
 TOP_AGAIN = 0.4
-"""Share of the learning rate at which another round begins."""
+"""Share of the learning rate at which another round starts."""
 WARM_UP = 5
 """Steps over which the learning rate rises; it then decays linearly to zero."""
 
@@ -25,8 +25,8 @@ WARM_UP = 5
 def step_size(lessons: Sequence[Sample], learnt: float, still: float) -> tuple[int, int]:
     """Return the numbers of lesson samples and anchors per step.
 
-    They are drawn by what is missing: `learnt` is the share of right lesson samples, `still` that of
-    unchanged anchors.
+    Whichever needs more training gets the larger share: `learnt` is the share of right lesson samples,
+    `still` that of unchanged anchors.
     """
     wrong, moved = 1 - learnt, 1 - still
     share = moved / (wrong + moved) if wrong + moved else LEAST_HELD
@@ -58,7 +58,7 @@ class Schedule:
         return dict(vars(self))
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state` of another schedule returned."""
+        """Restore the result of `state`."""
         vars(self).update(state)
 
     @property
@@ -67,7 +67,7 @@ class Schedule:
         return self._taken >= self.steps
 
     def take(self) -> float:
-        """Return the share of the next step, in (0, 1]."""
+        """Take a step; return its share of the maximum learning rate, in (0, 1]."""
         self._taken += 1
         return self._line() * min(1.0, self._taken / WARM_UP)
 

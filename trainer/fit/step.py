@@ -1,8 +1,8 @@
-"""Compute one training step: gradients and metrics from samples, in parts that fit into memory.
+"""Compute one training step: gradients and metrics of its samples, in micro-batches ("parts").
 
-The loss of a step is a sum over its samples, each divided by the counts of the whole step, so a step
-computed in parts has the same gradient. When memory runs out, the size of the parts is halved and the
-step restarts; training fails only if a single sample does not fit.
+The loss of a step is a sum over its samples, each divided by the counts of the whole step, so the
+gradient does not depend on the parts. When memory runs out, the size of the parts is halved and the
+step is computed again; training fails only if a single sample does not fit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 PART = {"cpu": 1024, "cuda": 16384}
-"""Most tokens computed at once; with gradients, activations often allow fewer (`choose_part`)."""
+"""Most tokens of a part; with gradients, activations often allow fewer (`choose_part`)."""
 ROWS = {"cpu": 128, "cuda": 512}
 LOGIT_BYTES = {"cpu": 24 << 20, "cuda": 1 << 30}
 """Most bytes of the logits that are computed at once."""
@@ -56,7 +56,7 @@ class Stepper:
         self.reduced = False
         """Whether matrix products are computed in bfloat16."""
         self.part = self.whole_part = PART[device]
-        """Most tokens computed at once with gradients, and without."""
+        """Most tokens of a part: `part` with gradients, `whole_part` without."""
         self.lower = LowerLayers(model, device)
         self._logits_at_once = max(16, LOGIT_BYTES[device] // (4 * model.config.vocab_size))
         self._on_halved = on_halved
@@ -65,10 +65,7 @@ class Stepper:
         """The base's hidden states of the anchors so far, [tokens, d], in half precision."""
 
     def know_the_base(self, samples: Sequence[Sample]) -> None:
-        """Compute ln π_0 of the chosen and the rejected reply of every pair.
-
-        Only the tokens that count are summed.
-        """
+        """Compute ln π_0 of both replies of every pair, summed over the tokens that count."""
         import torch
 
         pairs = [sample for sample in samples if sample.rejected]
@@ -106,7 +103,7 @@ class Stepper:
         return outcome
 
     def _of_lessons(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
-        """Return which positions belong to a lesson rather than an anchor."""
+        """Return a mask of the positions that belong to a lesson, not to an anchor."""
         import torch
 
         lesson = torch.tensor([s.lesson != ANCHOR for s in samples], device=self.device)
@@ -143,7 +140,7 @@ class Stepper:
         return self.with_less_memory(once, samples)
 
     def with_less_memory(self, once: Callable[[], Found], samples: Sequence[Sample]) -> Found:
-        """Call `once` again with smaller parts until it fits into memory."""
+        """Call `once`, again with smaller parts while it runs out of memory; return its result."""
         import torch
 
         longest = max(map(length, samples), default=1)
@@ -163,7 +160,7 @@ class Stepper:
             self._on_halved(self.part)
 
     def parts(self, samples: Sequence[Sample], most: int | None = None) -> Iterator[list[Sample]]:
-        """Yield consecutive groups of at most `most` tokens, `whole_part` unless given."""
+        """Yield consecutive groups of at most `most` tokens, by default `whole_part`."""
         most = most or self.whole_part
         group: list[Sample] = []
         size = 0
@@ -191,7 +188,7 @@ class Stepper:
             return self.lower.last_hidden(batch, samples)
 
     def use_precision(self, reduced: bool) -> None:
-        """Compute matrix products in bfloat16 if `reduced`; frozen matrices are then kept in it."""
+        """Choose the precision: with `reduced`, matrix products and frozen matrices are in bfloat16."""
         self.reduced = reduced
         if reduced:
             freeze_in_bfloat16(self.model)
@@ -214,8 +211,8 @@ class Stepper:
     ) -> tuple[Tensor, ...]:
         """Return score(logits, *columns) of the positions in `places`.
 
-        The logits are computed for a limited number of positions at once, and again for the
-        gradient, so that they never take much memory.
+        To save memory, logits are computed for a limited number of positions at once, and again in
+        the backward pass.
         """
         import torch
         from torch.utils.checkpoint import checkpoint
@@ -239,7 +236,7 @@ class Stepper:
         return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 
     def _lesson_scores(self, batch: Batch, hidden: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ln p of the tokens to predict in `places`, and their leads, which have no gradient."""
+        """Return ln p of the targets in `places`, and their leads (without gradient)."""
 
         def score(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
             logs = objective.token_log_probabilities(logits, targets)
@@ -385,7 +382,7 @@ class Stepper:
 
 @dataclass(frozen=True, slots=True)
 class _Shares:
-    """What the terms of a step are divided by, so that its parts add up to the whole."""
+    """The divisors of the terms of a step, so that the sum over its parts is that of the whole step."""
 
     weights: float
     pairs: int

@@ -1,13 +1,11 @@
-"""The tests an adapter must pass, on the very configuration that will serve: the verdict.
+"""Evaluate an adapter in the configuration that will be served, and decide whether it may be published.
 
-Everything is measured as in `trainer/evaluate/metrics.py`: the lessons in a new thread, in the
-thread of the mark and after other marked questions, held-out rephrasings, near-misses and held-out
-anchors the training never saw, and whatever the adapter that serves today holds. What decides is
-the adapter with what would be recalled for each message, which is what the chat serves by default;
-the adapter alone is told beside it. When all was learnt and only something else moved, the
-adapter's scale is lowered by bisection (llama.cpp takes one, so nothing is exported again) and the
-largest one that passes is taken.
-Nothing is written.
+Everything is measured as in `trainer/evaluate/metrics.py`: the lessons in a new thread, in the thread
+of the mark and after other marked questions, held-out rephrasings, near misses and anchors that were
+not trained, and what the current adapter holds. The verdict is on the adapter together with what would
+be recalled for each message, which is what the chat serves by default; the report also has the adapter
+alone. If everything was learned and only other answers changed, the scale of the adapter (a parameter
+of llama.cpp) is reduced by bisection, and the largest one that passes is used. Nothing is written.
 
 The measures and how they are decided are in `trainer/gate/gate_measures.py`; which changed answers
 count, in `trainer/gate/answer_changes.py`.
@@ -72,7 +70,7 @@ class Evaluation:
     curriculum: Curriculum
     thresholds: GateSettings
     recall: ServedRecall | None = None
-    """What is recalled for a message; None for an adapter alone."""
+    """What is recalled for a message; None for the adapter alone."""
     held_now: Sequence[bool] = ()
     """Whether the current adapter reproduces each lesson; none of those may be lost."""
     progress: Progress = lambda done, total: None
@@ -85,7 +83,7 @@ class Evaluation:
 
 
 def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
-    """Evaluate `adapter`; lower its scale if only the drift fails and that may mend it.
+    """Evaluate `adapter`; reduce its scale if only other answers changed and that may fix it.
 
     The engine has no adapter when this returns.
     """
@@ -106,7 +104,7 @@ def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
             if tried.clean or (tried.passed and not best.passed):
                 best = tried
             if tried.clean or not tried.only_drifts:
-                low = middle  # either a larger one may pass too, or this one has unlearnt
+                low = middle  # a larger scale may pass too, or this one is too weak for the lessons
             else:
                 high = middle
         return best
@@ -157,7 +155,7 @@ def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
 def _hold(
     engine: Engine, anchors: Sequence[Anchor], scope: Scope | None, step: Callable[[], None]
 ) -> list[Held]:
-    """Compare the answers with the base's; outside `scope` the base gives them."""
+    """Compare the answers to `anchors` with the base's; outside `scope`, the base itself answers."""
     inside = [anchor for anchor in anchors if scope is None or scope.includes(anchor.asked)]
     found = iter(hold(engine, inside, step))
     related = {id(anchor) for anchor in inside}
@@ -170,10 +168,10 @@ def _hold(
 
 
 def held_by(lessons: Sequence[Lesson], alone: LessonAnswers) -> frozenset[str]:
-    """Return the differences that the adapter alone holds.
+    """Return the ids of the differences that the adapter holds without recall.
 
-    Each of their lessons is answered correctly wherever it was asked, and so are half of its
-    held-out wordings.
+    Each of their lessons is answered correctly in every context, and in at least half of its held-out
+    wordings.
     """
     failing: set[str] = set()
     placed = alone.placed or ((),) * len(lessons)

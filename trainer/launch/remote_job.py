@@ -1,4 +1,4 @@
-"""Run a training on another machine: one file goes out, the folder of an adapter comes back.
+"""Run a training on another machine: one file is sent, and the folder of an adapter is returned.
 
     python -m trainer.launch.remote_job JOB RESULT --base GGUF [--print]
 
@@ -51,7 +51,7 @@ def unpack(path: Path, folder: Path, base: Path) -> None:
     """Unpack the job at `path` into `folder`, to train on `base`.
 
     Raises:
-        TrainingError: the file is no job.
+        TrainingError: the file is not a job.
         ModelError: `base` is missing, or another one than the job was made for.
     """
     try:
@@ -132,7 +132,7 @@ class Pieces:
         """Write one piece.
 
         Raises:
-            TrainingError: it does not follow what came before, or its name is none for a file.
+            TrainingError: it does not follow the previous one, or its file name is not valid.
         """
         try:
             name = piece.file

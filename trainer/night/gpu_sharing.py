@@ -3,7 +3,7 @@
 `plan` decides from three sizes. If the GPU holds both, they share it. If it holds a night but not the
 chat as well, the night uses it while nobody types. If not even a night fits, the training runs on the
 CPU and leaves the GPU to the chat. The free memory is asked of the driver, because starting torch would
-itself take a few hundred megabytes of it.
+itself use a few hundred megabytes of it.
 
 `make_way` makes the room: an event announces that the night needs the GPU, and open chats offload their
 models while nobody types (`tui/chat/model_offload.py`).
@@ -35,7 +35,7 @@ _ACTIVATIONS = 1500 << 20
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How a night uses the GPU (beside the chat, instead of it, or not at all), and why."""
+    """How a night uses the GPU (together with the chat, instead of it, or not at all), and why."""
 
     way: Way
     sentence: Sentence
@@ -86,7 +86,7 @@ def _room(home: Home, settings: Settings, base: Path) -> Room:
 
 
 def plan(*, free: int, chat: int, night: int) -> Room:
-    """Return how a night that takes `night` bytes runs beside an open chat.
+    """Return how a night that needs `night` bytes shares the GPU with an open chat.
 
     The chat holds `chat` bytes of the GPU, of which `free` bytes are free.
     """
@@ -115,8 +115,8 @@ def plan(*, free: int, chat: int, night: int) -> Room:
 def night_bytes(parameters: int, file: int) -> int:
     """Return how many bytes of GPU memory a night takes.
 
-    The weights in 16 bits with what is computed from them, and the model file once more for
-    composing and testing.
+    These are the weights in 16 bits and the activations, and the model file again for composing and
+    testing.
     """
     return 2 * parameters + _ACTIVATIONS + file
 

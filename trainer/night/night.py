@@ -2,8 +2,8 @@
 
 Compose, measure the baselines, train and gate each trial, then publish or reject.
 
-`run_night` does it now; `trainer/night/ledger.py` knows whether tonight's run is still due. The
-steps are those of `trainer/pipeline.py`. Training runs in a child process that ends with this one, and
+`run_night` runs it at once; `trainer/night/ledger.py` decides whether tonight's run is due. The steps
+are those of `trainer/pipeline.py`. Training runs in a child process that ends with this one, and
 nothing is published before the gate has passed the files that will be served.
 """
 
@@ -44,12 +44,13 @@ from trainer.adapters.adapter_staleness import (
 from trainer.evaluate.baselines import Baselines, measure_baselines, no_better
 from trainer.events import Composing, LessonsComposed, LessonSize, OnEvent, Publishing, Started
 from trainer.launch.launch import launcher
+from trainer.launch.worker_client import STOPPED
 from trainer.lessons.journal_snapshot import change_guard, record_states, scrub_runs, take_snapshot
 from trainer.night import postmortem, resume
 from trainer.night.budget.night_budget import NightBudget
 from trainer.night.gpu_sharing import make_way
 from trainer.night.request import Practice, RunRequest
-from trainer.night.run import STOPPED, Run, make_run_folder, prune_runs, training_lock
+from trainer.night.run import Run, make_run_folder, prune_runs, training_lock
 from trainer.night.trials.next_trial import (
     FAILED,
     TrialPlan,
@@ -222,11 +223,11 @@ class _TrainingRun:
             raise TrainingError(error.sentence) from error
 
     def sweep(self, context: TrialContext) -> Sweep:
-        """Run the trials one after the other.
+        """Run the trials one after the other, until one passes.
 
-        A sweep ends with the first trial that passes. After one that does not, the next one follows
-        from the reason (`trainer/night/trials/next_trial.py`). A practice runs all its episodes. A
-        trial that fails is recorded, and raised only when none succeeds.
+        After a rejection, the reason determines the next trial (`trainer/night/trials/next_trial.py`).
+        A practice runs all its episodes. The error of a trial that fails is recorded, and raised only
+        if no trial succeeds.
         """
         budget = self.budget
         sweep = Sweep()
@@ -339,7 +340,7 @@ class Sweep:
 
     @property
     def is_over(self) -> bool:
-        """Whether the last trial left nothing to wish for."""
+        """Whether the last trial passed and learned everything."""
         passed = [trial.verdict for trial in self.made[-1:] if trial.verdict.passed]
         return any(not verdict.unlearnt for verdict in passed)
 
@@ -350,7 +351,7 @@ class Sweep:
 
     @property
     def tried(self) -> list[Tried]:
-        """Every trial and how it came out."""
+        """Every trial and its outcome."""
         failed = [Tried(plan, frozenset({FAILED})) for plan, _ in self.broken]
         return [*(trial.tried for trial in self.made), *failed]
 
@@ -361,7 +362,7 @@ class Sweep:
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """An entry of the report on each, in order."""
+        """The entry of each trial in the report, in order."""
         best = self.best
         entries = [trial.entry(chosen=trial is best) for trial in self.made]
         entries += [broken_down(plan, error) for plan, error in self.broken]
@@ -369,7 +370,7 @@ class Sweep:
 
 
 def _fail(run: Run, error: BaseException, base: BaseEntry) -> None:
-    """Write the report of a failed run; never raise an error of its own."""
+    """Write the report of a failed run; errors here are ignored."""
     sentence = (
         error.sentence
         if isinstance(error, DiscernError)

@@ -150,7 +150,9 @@ def save_card(
 def main(arguments: list[str] | None = None) -> int:
     """Build from the command line and print each event as a line of JSON."""
     parser = argparse.ArgumentParser(description="Build the starter model.")
-    parser.add_argument("out", type=Path, help="folder for the build; taken up where it was left")
+    parser.add_argument(
+        "out", type=Path, help="folder for the build; an interrupted build is resumed"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=0.0, help="training time")
     parser.add_argument("--tokens", type=int, default=0, help="training tokens")

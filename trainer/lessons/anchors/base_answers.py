@@ -99,7 +99,7 @@ class BaseAnswers:
         """Number of answers that were not cached and have been computed so far."""
 
     def known(self, prompt: Sequence[int]) -> bool:
-        """Whether the answer to a prompt (token ids) is cached, so that asking costs nothing."""
+        """Whether the answer to a prompt (token ids) is cached."""
         return _key(prompt) in self._known
 
     @property
@@ -158,7 +158,7 @@ class BaseAnswers:
             _append(self._part, key, kept)
 
     def save(self) -> None:
-        """Write all answers to one file. A cache that cannot be written costs only time."""
+        """Write all answers to one file, if possible; without it, they are computed again."""
         if not self._changed:
             return
         if _write(self._path, list(self._known.items())[-KEPT:]):
