@@ -68,7 +68,7 @@ def export(
     request: ExportRequest,
     on_progress: StepProgress = lambda step, done, total: None,
 ) -> Exported:
-    """Write an adapter to `request.out`, with a card beside it.
+    """Write an adapter to `request.out`, with a card next to it.
 
     `on_progress` receives the name of a step, what is done and the total.
 

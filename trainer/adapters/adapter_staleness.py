@@ -43,7 +43,7 @@ def serving(home: Home) -> Adapter | None:
         return None
 
 
-def waits(home: Home, adapter: Adapter | None) -> Sentence:
+def pending_note(home: Home, adapter: Adapter | None) -> Sentence:
     """Return a note to add if a new adapter is pending because adapters are off, else nothing."""
     if adapter is None or not read_pointer(home.adapters).off:
         return NOTHING

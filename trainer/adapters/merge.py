@@ -1,8 +1,8 @@
 """Merge an adapter into its base: W + scale · alpha / rank · B·A, computed in float32, then quantised.
 
-The tensors that the adapter changes are written in float32 into a file beside the target and the others
-are copied, one tensor at a time, so that memory holds one tensor. llama.cpp's quantiser turns that
-file into the target, which appears under its name only when it is complete. Source of the scale:
+The tensors that the adapter changes are written in float32 into a file next to the target and the
+others are copied, one tensor at a time, so that memory holds one tensor. llama.cpp's quantiser turns
+that file into the target, which appears under its name only when it is complete. Source of the scale:
 llama.cpp's `llama_adapter_lora_weight::get_scale`.
 
 An adapter of another architecture or shape is refused.

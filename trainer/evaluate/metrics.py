@@ -207,7 +207,7 @@ def loops(tokens: Sequence[int]) -> bool:
     return False
 
 
-def hold(
+def compare_anchors(
     engine: Engine,
     anchors: Sequence[Anchor],
     step: Step = lambda: None,

@@ -28,7 +28,7 @@ def learned_from(
     differences: Sequence[Difference],
     superseded: Mapping[str, str],
 ) -> Learned:
-    """Return what is not recalled beside an adapter trained on `lessons` that holds the ids `holds`.
+    """Return what is not recalled with an adapter trained on `lessons` that holds the ids `holds`.
 
     `superseded` maps the ids of older differences to those that replaced them.
     """

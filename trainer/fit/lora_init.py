@@ -57,8 +57,8 @@ def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence
 
     def once() -> None:
         half = stepper.whole_part
-        some = _first(lessons, half)
-        samples = [*some, *_first(anchors, half)]
+        some = _evenly_spaced(lessons, half)
+        samples = [*some, *_evenly_spaced(anchors, half)]
         batch = stepper.packed(samples)
         ours = (batch.segments >= 0) & (batch.segments < len(some))
         theirs = batch.segments >= len(some)
@@ -74,10 +74,10 @@ def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence
             for module, rows in finder.found.items():
                 module.lora_A["default"].weight.copy_(rows)
 
-    stepper.with_less_memory(once, [*lessons, *anchors])
+    stepper.retry_with_smaller_parts(once, [*lessons, *anchors])
 
 
-def _first(samples: Sequence[Sample], room: int) -> list[Sample]:
+def _evenly_spaced(samples: Sequence[Sample], room: int) -> list[Sample]:
     """Return evenly spaced samples with at most `room` tokens in total, but at least one."""
     mean = max(1, sum(map(length, samples)) // len(samples))
     chosen: list[Sample] = []

@@ -62,20 +62,24 @@ class Sampler:
     def draw(self, lessons: int, anchors: int) -> tuple[list[Sample], list[Sample]]:
         """Draw at most this many lesson samples and anchors, each at most once."""
         return (
-            self._some({s: self._need(s, value) for s, value in self._margins.items()}, lessons),
-            self._some({s: s.weight * _unrest(value) for s, value in self._moved.items()}, anchors),
+            self._weighted_draw(
+                {s: self._lesson_weight(s, value) for s, value in self._margins.items()}, lessons
+            ),
+            self._weighted_draw(
+                {s: s.weight * _anchor_weight(value) for s, value in self._moved.items()}, anchors
+            ),
         )
 
-    def _some(self, needs: dict[Sample, float], count: int) -> list[Sample]:
+    def _weighted_draw(self, weights: dict[Sample, float], count: int) -> list[Sample]:
         # The largest keys u^(1/w) are a weighted draw without replacement (Efraimidis, Spirakis 2006).
         keys = [
-            (self._order.random() ** (1 / need), number)
-            for number, need in enumerate(needs.values())
+            (self._order.random() ** (1 / weight), number)
+            for number, weight in enumerate(weights.values())
         ]
-        samples = list(needs)
+        samples = list(weights)
         return [samples[number] for _, number in sorted(keys, reverse=True)[:count]]
 
-    def _need(self, sample: Sample, margin: float | None) -> float:
+    def _lesson_weight(self, sample: Sample, margin: float | None) -> float:
         # The original question would otherwise count no more than any of its many rephrasings.
         often = AS_ASKED if sample.variant == 0 else 1.0
         # A long sample costs more, and teaches mostly what the short ones do.
@@ -155,7 +159,7 @@ class Sampler:
         return found
 
 
-def _unrest(divergence: float | None) -> float:
+def _anchor_weight(divergence: float | None) -> float:
     if divergence is None:
         return 1.0
     return min(1.0, max(REVIEW, divergence / MOVED))

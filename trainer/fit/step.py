@@ -60,11 +60,11 @@ class Stepper:
         self.lower = LowerLayers(model, device)
         self._logits_at_once = max(16, LOGIT_BYTES[device] // (4 * model.config.vocab_size))
         self._on_halved = on_halved
-        self._before: dict[Sample, tuple[float, float]] = {}
-        self._still: dict[Sample, Tensor] = {}
+        self._base_sums: dict[Sample, tuple[float, float]] = {}
+        self._base_hidden: dict[Sample, Tensor] = {}
         """The base's hidden states of the anchors so far, [tokens, d], in half precision."""
 
-    def know_the_base(self, samples: Sequence[Sample]) -> None:
+    def compute_base_log_probabilities(self, samples: Sequence[Sample]) -> None:
         """Compute ln π_0 of both replies of every pair, summed over the tokens that count."""
         import torch
 
@@ -76,13 +76,13 @@ class Stepper:
                     batch, hidden = self.forward(some)
                     logs, _leads = self._lesson_scores(batch, hidden, batch.owner >= 0)
                     sums = self._pair_sums(batch, logs, some)
-                    self._before.update(
+                    self._base_sums.update(
                         {s: (float(sums[0][i]), float(sums[1][i])) for i, s in enumerate(some)}
                     )
 
-        self.with_less_memory(once, pairs)
+        self.retry_with_smaller_parts(once, pairs)
 
-    def look(self, samples: Sequence[Sample]) -> Outcome:
+    def evaluate(self, samples: Sequence[Sample]) -> Outcome:
         """Return the margins and divergences of samples without training."""
         import torch
 
@@ -99,7 +99,7 @@ class Stepper:
                     self._divergence(batch, hidden, some, ~lesson, outcome)
                     outcome.tokens += batch.computed
 
-        self.with_less_memory(once, samples)
+        self.retry_with_smaller_parts(once, samples)
         return outcome
 
     def _of_lessons(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
@@ -129,7 +129,7 @@ class Stepper:
             outcome = Outcome()
             shares = _Shares(
                 weights=sum(s.weight for s in samples if s.lesson != ANCHOR),
-                pairs=sum(s in self._before for s in samples),
+                pairs=sum(s in self._base_sums for s in samples),
                 replies=sum(len(s.tokens) - s.prompt for s in samples if s.top),
                 anchors=sum(length(s) for s in samples if s.lesson == ANCHOR),
             )
@@ -137,9 +137,11 @@ class Stepper:
                 self._one_part(some, shares, outcome)
             return outcome
 
-        return self.with_less_memory(once, samples)
+        return self.retry_with_smaller_parts(once, samples)
 
-    def with_less_memory(self, once: Callable[[], Found], samples: Sequence[Sample]) -> Found:
+    def retry_with_smaller_parts(
+        self, once: Callable[[], Found], samples: Sequence[Sample]
+    ) -> Found:
         """Call `once`, again with smaller parts while it runs out of memory; return its result."""
         import torch
 
@@ -308,7 +310,7 @@ class Stepper:
             [s.weight * (s.lesson != ANCHOR) for s in samples], device=self.device
         )
         term = objective.cross_entropy(logs[ours], owner[ours], weight, shares.weights)
-        known = [self._before.get(s) for s in samples]
+        known = [self._base_sums.get(s) for s in samples]
         which = [i for i, value in enumerate(known) if value is not None]
         if not which or self.recipe.preference_weight <= 0:
             return term, term.new_zeros(())
@@ -359,25 +361,25 @@ class Stepper:
         import torch
 
         anchors = [sample.lesson == ANCHOR for sample in samples]
-        self._know_hidden([s for s, anchor in zip(samples, anchors, strict=True) if anchor])
+        self._compute_base_hidden([s for s, anchor in zip(samples, anchors, strict=True) if anchor])
         # Padding has the index -1, which selects the last entry.
         places = torch.tensor([*anchors, False], device=self.device)[batch.segments]
         order = torch.unique_consecutive(batch.segments[places]).tolist()
-        base = torch.cat([self._still[samples[index]] for index in order])
+        base = torch.cat([self._base_hidden[samples[index]] for index in order])
         return objective.hidden_drift(hidden[places].float(), base).sum()
 
-    def _know_hidden(self, anchors: Sequence[Sample]) -> None:
+    def _compute_base_hidden(self, anchors: Sequence[Sample]) -> None:
         """Compute the base's hidden states of the anchors that are not known yet."""
         import torch
 
-        unknown = [sample for sample in anchors if sample not in self._still]
+        unknown = [sample for sample in anchors if sample not in self._base_hidden]
         if not unknown:
             return
         with torch.inference_mode(), self.model.disable_adapter():
             batch, hidden = self.forward(unknown)
         for index, sample in enumerate(unknown):
             found = hidden[batch.segments == index]
-            self._still[sample] = found if found.element_size() == 2 else found.half()
+            self._base_hidden[sample] = found if found.element_size() == 2 else found.half()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ from trainer.events import (
 )
 from trainer.fit.autotune import TIMED
 from trainer.fit.checkpoint import Checkpoint
-from trainer.fit.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
+from trainer.fit.job import ANCHOR, Job, Recipe, Sample, read_control, read_job
 from trainer.fit.lora_init import informed_init
 from trainer.fit.lr_schedule import Schedule, step_size, steps_for
 from trainer.fit.model.lora_model import save_adapter, with_adapter
@@ -66,7 +66,7 @@ COOL_DOWN = (16, 0.3)
 """Steps of the final decay of the learning rate: at least, and as a share of the steps before."""
 SURVEY_FROM = 0.6
 """Share of right samples in the latest steps from which surveys are made: everything is evaluated."""
-SURVEY_PAUSE, SURVEYED_A_STEP = 15, 16
+SURVEY_PAUSE, SAMPLES_PER_SURVEY_STEP = 15, 16
 """Least steps between two surveys, and samples per step between them. Evaluating a sample costs about
 a third of training on it."""
 AGAIN, STILL_ENOUGH = 24, 0.99
@@ -219,7 +219,7 @@ class _Training:
         else:
             self._restore(*saved)
         if self.recipe.preference_weight > 0:
-            self.stepper.know_the_base(self.lessons)
+            self.stepper.compute_base_log_probabilities(self.lessons)
         if saved is None:
             informed_init(self.stepper, self.lessons, self.anchors)
         emit(
@@ -285,12 +285,12 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunStat
     run, schedule, sampler = training.run, training.schedule, training.sampler
     lessons, trained, optimiser = training.lessons, training.trained, training.optimiser
     everything = [*lessons, *training.anchors]
-    pause = max(SURVEY_PAUSE, len(everything) // SURVEYED_A_STEP)
+    pause = max(SURVEY_PAUSE, len(everything) // SAMPLES_PER_SURVEY_STEP)
     loop = time.perf_counter() - run.stepping
 
     def survey() -> None:
         """Evaluate every wording and every anchor, and keep this state if it is the best."""
-        _record(sampler, training.stepper.look(everything))
+        _record(sampler, training.stepper.evaluate(everything))
         run.surveyed_at = run.step
         run.keep_if_best(sampler, trained)
 
@@ -302,7 +302,7 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunStat
         helped = run.best_step == run.step
         if not (wanted and helped and run.rounds > 0):
             return False
-        return schedule.again(AGAIN, training.recipe.max_steps)
+        return schedule.restart(AGAIN, training.recipe.max_steps)
 
     while not schedule.over or another_round():
         step = run.step + 1
@@ -321,7 +321,7 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunStat
         run.step, run.tokens = step, run.tokens + outcome.tokens
         run.stepping = time.perf_counter() - loop
         _report_step(run, schedule.steps, outcome, sampler, rate, training.device)
-        word = asked_for(training.job)
+        word = read_control(training.job)
         if word == "abort":
             raise AbortedError
         if word == "stop":

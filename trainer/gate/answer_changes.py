@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memory.text.stemming import plain
-from trainer.evaluate.metrics import UNDECIDED, drift, hold, mean
+from trainer.evaluate.metrics import UNDECIDED, compare_anchors, drift, mean
 from trainer.gate.known_answers import is_right
 from trainer.report.report import Change
 
@@ -59,7 +59,7 @@ class Noise:
     margin: float = UNDECIDED
 
 
-QUIET = Noise()
+NO_NOISE = Noise()
 """No noise was measured."""
 
 
@@ -69,7 +69,7 @@ def measure_noise(engine: Engine, anchors: Sequence[Anchor]) -> Noise:
     They were generated in batches, and are now evaluated in one pass each.
     """
     some = anchors[:: max(1, len(anchors) // SAMPLE)][:SAMPLE]
-    held = hold(engine, some, together=1)
+    held = compare_anchors(engine, some, together=1)
     largest = max((one.gap for one in held if math.isfinite(one.gap)), default=0.0)
     return Noise(
         mean([not one.strict for one in held], 0.0), drift(held)[0], max(UNDECIDED, largest)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from memory.sentence import Sentence, joined
 from trainer.evaluate.lesson_answers import LessonAnswers
-from trainer.gate.answer_changes import QUIET, Noise
+from trainer.gate.answer_changes import NO_NOISE, Noise
 from trainer.report.report import Change, Measure
 
 REACH, FEW = 2.5, 3
@@ -31,7 +31,7 @@ class Verdict:
     holds: frozenset[str]
     unlearnt: frozenset[str] = frozenset()
     """Ids of the few differences that were not learnt, if all others were (see `unlearned.py`)."""
-    noise: Noise = QUIET
+    noise: Noise = NO_NOISE
     """How much the base's own answers vary."""
 
     @property

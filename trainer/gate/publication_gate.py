@@ -26,8 +26,8 @@ from trainer.evaluate.lesson_answers import (
     answer_outside_scope,
     prompts_of,
 )
-from trainer.evaluate.metrics import Held, hold
-from trainer.gate.answer_changes import QUIET, ChangeJudge, Noise, measure_noise
+from trainer.evaluate.metrics import Held, compare_anchors
+from trainer.gate.answer_changes import NO_NOISE, ChangeJudge, Noise, measure_noise
 from trainer.gate.gate_measures import Findings, measures
 from trainer.gate.gate_result import Verdict
 from trainer.gate.spillover import Spread
@@ -76,7 +76,7 @@ class Evaluation:
     progress: Progress = lambda done, total: None
     scope: Scope | None = None
     """What the adapter answers when it serves; None for all messages."""
-    noise: Noise = QUIET
+    noise: Noise = NO_NOISE
     """How much the base's own answers vary; `judge` measures it."""
     another_scale: Callable[[], bool] = lambda: True
     """Whether there is time to ask everything again with a weaker adapter."""
@@ -157,7 +157,7 @@ def _hold(
 ) -> list[Held]:
     """Compare the answers to `anchors` with the base's; outside `scope`, the base itself answers."""
     inside = [anchor for anchor in anchors if scope is None or scope.includes(anchor.asked)]
-    found = iter(hold(engine, inside, step))
+    found = iter(compare_anchors(engine, inside, step))
     related = {id(anchor) for anchor in inside}
     return [
         next(found)

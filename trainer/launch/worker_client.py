@@ -69,7 +69,7 @@ class TrainingWorker:
         child = self._child
         assert child.stdin is not None
         assert child.stdout is not None
-        with contextlib.suppress(OSError):  # it has died; reading its output tells why
+        with contextlib.suppress(OSError):  # it has died; its output says why
             child.stdin.write(f"{folder}\n")
             child.stdin.flush()
         for message in read_messages(child.stdout, self._log):

@@ -205,7 +205,7 @@ def _keys(item: Difference) -> set[Hashable]:
     """Return the keys of a difference's questions: its wordings, and what they ask for."""
     place = _context(item)
     core = item.asked.strip().rstrip(_ENDS)
-    # Hasty wordings ("who Zubrowka?") say too little to tell two questions apart, so they are skipped.
+    # Hasty wordings ("who Zubrowka?") are too short to distinguish two questions, so they are skipped.
     made = (item.asked, *same_question(core), *rephrase(item.asked, most=0).held_out)
     keys: set[Hashable] = {(place, _bare(text)) for text in made if text.strip()}
     content = tuple(stems(item.asked))

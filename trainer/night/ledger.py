@@ -1,8 +1,8 @@
 """Ledger of nights: decide whether tonight's training is due, and run it exactly once.
 
 The journal has one row per local date, which every caller checks (a chat's scheduler, `discern night`,
-cron, systemd). A lock that the kernel releases when its holder dies tells a running night from an
-interrupted one; across machines a heartbeat does. The next tick resumes an interrupted night, up to
+cron, systemd). A lock that the kernel releases when its holder dies distinguishes a running night from
+an interrupted one; across machines a heartbeat does. The next tick resumes an interrupted night, up to
 three attempts in all; then it is reported as failed. Several missed nights are made up for by one run.
 A night that the user stopped stays stopped; one that ended because the chat was closed is resumed when
 a chat is open again.

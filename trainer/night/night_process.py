@@ -2,8 +2,8 @@
 
 Composing and testing use as much CPU as training, and llama.cpp may crash on a new adapter. The child
 has low priority (`trainer/subprocesses.py`), and a crash costs one attempt at the night. It reads its
-request as one line of JSON and writes events, then a report or an error. It ends when it is told to
-cancel, when its input closes, and when its parent dies.
+request as one line of JSON and writes events, then a report or an error. It ends when it receives a
+cancel request, when its input closes, and when its parent dies.
 """
 
 from __future__ import annotations

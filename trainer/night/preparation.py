@@ -84,7 +84,7 @@ class Preparation:
         threading.Thread(target=self._child.wait, name="discern-reap", daemon=True).start()
 
 
-def stand_back() -> None:
+def run_only_when_idle() -> None:
     """Run only when the CPU is idle, and end first when memory runs out.
 
     If DISCERN_NICE is set, only lower the priority, to that value.
@@ -119,7 +119,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     die_with_parent()
-    stand_back()
+    run_only_when_idle()
     try:
         sys.exit(main())
     except (DiscernError, ValueError):

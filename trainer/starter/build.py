@@ -101,7 +101,7 @@ def save_card(
     cases: int = 0,
     history: str = "one run of trainer/starter from nothing",
 ) -> None:
-    """Write `card.json` beside the GGUF: what it is, what it cost, and its results."""
+    """Write `card.json` next to the GGUF: description, cost of the training, and results."""
     from gguf import GGUFReader
 
     from trainer.starter.asking import LANGUAGES, groups
@@ -158,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tokens", type=int, default=0, help="training tokens")
     parser.add_argument("--size", choices=sorted(SIZES), default="small")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--measure", type=int, default=60, help="cases a column and language")
+    parser.add_argument("--measure", type=int, default=60, help="cases per column and language")
     given = parser.parse_args(arguments)
     if not given.minutes and not given.tokens:
         parser.error("give --minutes or --tokens")

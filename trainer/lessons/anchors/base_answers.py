@@ -3,9 +3,9 @@
 Training keeps an adapter close to the base on anchors (unrelated prompts that ship with the project)
 and on near misses, and the gate asks others of the same kind. An answer depends only on the base file
 and the prompt, so it is cached: one npz without pickle per base. Several prompts are answered together
-(`Engine.run_tasks`). Each answer is appended to a part file beside the cache as soon as it is complete,
-so a process that is killed loses none; `save` merges the parts. What is damaged is ignored and computed
-again.
+(`Engine.run_tasks`). Each answer is appended to a part file next to the cache as soon as it is
+complete, so a process that is killed loses none; `save` merges the parts. What is damaged is ignored
+and computed again.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class BaseAnswers:
 
     @property
     def likelihoods(self) -> Path:
-        """The cache file of `trainer/lessons/anchors/likelihood.py` beside that of the answers."""
+        """The cache file of `trainer/lessons/anchors/likelihood.py`, next to that of the answers."""
         return self._path.with_name(f"likely-{self._path.stem}.json")
 
     def get(

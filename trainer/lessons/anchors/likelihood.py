@@ -58,7 +58,7 @@ class Likelihood:
             self._changed = True
         return self._known[key], max(1, len(tokens))
 
-    def a_token(self, text: str) -> float:
+    def per_token(self, text: str) -> float:
         """Return the mean surprisal of a message in nats per token."""
         nats, tokens = self.surprisal(text)
         return nats / tokens
@@ -74,7 +74,7 @@ class Likelihood:
         kept: set[int] = set()
         for sort in dict.fromkeys(item.sort for item in near):
             mine = [number for number, item in enumerate(near) if item.sort == sort]
-            mine.sort(key=lambda number: self.a_token(near[number].text))
+            mine.sort(key=lambda number: self.per_token(near[number].text))
             kept.update(mine[: max(1, round(share * len(mine)))])
         return [item for number, item in enumerate(near) if number in kept][:count]
 

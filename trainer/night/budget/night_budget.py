@@ -74,7 +74,7 @@ class NightBudget:
     pace: Pace = field(init=False)
     now: Pace = field(default_factory=Pace)
     expected: Estimate | None = None
-    told: Estimated | None = None
+    announced: Estimated | None = None
     left_out: list[Sentence] = field(default_factory=list)
     work: Work | None = None
     counts: Counter[str] = field(default_factory=Counter)
@@ -204,7 +204,7 @@ class NightBudget:
         while tries > 1 and self.expected.seconds_for(tries) > room:
             tries -= 1
         self._record_what_is_left_out(plan, chosen, kept)
-        self.told = Estimated(
+        self.announced = Estimated(
             seconds=round(self.expected.seconds_for(tries), 1),
             limit=round(self.limit, 1),
             tries=tries,
@@ -212,7 +212,7 @@ class NightBudget:
             stages={name: round(value, 2) for name, value in self.expected.by_stage(tries).items()},
             left_out=self.left_out[0] if self.left_out else NOTHING,
         )
-        self.run.emit(self.told)
+        self.run.emit(self.announced)
         return chosen
 
     def _record_what_is_left_out(
@@ -312,7 +312,7 @@ class NightBudget:
     @property
     def estimated(self) -> tuple[tuple[str, float], ...]:
         """The estimate by stage, for the report."""
-        return tuple(self.told.stages.items()) if self.told else ()
+        return tuple(self.announced.stages.items()) if self.announced else ()
 
     def end(self) -> None:
         """Store the measurements of this run for the next one on this model and machine."""

@@ -199,8 +199,8 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
     return Trial(plan, candidate, verdict, listener.curves, tuple(context.held_now))
 
 
-def broken_down(plan: TrialPlan, error: DiscernError) -> Attempt:
-    """Return the entry in the report for a trial that failed."""
+def failed_entry(plan: TrialPlan, error: DiscernError) -> Attempt:
+    """Return the entry of a failed trial in the report."""
     return Attempt(
         number=plan.number,
         rate=plan.rate,
