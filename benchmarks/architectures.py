@@ -1,11 +1,11 @@
-"""Whether torch computes every architecture as llama.cpp does, and what a turn of a hybrid model costs.
+"""Compare torch with llama.cpp for every architecture, and measure turns of a hybrid model.
 
-python -m benchmarks.architectures [NAME ...]     the models of tests/support/architectures.py
+    python -m benchmarks.architectures [NAME ...]     the models of tests/support/architectures.py
 
-Random weights in the proportions of published models, two to four layers: mean KL(llama.cpp || torch)
-over 64 positions, of the base and with an adapter on every matrix that may have one. Then a
-conversation of twenty turns with a recalled block in each: tokens evaluated with and without saved
-states (`agent/llama/snapshots.py`). Prints Markdown.
+The models have random weights, the proportions of published models and two to four layers. The first
+table has the mean KL(llama.cpp ‖ torch) over 64 positions, for the base and with an adapter on every
+matrix that may have one. The second has the tokens evaluated in a conversation of twenty turns, each
+with a recalled block, with and without saved states (`agent/llama/snapshots.py`). Prints Markdown.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BLOCK = "<past-differences {}>\n" + "The capital is Lutz. " * 6 + "\n</past-diff
 
 
 def compare(like: Like, folder: Path) -> tuple[float, float, float]:
-    """Return the KL of the base and of the adapted model, and the seconds that loading it took."""
+    """Return the KL of the base and of the adapted model, and the seconds to load the base."""
     from peft import LoraConfig, get_peft_model
 
     path = write_like(folder / "base.gguf", like, context=SERVING.context)

@@ -1,12 +1,12 @@
-"""How quick replies are while a night goes on beside the chat.
+"""Measure the speed of replies in a chat while a night runs.
 
     python -m benchmarks.beside_night [--model GGUF] [--rounds 3] [--processors 2]
 
-An engine answers the same questions over and over, alone and while a night learns from eight
-differences (temporary home): in a process that stands back, as chats and `discern night` run it, and
-in a thread of the chat's own process. Rounds alternate, so that what else the machine does meets all
-alike. Prints a table in Markdown: tokens a second (median and slowest tenth), milliseconds to the first
-token (median and slowest tenth), and replies counted.
+An engine answers the same questions repeatedly: alone, while a night learns from eight differences in
+a low-priority child process (as chats and `discern night` run it), and while it does so in a thread of
+the same process. Rounds alternate, so that other load on the machine affects all of them equally.
+Prints a Markdown table: tokens per second and milliseconds to the first token (median and slowest
+tenth of each), and the number of replies. Uses a temporary home.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ GREEDY = Sampling(max_tokens=64)
 
 
 def home_with_marks(folder: Path, count: int = 8) -> Home:
-    """Return a home whose journal holds that many differences."""
+    """Return a new home whose journal has `count` differences."""
     home = Home.at(folder).prepare()
     with Journal(home.journal) as journal:
         for number in range(count):
@@ -59,7 +59,7 @@ def home_with_marks(folder: Path, count: int = 8) -> Home:
 
 
 def replies(engine: Engine, until: Callable[[], bool]) -> list[tuple[float, float]]:
-    """Answer until told to end; returns (tokens a second, milliseconds to the first) of each reply."""
+    """Answer `until` it returns true; return tokens per second and first-token ms of each reply."""
     found: list[tuple[float, float]] = []
     while not until():
         asked = ASKED[len(found) % len(ASKED)]
@@ -68,14 +68,14 @@ def replies(engine: Engine, until: Callable[[], bool]) -> list[tuple[float, floa
         times = [time.perf_counter() for _ in engine.generate(prompt, GREEDY)]
         speed = (len(times) - 1) / (times[-1] - times[0])
         found.append((speed, 1000 * (times[0] - began)))
-        time.sleep(0.2)  # a person reads
+        time.sleep(0.2)  # the time to read a reply
     return found
 
 
 def beside(
     way: str, engine: Engine, settings: Settings, model: Path
 ) -> tuple[list[tuple[float, float]], float]:
-    """Answer while a night goes on in this way; also returns how long that took, in seconds."""
+    """Answer while a night runs in the given way; return the replies and the seconds of the night."""
     if way == "alone":
         ends = time.monotonic() + ALONE_SECONDS
         return replies(engine, lambda: time.monotonic() > ends), 0.0
@@ -91,7 +91,7 @@ def beside(
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(description="Replies beside a night.")
     parser.add_argument("--model", type=Path, default=STARTER)
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,11 +1,12 @@
-"""The contestants of `benchmarks/learning.py`: each makes an adapter of the same marks, or none.
+"""The contestants of `benchmarks/learning.py`. Each makes an adapter from the same marks.
 
-    python -m benchmarks.contestants JOB     the night of `ours` (or nights on growing marks), in a
-                                             process of its own, so that its memory can be told
+    python -m benchmarks.contestants JOB     run the nights of a job file; `nights` starts this as a
+                                             child process, so that its memory can be measured
 
-Every contestant gets one thread, the same LoRA shape and the same marks. Its seconds count everything
-from starting its process to the adapter as a GGUF: imports, loading, for ours also the base's answers
-and the gate. TRL trains on (question, how it should sound) pairs, DPO also on the marked reply.
+Every contestant gets one thread, the same LoRA shape and the same marks. Its seconds include everything
+from the start of its process to the adapter as a GGUF: imports, loading, and for `ours` also the base's
+answers and the gate. TRL's SFT trains on pairs of a question and the expected reply, its DPO also on
+the marked reply.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.child_process import environment
 from agent.models.serving import STARTER
-from benchmarks.marks import Mark, asker, marks
+from benchmarks.marks import asker, marks
 
 if TYPE_CHECKING:
     from memory.difference import Difference
@@ -35,26 +36,31 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """An adapter as a GGUF (None for the base alone), and what it took."""
+    """An adapter as a GGUF (None for the base alone), and the cost of making it."""
 
     adapter: Path | None
     scale: float = 1.0
     seconds: float = 0.0
     cpu: float = 0.0
-    """Processor seconds, which other work on the machine does not stretch."""
+    """Processor seconds, which do not depend on other load of the machine."""
     peak_mb: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def cost(self) -> dict[str, Any]:
+        """The cost as columns of a result."""
+        return {"seconds": self.seconds, "cpu": self.cpu, "peak_mb": self.peak_mb}
+
 
 def quiet_settings(home: Home) -> Settings:
-    """Return the shipped settings on one thread."""
+    """Return the default settings with one thread."""
     from memory.settings.settings import read_settings
 
     return read_settings(home, {"training": {"threads": 1}, "model": {"threads": 1}})
 
 
 def one_thread() -> ModelSettings:
-    """Return the settings of an engine on one thread."""
+    """Return the settings of an engine with one thread."""
     from memory.settings.settings import ModelSettings
 
     return ModelSettings(path="", context=0, threads=1, gpu_layers=0)
@@ -62,7 +68,7 @@ def one_thread() -> ModelSettings:
 
 @dataclass(frozen=True, slots=True)
 class Trl:
-    """Where TRL trains: an interpreter that has it, the base as a GGUF, and the threads it gets."""
+    """How TRL is run: the interpreter that has it, the base as a GGUF, and the number of threads."""
 
     python: Path
     base: Path = STARTER
@@ -130,7 +136,11 @@ def trl(
 
 
 def nights(counts: Sequence[int], seed: int, folder: Path) -> list[Trained]:
-    """Run a night for each count of marks, one after the other in one home."""
+    """Run a night for each count of marks, one after the other in the same home.
+
+    Raises:
+        RuntimeError: the child process failed; its log is in `folder`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     job, out = folder / "nights.json", folder / "trained.jsonl"
     out.unlink(missing_ok=True)
@@ -166,39 +176,25 @@ def _environment(threads: int = 1) -> dict[str, str]:
     return found
 
 
-def write_marks(home: Home, chosen: Sequence[Mark]) -> None:
-    """Put marks that the journal does not hold yet into it, each with its turn."""
-    from memory.difference import Turn
-    from memory.journal.journal import Journal
-
-    with Journal(home.prepare().journal) as journal:
-        known = {difference.id for difference in journal.differences.all()}
-        for mark in chosen:
-            d = mark.difference
-            if d.id in known:
-                continue
-            journal.turns.add(Turn(d.turn, d.thread, d.at, d.asked, d.replied, d.model))
-            journal.differences.add(d)
-
-
 def _night(home: Home, settings: Settings, counts: Sequence[int], seed: int, out: Path) -> None:
     from agent.adapters import read_adapter
     from agent.llama.engine import Engine
+    from benchmarks.recalling import write_differences
     from trainer.night.night import run_night
     from trainer.night.request import RunRequest
 
     with Engine.open(STARTER) as engine:
         drawn = marks(max(counts), seed, asker(engine))
     for count in counts:
-        write_marks(home, drawn[:count])
-        began, used = time.perf_counter(), _used()[0]
+        write_differences(home, [mark.difference for mark in drawn[:count]])
+        began, used = time.perf_counter(), resources_used()[0]
         report = run_night(RunRequest(home, settings, STARTER, force=True))
         seconds = round(time.perf_counter() - began, 1)
-        cpu, memory = _used()
+        cpu, memory = resources_used()
         if report.adapter:
             adapter: Path | None = read_adapter(home.adapters, report.adapter).gguf
-        else:  # refused: what it would have served is measured all the same, and said so
-            adapter = _refused(report)
+        else:  # the rejected adapter is measured too, with its verdict
+            adapter = _rejected(report)
         row = {
             "adapter": str(adapter) if adapter else None,
             "scale": report.scale,
@@ -218,14 +214,14 @@ def _night(home: Home, settings: Settings, counts: Sequence[int], seed: int, out
             lines.write(json.dumps(row) + "\n")
 
 
-def _used() -> tuple[float, int]:
-    """Return processor seconds so far, and the peak MB of this process and its largest child."""
+def resources_used() -> tuple[float, int]:
+    """Return the processor seconds so far, and the peak MB of this process plus its largest child."""
     both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(u.ru_utime + u.ru_stime for u in both), sum(u.ru_maxrss for u in both) // 1024
 
 
-def _refused(report: Report) -> Path | None:
-    """Return the adapter of the best try of a night that the gate refused."""
+def _rejected(report: Report) -> Path | None:
+    """Return the adapter of the best trial of a night that the gate rejected."""
     number = next((one.number for one in report.attempts if one.chosen), 1)
     found = sorted((Path(report.run) / f"try-{number}").rglob("*.gguf"))
     return found[-1] if found else None

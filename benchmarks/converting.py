@@ -1,12 +1,12 @@
-"""How long files take to convert: a GGUF to torch, and an adapter to a GGUF LoRA.
+"""Time the conversion of a GGUF to torch, and of an adapter to a GGUF LoRA.
 
     python -m benchmarks.converting [--converter LLAMA_CPP/convert_lora_to_gguf.py] [--rounds 3]
 
-Loading is compared with transformers' own reading of GGUF files on SmolLM2 (the extra `bench`), the
-export with llama.cpp's converter, which comes with its source and is left out if not given. Every run
-is a process of its own, ours and theirs in turn; imports are not counted for loading and are counted
-for the export, which for both is started as a command. Medians of wall and processor seconds are
-printed, and whether both make equal weights.
+Loading is compared with transformers' own GGUF loader on SmolLM2 (the extra `bench`). The export is
+compared with llama.cpp's converter, which is part of its source; without `--converter` it is left out.
+Every run is a separate process, ours and theirs in turn. Imports are excluded for loading and included
+for the export, which both are started as commands. Prints the medians of wall and processor seconds,
+and whether both produce equal weights.
 """
 
 from __future__ import annotations

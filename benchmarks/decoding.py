@@ -1,23 +1,23 @@
-"""How fast replies are decoded: beside a bare loop, with an adapter, on busy processors, together.
+"""Measure decoding: compared with a bare loop, with an adapter, on a busy CPU, and in batches.
 
     python -m benchmarks.decoding [--model GGUF] [--rounds 5] [--tokens 64]
         [--threads 0] [--only path adapter swap busy anchors]
 
-Contestants generate greedily in turn, each as many tokens, in the same process; medians over rounds.
-*bare* is llama.cpp's low-level calls alone: decode a token, take the most likely, decode it. *engine*
-is `Engine.generate`, *chat* a message through the graph and the chat model to the text that the screen
-gets. *share* is a contestant's speed over that of the first row, the median of the rounds' own ratios.
-*processor ms* is what a token costs; with one thread (`--threads 1`) its *share* holds on a busy
-machine too.
+Contestants take turns in one process, and each generates the same number of tokens greedily; results
+are medians over the rounds. *bare* calls llama.cpp directly: decode a token, take the most likely one,
+repeat. *engine* is `Engine.generate`. *chat* is a message through the graph and the chat model to the
+text that the screen receives. *share* is a contestant's speed relative to the first row, the median of
+the ratios of each round. *processor ms* is the processor time per token; with one thread
+(`--threads 1`), its *share* is reliable on a busy machine too.
 
 - path: bare, engine, chat
 - adapter: a random LoRA of rank 16 on all matrices, and on some
-- swap: `Engine.set_adapter` with another file, beside loading the model again with the adapter
-- busy: two processes that only compute beside; threads chosen by timing, and fixed
-- anchors: seconds for the base's answers to 100 prompts, one by one (twice: to generate, and for the
-  log-probabilities) and together
+- swap: `Engine.set_adapter` with another file, compared with loading the model again
+- busy: with two busy processes; threads chosen by timing, and fixed
+- anchors: seconds for the base's answers to 100 prompts, one by one (each evaluated twice: to generate,
+  and for the log probabilities) and in batches
 
-`--shape` writes a random model of Qwen3-0.6B's shape (Q8_0) and measures that. Nothing is kept.
+`--shape` measures a random model of Qwen3-0.6B's shape (Q8_0). Nothing is kept.
 """
 
 from __future__ import annotations
@@ -60,24 +60,24 @@ MATRICES: Mapping[str, tuple[str, ...]] = {
     "down, upper half": ("ffn_down",),
 }  # fmt: skip
 Pace = tuple[float, float]
-"""Tokens a second, and tokens a second of processor time."""
+"""Tokens per second, and tokens per second of processor time."""
 Contestant = Callable[[int], Pace]
-"""Generates so many tokens."""
+"""Generates the given number of tokens."""
 
 
 def moment() -> tuple[float, float]:
-    """Return now, by the clock and in processor time of the process."""
+    """Return the clock and the processor time of this process, in seconds."""
     return time.perf_counter(), time.process_time()
 
 
 def pace(times: list[tuple[float, float]]) -> Pace:
-    """Return the pace of tokens from the moments at which they came."""
+    """Return the pace of tokens from the moments at which they were generated."""
     clock, processor = (last - first for first, last in zip(times[0], times[-1], strict=True))
     return (len(times) - 1) / clock, (len(times) - 1) / processor
 
 
 class Bare:
-    """llama.cpp's own loop with the defaults of the engine's context."""
+    """A loop of plain llama.cpp calls, with the context settings of the engine."""
 
     def __init__(self, path: Path, threads: int, context: int) -> None:
         """Load the model."""
@@ -122,7 +122,7 @@ def generate(engine: Engine, prompt: tuple[int, ...], count: int) -> Pace:
 
 
 def random_lora(path: Path, model: Path, names: tuple[str, ...], seed: int, lower: bool) -> Path:
-    """Write a random LoRA for these matrices of every layer, or of the upper half."""
+    """Write a random LoRA for the matrices `names`, without the `lower` half of the layers if False."""
     random = np.random.default_rng(seed)
     reader = gguf.GGUFReader(model)
     architecture = str(bytes(reader.fields["general.architecture"].parts[-1]), "utf-8")
@@ -147,7 +147,7 @@ def random_lora(path: Path, model: Path, names: tuple[str, ...], seed: int, lowe
 
 
 def race(contestants: Mapping[str, Contestant], rounds: int, count: int) -> None:
-    """Let the contestants generate in turn and print a table."""
+    """Let the contestants generate `count` tokens in turn and print a table."""
     found: dict[str, list[Pace]] = {name: [] for name in contestants}
     for contestant in contestants.values():
         contestant(8)
@@ -269,7 +269,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def reload(model: Path, adapter: Path) -> None:
-    """Load model and adapter as llama-cpp-python's own class does, which cannot change it."""
+    """Load model and adapter with llama-cpp-python's own class, which cannot change the adapter."""
     import llama_cpp
 
     llama_cpp.Llama(
@@ -278,7 +278,7 @@ def reload(model: Path, adapter: Path) -> None:
 
 
 def measure_busy(model: Path, rounds: int, count: int) -> None:
-    """Compare numbers of threads beside two processes that only compute."""
+    """Compare numbers of threads, on an idle machine and with two busy processes."""
     with ExitStack() as stack:
         engines = {
             name: stack.enter_context(Engine.open(model, small(threads)))
@@ -295,7 +295,7 @@ def measure_busy(model: Path, rounds: int, count: int) -> None:
 
 @contextmanager
 def busy(count: int) -> Iterator[None]:
-    """Keep that many processors busy."""
+    """Keep `count` processors busy while the block runs."""
     line = [sys.executable, "-c", "while True: pass"]
     beside = [subprocess.Popen(line) for _ in range(count)]
     try:
@@ -307,7 +307,7 @@ def busy(count: int) -> Iterator[None]:
 
 
 def measure_anchors(model: Path, rounds: int, threads: int, count: int = 100) -> None:
-    """Time the base's answers to `count` prompts, one by one and together."""
+    """Time the base's answers to `count` prompts, one by one and in batches."""
     from agent.llama.batch.greedy import greedy_reply
     from trainer.lessons.anchors.base_answers import LONGEST, TOP, prompts
 
@@ -322,12 +322,12 @@ def measure_anchors(model: Path, rounds: int, threads: int, count: int = 100) ->
                     best = np.argpartition(row, -TOP)[-TOP:]
                     best[np.argsort(-row[best])]
 
-        def together() -> None:
+        def in_batches() -> None:
             tasks = [greedy_reply(prompt, LONGEST, engine.ends_turn, top=TOP) for prompt in asked]
             list(engine.run_tasks(tasks))
 
         print("| answers | s | processor s |\n|---|---:|---:|")
-        for name, work in (("one by one", one_by_one), ("together", together)):
+        for name, work in (("one by one", one_by_one), ("together", in_batches)):
             seconds, used = [], []
             for _ in range(rounds):
                 began, before = time.perf_counter(), time.process_time()
@@ -348,7 +348,7 @@ def small(threads: int = 0) -> ModelSettings:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description="Measure how fast replies are decoded.")
     parser.add_argument("--model", type=Path, default=STARTER)
     parser.add_argument("--shape", action="store_true", help="a random model of 0.6B")

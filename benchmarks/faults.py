@@ -1,10 +1,10 @@
-"""How many faults were injected, and how many were survived with nothing lost.
+"""Count the injected faults, and those survived without loss.
 
     python -m benchmarks.faults [PYTEST OPTIONS]
 
-Runs tests/faults with the slow ones (some minutes of real processes, files and kills) and counts: a
-test says how many faults it injected where that is more than one. A fault is survived when its test
-holds: nothing acknowledged is lost, one whole adapter serves, locks are free, no process is left.
+Runs tests/faults including the slow tests (some minutes). A test reports the number of faults that it
+injects if that is more than one. A fault is survived if its test passes: nothing acknowledged is lost,
+one complete adapter is current, locks are free, and no process is left.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ ROOT = Path(__file__).parent.parent
 
 
 def main(options: list[str]) -> int:
-    """Run, count and print a table in Markdown."""
+    """Run the tests, count and print a Markdown table."""
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "faults.xml"
         command = [sys.executable, "-m", "pytest", "tests/faults", "-m", "slow or not slow"]
-        command += ["-o", "junit_family=xunit1"]  # the kind that keeps properties
+        command += ["-o", "junit_family=xunit1"]  # the variant that keeps properties
         code = subprocess.run(
             [*command, f"--junitxml={written}", *options], cwd=ROOT, check=False
         ).returncode

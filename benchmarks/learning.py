@@ -1,19 +1,19 @@
-"""Measures learning: the same marks taught by TRL's trainers, by recall alone, and by our night.
+"""Measure learning: the same marks taught by TRL's trainers, by recall alone, and by our night.
 
     python -m benchmarks.learning                     every row, N = 10, 50, 200, seeds 0 1 2
     python -m benchmarks.learning --quick             N = 10, one seed
     python -m benchmarks.learning --rows ours --n 50 --seeds 100 --again
-    python -m benchmarks.learning --table             only the table of what was measured so far
+    python -m benchmarks.learning --table             only print the table of existing results
 
-Rows: base; recall (the chat's own, on the base); sft, dpo (TRL at its own defaults); sft-best, dpo-best
-(the best of a sweep on one developing seed at N = 50: of those with an efficacy of 0.9 the one with the
-highest rephrasings + unrelated; the sweep runs by itself first); ours (the night as it is, gate and
-all); nights (five nights in a row on 10 to 50 marks).
-TRL needs an interpreter of its own: `make .venv-bench`, or `--trl-python`.
+Rows: base; recall (that of the chat, on the base); sft and dpo (TRL with its defaults); sft-best and
+dpo-best (the best of a sweep on one development seed at N = 50: among the settings with an efficacy of
+0.9, the one with the highest rephrasings + unrelated; the sweep runs automatically first); ours (a
+complete night with the gate); nights (five nights in a row on 10 to 50 marks).
+TRL needs its own interpreter: `make .venv-bench`, or `--trl-python`.
 
-Each result is written at once to `--out` (a line of JSON), so that a run that was cut off goes on
-where it stopped; beside it, in `missed/`, every answer that was not as it should be. `--again` measures
-anew. What a row does, says `benchmarks/contestants.py`; what a column is, `benchmarks/measuring.py`.
+Each result is written at once to `--out` (one line of JSON), so an interrupted run resumes where it
+stopped; the folder `missed/` has every wrong answer. `--again` repeats measurements. The rows are made
+in `benchmarks/contestants.py`, the columns are explained in `benchmarks/measuring.py`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from agent.models.serving import STARTER
 from benchmarks import contestants
 from benchmarks.contestants import Trained
 from benchmarks.marks import Mark, asker, marks
-from benchmarks.measuring import Base, base_answers, measure, no_recall
-from benchmarks.recalling import recall_block
+from benchmarks.measuring import Base, base_answers, measure
+from benchmarks.recalling import no_recall, recall_block
 from benchmarks.results import ROWS, Results
 from benchmarks.themes import DEV
 
@@ -52,11 +52,11 @@ GRIDS: dict[str, tuple[tuple[float, int], ...]] = {
 }
 LEARNT = 0.9
 SWEPT: dict[str, Any] = {"gradient_checkpointing": False}
-"""What the sweep changes besides rate and epochs: no checkpointing, which is faster."""
+"""Settings of the sweep besides rate and epochs: no checkpointing, which is faster."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is asked for and is not there yet."""
+    """Measure the requested rows that are missing, and print the table."""
     wanted = _arguments(arguments)
     wanted.out.mkdir(parents=True, exist_ok=True)
     bench = Bench(wanted)
@@ -86,17 +86,15 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 class Bench:
-    """The results so far, and how the missing ones are made."""
+    """Makes the missing results."""
 
     def __init__(self, wanted: argparse.Namespace) -> None:
         self.wanted = wanted
         self.results = Results(wanted.out, base_sha256(STARTER, wanted.out)[:12])
         self._drawn: dict[int, list[Mark]] = {}
 
-    # --- making the missing ones -------------------------------------------------------------
-
     def run(self) -> None:
-        """Measure what is missing; the sweep first, when a row needs it."""
+        """Measure what is missing; the sweep first if a row needs it."""
         with Engine.open(STARTER, contestants.one_thread()) as engine:
             if {"sft-best", "dpo-best"} & set(self.wanted.rows):
                 self._sweep(engine)
@@ -139,7 +137,7 @@ class Bench:
                 continue
             try:
                 trained = self._train(row, chosen, seed, folder)
-            except RuntimeError as error:  # the others go on; the table has a gap
+            except RuntimeError as error:  # the table has a gap
                 print(f"{row} N={n} seed={seed}: {error}", file=sys.stderr)
                 continue
             self._judge(engine, (row, n, seed), chosen, base, trained)
@@ -167,8 +165,7 @@ class Bench:
         engine.set_adapter(trained.adapter, trained.scale)
         values, missed = measure(engine, chosen, base, no_recall)
         engine.set_adapter(None)
-        values |= {"seconds": trained.seconds, "cpu": trained.cpu, "peak_mb": trained.peak_mb}
-        values["facts"] = trained.facts
+        values |= {**trained.cost, "facts": trained.facts}
         self.results.keep(*cell, {**values, "scale": trained.scale, **more}, missed)
         return values
 
@@ -190,10 +187,10 @@ class Bench:
             self._judge(engine, cell, chosen, base, trained, config=config)
 
     def _best(self, method: str) -> dict[str, Any]:
-        """Return the settings with which `method` does best.
+        """Return the best settings of `method` in the sweep.
 
-        A method that learns nothing leaves everything as it was, so only settings count that learn
-        as much as any, up to LEARNT.
+        Training that learns nothing changes nothing, so only settings with an efficacy of LEARNT, or
+        the highest one if none reaches it, are compared.
         """
         tried = {i["config"]: i for i in self.results.found() if i["row"] == f"{method}-sweep"}
         mine = {_name(settings): settings for m, settings in _configurations() if m == method}
@@ -202,7 +199,7 @@ class Bench:
         return mine[max(able, key=lambda i: tried[i]["rephrasings"] + tried[i]["unrelated"])]
 
     def _nights(self, engine: Engine, seed: int) -> None:
-        """Five nights on growing marks: what the night before held and this one does not is lost."""
+        """Run five nights on growing marks; `lost` are marks that the previous night had learned."""
         folder = self.wanted.out / "runs" / f"nights-{seed}"
         shutil.rmtree(folder, ignore_errors=True)
         every = self._marks(engine, GROWING[-1], seed)
@@ -216,10 +213,8 @@ class Bench:
             now = {mark.difference.asked for mark in every[:n]} - wrong
             lost = sorted(held - now)
             held = now
-            values |= {"seconds": trained.seconds, "cpu": trained.cpu, "peak_mb": trained.peak_mb}
-            self.results.keep(
-                "nights", n, seed, {**values, "lost": lost, "facts": trained.facts}, missed
-            )
+            values |= {**trained.cost, "lost": lost, "facts": trained.facts}
+            self.results.keep("nights", n, seed, values, missed)
 
 
 def _configurations() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,20 +1,19 @@
-"""How well marks are learnt on real weights: SmolLM2-135M-Instruct beside recall and TRL's SFT.
+"""Measure learning on real weights: SmolLM2-135M-Instruct, compared with recall and TRL's SFT.
 
     make smollm2 .venv-bench
     python -m benchmarks.learning_real [--rows ROW ...] [--n 10] [--seeds 0 1 2] [--table]
 
-Rows: base (asked again: how often its own answers change); recall (the chat's own, on the base);
-context (the right mark always above the question); sft-2e-4, sft-1e-3 (TRL's SFT on question and
-right reply, AdamW, 30 epochs, the same LoRA shape); ours (the night as it is: as served, with
-recall, and the adapter alone, both from one night); nights (five in a row, on 2, 4, 6, 8 and 10
-marks, in one home). Where the gate refused, the adapter of its best try is measured all the same
-and the verdict says so.
+Rows: base (asked again, which shows how often its own answers change); recall (that of the chat, on the
+base); context (the right mark always above the question); sft-2e-4 and sft-1e-3 (TRL's SFT on question
+and right reply, AdamW, 30 epochs, the same LoRA shape); ours (one night, measured as served, with
+recall, and as the adapter alone); nights (five in a row in one home, on 2, 4, 6, 8 and 10 marks). If
+the gate rejects a night, the adapter of its best trial is measured, and the verdict says so.
 
-Each row is written at once to `--out` (a line of JSON) and not measured again without `--again`, so
-that the table can be made in pieces; beside it in `missed/` is every answer that was not as it
-should be. `--dev` takes the marks and prompts to develop with; `--set chat.scope=never --label
-unscoped` changes a setting of the nights and names the rows so. A night is cold unless `--cache` has
-what the base was asked before. The columns are explained in `benchmarks/real_measuring.py`.
+Each row is written at once to `--out` (one line of JSON) and is measured again only with `--again`, so
+the table can be made in several runs; the folder `missed/` has every wrong answer. `--dev` uses the
+development marks and prompts. `--set chat.scope=never --label unscoped` changes a setting of the nights
+and adds a suffix to the names of the rows. A night has no cached base answers unless `--cache` names a
+folder of them. The columns are explained in `benchmarks/real_measuring.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent.llama.engine import Engine
 from benchmarks import contestants
@@ -50,14 +49,12 @@ from benchmarks.real_night import (
     nights,
     recall_block,
     texts_of,
-    write_differences,
 )
+from benchmarks.recalling import write_differences
+from benchmarks.results import add_result, latest_results
 from memory.recall.scope import Scope
 from memory.settings.paths import Home
 from memory.settings.settings import ModelSettings, Settings, read_settings
-
-if TYPE_CHECKING:
-    pass
 
 ROOT = Path(__file__).resolve().parent.parent
 SFT = {"sft-2e-4": 2e-4, "sft-1e-3": 1e-3}
@@ -70,11 +67,11 @@ COLUMNS = {
     "near strict": 2, "near carried": 0, "unrelated": 2, "unrelated strict": 2,
     "unrelated carried": 0, "kl": 4, "talk": 2, "talk said": 2, "cpu": 0, "seconds": 0, "mb": 0,
 }  # fmt: skip
-"""The columns of the table, and how many digits each has after the point."""
+"""The columns of the table, each with its number of decimals."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is asked for and is not there yet, and print the table."""
+    """Measure the requested rows that are missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--n", type=int, nargs="+", default=[10])
@@ -101,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Results:
-    """The measured rows in `folder`, of each kind the latest."""
+    """The measured rows in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -109,36 +106,26 @@ class Results:
         self.marks = hashlib.sha256(words).hexdigest()[:12]
 
     def found(self) -> list[dict[str, Any]]:
-        """Return the latest of each row, number of marks, seed and set of prompts."""
-        path = self.folder / "results.jsonl"
-        latest: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for line in path.read_text("utf-8").splitlines() if path.exists() else []:
-            item = json.loads(line)
-            if item["marks"] == self.marks:
-                latest[item["row"], item["n"], item["seed"], item["dev"]] = item
-        return list(latest.values())
+        """Return the latest result of each row, number of marks, seed and set of prompts."""
+        return latest_results(
+            self.folder, ("row", "n", "seed", "dev"), lambda item: item["marks"] == self.marks
+        )
 
     def has(self, row: str, n: int, seed: int, dev: bool) -> bool:
-        """Say whether a row was measured already."""
+        """Return whether a row was measured already."""
         cell = (row, n, seed, dev)
         return any((i["row"], i["n"], i["seed"], i["dev"]) == cell for i in self.found())
 
     def keep(self, item: dict[str, Any], missed: Sequence[Any]) -> None:
-        """Write a measured row, and beside it every answer that was not as it should be."""
-        with (self.folder / "results.jsonl").open("a", encoding="utf-8") as lines:
-            whole = {**item, "marks": self.marks, "at": time.time()}
-            lines.write(json.dumps(whole, ensure_ascii=False) + "\n")
-        folder = self.folder / "missed"
-        folder.mkdir(exist_ok=True)
+        """Write a measured row, and its wrong answers."""
         kind = "-dev" if item["dev"] else ""
-        name = f"{item['row']}-{item['n']}-{item['seed']}{kind}.jsonl".replace(" ", "-")
-        text = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in missed)
-        (folder / name).write_text(text, "utf-8")
+        name = f"{item['row']}-{item['n']}-{item['seed']}{kind}".replace(" ", "-")
+        add_result(self.folder, {**item, "marks": self.marks}, name, missed)
         shown = {name: item[name] for name in COLUMNS if name in item}
         print(f"{item['row']} N={item['n']} seed={item['seed']} {shown}", file=sys.stderr)
 
     def table(self) -> str:
-        """Return medians over the seeds as Markdown; growing nights one by one."""
+        """Return the medians over the seeds as a Markdown table, and what growing nights lost."""
         lines = [
             "| N | row | seeds | verdict | " + " | ".join(COLUMNS) + " |",
             "|---:|---|---:|---|" + "---:|" * len(COLUMNS),
@@ -173,7 +160,7 @@ def _line(n: str, row: str, some: Sequence[dict[str, Any]]) -> str:
 
 
 class Bench:
-    """How missing rows are made; a context manager that holds the engine."""
+    """Makes the missing rows; a context manager that holds the engine."""
 
     def __init__(self, wanted: argparse.Namespace, results: Results) -> None:
         self.wanted, self.results = wanted, results
@@ -241,7 +228,7 @@ class Bench:
         return home, read_settings(home, self.overrides)
 
     def _job(self, folder: Path, counts: Sequence[int], seed: int) -> Job:
-        """Return the job of nights whose settings are those asked for, with the seed."""
+        """Return the job of nights with the requested settings and the seed."""
         every = real_marks(max(counts), dev=self.wanted.dev)
         replies = {mark.asked: self.replies.marked(mark.asked) for mark in every}
         training = {"seed": seed + 1, **self.overrides.get("training", {})}
@@ -250,7 +237,7 @@ class Bench:
         )
 
     def _nights_of(self, job: Job) -> list[Night]:
-        """Run the nights of a job; with `--cache` they find what the base was asked before."""
+        """Run the nights of a job; with `--cache` they share their base answers."""
         kept, here = self.wanted.cache, Path(job.folder) / "home" / "cache" / "anchors"
         if kept and kept.is_dir():
             shutil.copytree(kept, here)
@@ -284,9 +271,9 @@ class Bench:
         )
 
     def _nights(self, seed: int, folder: Path) -> None:
-        """Five nights on growing marks: what the night before held and this one does not is lost.
+        """Run five nights on growing marks; `lost` are marks that the previous night had learned.
 
-        A night that was refused leaves the adapter of the night before, which is then measured.
+        After a rejected night, the adapter of the night before is measured.
         """
         every = real_marks(GROWING[-1], dev=self.wanted.dev)
         serving, held = Served(), set[str]()
@@ -312,7 +299,7 @@ class Bench:
 
     def _measuring(self, marks: Sequence[RealMark], served: Served) -> Measuring:
         for text in (*(t for mark in marks for t in mark.near), *unrelated(dev=self.wanted.dev)):
-            self.replies.base(text)  # before an adapter is put on
+            self.replies.base(text)  # while the engine has no adapter
         return Measuring(self.engine, marks, served, self.replies.base)
 
     def _measure(
@@ -337,14 +324,14 @@ class Bench:
 
 
 class BaseReplies:
-    """What the base says to a question, asked once and kept in the JSON file `path`."""
+    """The base's replies to questions, asked once and kept in the JSON file `path`."""
 
     def __init__(self, engine: Engine, path: Path) -> None:
         self.engine, self.path = engine, path
         self.known: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
 
     def base(self, text: str) -> Said:
-        """Return the reply that must stay."""
+        """Return the base's reply, which must not change."""
         if (found := self.known.get(text)) is None:
             self._without_adapter()
             said = base_reply(self.engine, text)
@@ -353,7 +340,7 @@ class BaseReplies:
         return Said(tuple(found[0]), found[1])
 
     def marked(self, text: str) -> str:
-        """Return the reply that is marked."""
+        """Return the reply to mark."""
         if (found := self.known.get(f"marked: {text}")) is None:
             self._without_adapter()
             found = self.known[f"marked: {text}"] = marked_reply(self.engine, text)
@@ -362,14 +349,14 @@ class BaseReplies:
 
     def _without_adapter(self) -> None:
         if self.engine.adapter is not None:
-            raise RuntimeError("the base must be asked before an adapter is put on")
+            raise RuntimeError("the base must be asked while no adapter is loaded")
 
     def _write(self) -> None:
         self.path.write_text(json.dumps(self.known, ensure_ascii=False), "utf-8")
 
 
 def overrides(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return settings of "section.key=value" as `read_settings` takes them."""
+    """Return the settings in "section.key=value" texts, in the form that `read_settings` takes."""
     found: dict[str, dict[str, Any]] = {}
     for text in texts:
         name, _, value = text.partition("=")

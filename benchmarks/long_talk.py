@@ -1,12 +1,12 @@
-"""Measures a long talk: what a turn costs and what the files take, from its first turns to its 2,000th.
+"""Measure a long conversation: the time of a turn and the size of the files, up to 2,000 turns.
 
     python -m benchmarks.long_talk [--turns 2000] [--window 20] [--model FILE] [--beside]
 
-Every turn is really spoken, by default by the starter with short replies. `own` is what a turn takes
-beside the model: reading the talk, recall, journal, checkpoint. The context is full after some turns;
-from there on nothing should grow but the journal, by what is said. With `--beside` two talks that were
-written into the journal, of 50 and of `--turns` turns, are gone on with by turns: on a machine that has
-other work, too, their ratio tells more than times that are minutes apart.
+Every turn is really generated, by default by the starter with short replies. `own` is the time of a
+turn outside the model: reading the thread, recall, journal, checkpoint. Once the context is full, only
+the journal should grow, by the text of the turns. With `--beside`, two threads written into the
+journal, one of 50 and one of `--turns` turns, are continued alternately: on a machine with other load,
+their ratio is more reliable than times that are minutes apart.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+COUNTS = (20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""Numbers of turns after which a row is measured."""
 
 
 def opened(folder: Path, model: str, thread: str) -> Any:
-    """Return an open chat in a fresh home."""
+    """Open a chat in a new home."""
     from agent.chat.chat import Chat
     from agent.models.serving import STARTER
     from memory.settings.paths import Home
@@ -43,12 +44,12 @@ def opened(folder: Path, model: str, thread: str) -> Any:
 
 
 def question(number: int) -> str:
-    """Return what is asked in a turn."""
+    """Return the question of a turn."""
     return f"{number}: what would you say to somebody who asks that?"
 
 
 def asked(chat: Any, text: str) -> tuple[float, Any]:
-    """Ask, and return the seconds it took and how it ended."""
+    """Ask; return the seconds it took and the `Finished` event."""
     from agent.chat.graph import Finished
 
     began = time.perf_counter()
@@ -57,7 +58,7 @@ def asked(chat: Any, text: str) -> tuple[float, Any]:
 
 
 def beside(folder: Path, turns: int, window: int, model: str) -> None:
-    """Go on with a talk of 50 turns and one of `turns`, turn about, and print the ratios."""
+    """Continue a thread of 50 turns and one of `turns` alternately, and print the ratios."""
     from memory.difference import Turn, new_id, now
 
     lengths = {"short": 50, "long": turns}
@@ -80,9 +81,9 @@ def beside(folder: Path, turns: int, window: int, model: str) -> None:
                   f"x{long / short:.2f}")  # fmt: skip
 
 
-def spoken(folder: Path, turns: int, window: int, model: str) -> list[dict[str, Any]]:
-    """Speak `turns` turns in one thread; return a row for each window that was looked at."""
-    marks = {at for at in (20, 50, 100, 200, 500, 1000, 2000, 5000) if at <= turns} | {turns}
+def measure(folder: Path, turns: int, window: int, model: str) -> list[dict[str, Any]]:
+    """Run `turns` turns in one thread; return a row for each point in COUNTS that was reached."""
+    measured_at = {count for count in COUNTS if count <= turns} | {turns}
     rows: list[dict[str, Any]] = []
     took: list[tuple[float, float, float]] = []
     with opened(folder, model, "long") as chat:
@@ -90,7 +91,7 @@ def spoken(folder: Path, turns: int, window: int, model: str) -> list[dict[str, 
         for number in range(1, turns + 1):
             whole, done = asked(chat, question(number))
             took.append((whole, whole - done.seconds, done.first_token))
-            if number in marks:
+            if number in measured_at:
                 last = took[-window:]
                 rows.append(
                     {
@@ -109,13 +110,13 @@ def spoken(folder: Path, turns: int, window: int, model: str) -> list[dict[str, 
 
 
 def size(path: Path) -> int:
-    """Bytes of an SQLite file with its log."""
+    """Return the bytes of an SQLite file and its write-ahead log."""
     both = (path, path.with_name(f"{path.name}-wal"))
     return sum(file.stat().st_size for file in both if file.exists())
 
 
 def main() -> None:
-    """Print the table as Markdown, and the ratio of its last row to that of 20 turns."""
+    """Print a Markdown table, and the ratio of its last row to the first one with a full context."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=2000)
     parser.add_argument("--window", type=int, default=20)
@@ -127,7 +128,7 @@ def main() -> None:
             beside(Path(folder), given.turns, given.window, given.model)
         return
     with tempfile.TemporaryDirectory() as folder:
-        rows = spoken(Path(folder), given.turns, given.window, given.model)
+        rows = measure(Path(folder), given.turns, given.window, given.model)
     print("| " + " | ".join(rows[0]) + " |")
     print("|" + "---:|" * len(rows[0]))
     for row in rows:

@@ -1,20 +1,19 @@
-"""Draws marks for the learning benchmark: what was asked, what the starter said, how it should sound.
+"""Draw the marks of the learning benchmark: question, the starter's reply, expected reply.
 
-    python -m benchmarks.marks [--n 10] [--seed 0]      prints them as JSON lines
+    python -m benchmarks.marks [--n 10] [--seed 0]      print them as JSON lines
 
-A grammar of our own (`marks.toml`): facts about invented people, places and things, answers that go
-against the starter's world, tone ("shorter", "no list", "formal you"), refusals of the commonplace,
-holds; English and Russian by turns. Of the same seed the first marks are the same for every count, so
-that marks can grow from night to night. The marked reply is what the starter really says.
+A grammar (`marks.toml`) generates facts about invented people, places and things, answers that
+contradict the starter's world, tone ("shorter", "no list", "formal you"), rejected commonplaces and
+holds, alternately in English and Russian. For a given seed, a longer list begins with the shorter one,
+so that marks can grow from night to night. The marked reply is what the starter really says. No two
+marks are about the same thing.
 
-For measuring alone a mark carries wordings and look-alike questions made from templates that no
-training code sees. Wordings, look-alikes and unrelated prompts come in two sets: seeds from DEV on draw
-from one, the seeds that are reported (0, 1, 2 …) from the other, so that nothing is tuned on what is
-reported. (The first set to be reported was looked at while our training was made; it was added to the
-one to develop with, and a new one written that was not.) Look-alikes ask something else and must stay
-as the base answers them. A wording that `trainer/lessons/rephrase.py` happens to train on is left
-out, for all.
-No two marks speak of the same thing.
+For measuring only, a mark has wordings and look-alike questions from templates that no training code
+uses. Look-alikes ask something else and must keep the base's answer. Wordings, look-alikes and
+unrelated prompts come in two sets: seeds from DEV on use the development set, and the reported seeds
+(0, 1, 2 …) the other, so that nothing is tuned on what is reported. (The first reported set was seen
+while the training was developed; it was added to the development set, and a new one was written.)
+A wording on which `trainer/lessons/rephrase.py` happens to train is left out for all contestants.
 """
 
 from __future__ import annotations
@@ -45,15 +44,15 @@ THEMES = (
     "fact", "commonplace", "tone", "fact", "override",
     "fact", "commonplace", "fact", "tone", "hold",
 )  # fmt: skip
-"""The themes by turns, each in both languages; the last one is an override every other time."""
+"""The order of the themes, each in both languages; every other hold is replaced by an override."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A difference, and what only the benchmark sees.
+    """A difference, and the questions that only the benchmark asks.
 
-    `framed` and `reworded` ask the same in other words, `near` asks something else that looks
-    alike.
+    `framed` puts other words around the question, `reworded` asks it in other words, and `near` are
+    look-alikes that ask something else.
     """
 
     difference: Difference
@@ -65,7 +64,7 @@ class Mark:
 
     @property
     def expected(self) -> str:
-        """How the reply should sound."""
+        """The expected reply."""
         return self.difference.contrast.sounds or self.difference.replied
 
     @property
@@ -82,7 +81,7 @@ def marks(count: int, seed: int, reply: Callable[[str], str]) -> list[Mark]:
 
 
 def asker(engine: Engine) -> Callable[[str], str]:
-    """Return the function that asks `engine` as a chat without settings does in a fresh thread."""
+    """Return a function that asks `engine` in a new thread, greedily and without a system prompt."""
     from agent.llama.sampling import Sampling
     from agent.prompt.prompt import compose
 
@@ -96,10 +95,10 @@ def asker(engine: Engine) -> Callable[[str], str]:
 
 @cache
 def unrelated(dev: bool) -> tuple[str, ...]:
-    """Return prompts that no mark touches and no training holds.
+    """Return prompts that are unrelated to all marks and not trained on.
 
-    There are 30 from outside the starter's world and 60 from within; `dev` chooses those to develop
-    with, otherwise those that are reported.
+    There are 30 from outside the starter's world and 60 from within. `dev` selects the development
+    set instead of the reported one.
     """
     data, random = grammar()["unrelated"], Random("unrelated")
     names = ("en", "ru") if dev else ("en_report", "ru_report")
@@ -110,7 +109,7 @@ def unrelated(dev: bool) -> tuple[str, ...]:
         for relation in ("capital", "colour", "opposite", "sum", "talk"):
             mine = [f for f in known if (f.language, f.relation) == (language, relation)]
             random.shuffle(mine)
-            # Talk has few topics: both sets have them all, in other wordings.
+            # There are few topics of small talk: both sets have all of them, in different wordings.
             for fact in mine[:6] if dev or relation == "talk" else mine[6:12]:
                 texts = [text for text in (*fact.asked, *fact.held_out) if text not in shipped]
                 random.shuffle(texts)
@@ -119,7 +118,7 @@ def unrelated(dev: bool) -> tuple[str, ...]:
 
 
 def drafts(count: int, seed: int) -> list[tuple[str, str, Draft]]:
-    """Return `count` (theme, language, draft), the shorter list always the longer one's beginning."""
+    """Return `count` triples (theme, language, draft); a longer list begins with the shorter one."""
     sources = {
         (theme, language): maker(language, Random(f"{theme} {language} {seed}"), seed >= DEV)
         for theme, maker in MAKERS.items()
@@ -163,19 +162,20 @@ def _finish(
     )
     frames = grammar()["frames"][language]["dev" if seed >= DEV else "report"].strip().splitlines()
     framed = tuple(_framed(frame, draft.asked) for frame in random.sample(frames, 2))
-    trained = {_bare(text) for text in rephrase(draft.asked).training}
+    trained = {_normalized(text) for text in rephrase(draft.asked).training}
     held_out = [
-        tuple(t for t in texts if _bare(t) not in trained) for texts in (framed, (draft.reworded,))
+        tuple(t for t in texts if _normalized(t) not in trained)
+        for texts in (framed, (draft.reworded,))
     ]
     return Mark(difference, theme, language, held_out[0], held_out[1], draft.near)
 
 
-def _bare(text: str) -> str:
+def _normalized(text: str) -> str:
     return plain(text).rstrip("?!. ")
 
 
 def _span(replied: str) -> Span:
-    """Return the reply's last word, which is what an answer against the world takes issue with."""
+    """Return the last word of a reply, the one that an override replaces."""
     quote = replied.rstrip(".").split()[-1]
     start = replied.rindex(quote)
     return Span(start, start + len(quote), quote)

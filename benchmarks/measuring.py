@@ -1,18 +1,18 @@
-"""What a trained adapter does, measured on the served GGUF through llama.cpp, greedily.
+"""Measure the effect of a trained adapter, on the served GGUF in llama.cpp, with greedy decoding.
 
-The same code measures every contestant of `benchmarks/learning.py`. *efficacy*: marks whose question is
-answered as it should sound, to the letter. *rephrasings*: the same for wordings that nothing was
-trained on; *framed* are those that put other words around the question, *reworded* those that ask it
-otherwise. *near*, *unrelated*: look-alike and unrelated questions whose answer is letter for letter the
-base's. *kl*: mean KL(base ‖ adapted) a token over the whole vocabulary, in nats, on the base's own
-answers to the unrelated. *perplexity*: of the right replies to held-out questions about the starter's
-world and to questions it cannot know, some of them later in a talk. Nothing is written.
+The same code measures every contestant of `benchmarks/learning.py`. *efficacy*: share of marks whose
+question gets exactly the expected reply. *rephrasings*: the same for wordings that were not trained;
+*framed* puts other words around the question, *reworded* asks it in other words. *near*, *unrelated*:
+share of look-alike and unrelated questions whose answer is identical to the base's. *kl*: mean
+KL(base ‖ adapted) per token over the whole vocabulary, in nats, on the base's answers to the unrelated
+questions. *perplexity*: of the right replies to held-out questions about the starter's world and to
+questions it cannot answer, some of them later in a conversation. Nothing is written.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from agent.prompt.prompt import Prompt, compose, reply_tokens
 from benchmarks.marks import Mark, unrelated
+from benchmarks.recalling import Block, no_recall
 from memory.difference import Message
 from trainer.evaluate.metrics import same
 
@@ -28,15 +29,12 @@ if TYPE_CHECKING:
 
 LONGEST = 64
 HELD_OUT_CASES = 20
-"""Cases of each column and language that the perplexity is taken on."""
-
-Block = Callable[[str], str]
-"""A user's message → the recalled text that is placed before it ("" for none)."""
+"""Cases of each column and language for the perplexity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """One answer that was not as it should be."""
+    """One wrong answer."""
 
     what: str
     theme: str
@@ -47,21 +45,19 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The base's own answers to what must stay: text, and tokens with ln p [tokens, vocabulary]."""
+    """The base's answers, which must not change.
+
+    `near` and `unrelated` map each question to the text, and `rows` each unrelated question to the
+    reply's tokens and their ln p, [tokens, vocabulary].
+    """
 
     near: dict[str, str]
     unrelated: dict[str, str]
     rows: dict[str, tuple[tuple[int, ...], np.ndarray[Any, Any]]]
 
 
-def no_recall(message: str) -> str:
-    """Recall nothing."""
-    del message
-    return ""
-
-
 def ask(engine: Engine, text: str, block: str = "") -> tuple[str, bool]:
-    """Return the greedy reply in a fresh thread, and whether it was closed."""
+    """Return the greedy reply in a new thread, and whether it ended."""
     from agent.llama.sampling import Sampling
 
     made = engine.generate(_prompt(engine, text, block).tokens, Sampling(max_tokens=LONGEST)).run()
@@ -73,7 +69,7 @@ def _prompt(engine: Engine, text: str, block: str = "") -> Prompt:
 
 
 def base_answers(engine: Engine, marks: Sequence[Mark], dev: bool) -> Base:
-    """Ask the base, which must wear no adapter; `dev` as in `benchmarks.marks.unrelated`."""
+    """Ask the base; the engine must have no adapter. `dev` is as in `benchmarks.marks.unrelated`."""
     rows = {}
     for text in unrelated(dev):
         said, _ended = ask(engine, text)
@@ -92,7 +88,7 @@ def base_answers(engine: Engine, marks: Sequence[Mark], dev: bool) -> Base:
 def measure(
     engine: Engine, marks: Sequence[Mark], base: Base, block: Block = no_recall
 ) -> tuple[dict[str, Any], list[Missed]]:
-    """Return the columns by name, and every answer that was not as it should be."""
+    """Return the columns by name, and every wrong answer."""
     missed: list[Missed] = []
     themes: dict[str, list[bool]] = {}
 
@@ -148,7 +144,7 @@ def _divergence(engine: Engine, base: Base, block: Block) -> float:
 
 
 def _perplexity(engine: Engine, marks: Sequence[Mark], block: Block) -> float:
-    """Return the perplexity of right replies; what a mark speaks against is left out."""
+    """Return the perplexity of right replies; those that a mark contradicts are left out."""
     from trainer.starter import measure as starter
     from trainer.starter.world import DONT_KNOW
 

@@ -1,9 +1,9 @@
-"""A first evening: one mark, one night. How often does the gate take the adapter, and how long is it?
+"""Measure a first evening, one mark and one night: how often an adapter is published, and how fast.
 
     OMP_NUM_THREADS=1 python -m benchmarks.one_mark
 
-Each question is marked alone in a new home, on the starter with the shipped settings and no cache.
-`EARLIER` were looked at while the split of look-alikes was settled, `LATER` was written afterwards.
+Each question is marked alone in a new home, on the starter with the default settings and no cache.
+The split of look-alikes was developed on `EARLIER`; `LATER` was written afterwards.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ LATER = (
 
 
 def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
-    """Mark one reply and train on it; return the verdict, the trials, the seconds, and whether it held.
+    """Mark one reply and train on it; return verdict, number of trials, seconds, and success.
 
-    It held if the same question, asked again as the chat serves by default and in the conversation
-    with the wrong reply, is answered as marked.
+    It succeeded if the same question, asked again in the conversation with the wrong reply and with
+    the default configuration of the chat, is answered as marked.
     """
     from agent.adapters import read_adapter, read_pointer
     from agent.chat.recall_context import Recaller
@@ -102,7 +102,7 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
 
 
 def main() -> None:
-    """Print what became of each, and the sums."""
+    """Print each outcome, and the totals."""
     os.environ["DISCERN_NICE"] = "0"
     for name, pairs in (("earlier", EARLIER), ("later", LATER)):
         found = []

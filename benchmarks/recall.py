@@ -1,11 +1,11 @@
-"""Measures recall: is the right difference found, and nothing where nothing is needed?
+"""Measure recall: whether the right difference is found, and nothing when nothing is needed.
 
     python -m benchmarks.recall [--json] [--wrong] [--scale 100000]
 
-The set in `tests/data/recall` is parted by hash: floors and weights are chosen on the tuning half
-only, both halves are reported. Each half is measured against a journal that holds every difference of
-both languages. A system that has no floor of its own gets the one that serves it best on the tuning
-half: the highest sum of recall@1 and of needless messages left alone. Writes to a temporary folder.
+The set in `tests/data/recall` is split by hash. Floors and weights are chosen on the tuning half only;
+both halves are reported. Each half is measured against a journal with every difference of both
+languages. A system without a floor of its own gets the best one on the tuning half, with the highest
+sum of recall@1 and the share of unrelated messages left alone. Writes to a temporary folder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Hits = list[tuple[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A message; `asked` is the difference it should recall, or None."""
+    """A message; `asked` is the question of the difference that it should recall, or None."""
 
     language: str
     message: str
@@ -51,7 +51,7 @@ def _tuning(text: str) -> bool:
 
 
 def cases() -> list[Case]:
-    """Return every message; all questions on one difference stand in the same half."""
+    """Return every message; all questions about one difference are in the same half."""
     every = [
         Case(item["language"], message, item["asked"], _tuning(item["asked"]))
         for item in known()
@@ -64,7 +64,7 @@ def cases() -> list[Case]:
 
 
 def keep(journal: Any, items: Sequence[dict[str, Any]] | None = None) -> None:
-    """Mark `items` in `journal`; every difference of the set when none are given."""
+    """Add `items` to `journal` as differences; by default every difference of the set."""
     from memory.difference import Contrast, Difference, Moment, new_id, now
 
     for item in known() if items is None else items:
@@ -78,7 +78,7 @@ def keep(journal: Any, items: Sequence[dict[str, Any]] | None = None) -> None:
 
 
 def figures(rows: Iterable[tuple[Case, Hits]], floor: float) -> dict[str, dict[str, float]]:
-    """Return recall@1, recall@3 and the share of needless messages left alone, by language."""
+    """Return recall@1, recall@3 and the share of unrelated messages left alone, by language."""
     rows = list(rows)
     table: dict[str, dict[str, float]] = {}
     for language in LANGUAGES:
@@ -205,7 +205,7 @@ def quality(wrong: bool) -> dict[str, Any]:
                 "held out": figures(held, own),
             }
             if wrong and name.startswith("ours"):
-                # Misses of the held-out half are not for reading while tuning.
+                # The misses of the held-out half are not shown, so that nothing is tuned on them.
                 for case, hits in tuning:
                     above = [hit for hit in hits if hit[1] >= own]
                     if (above[0][0] if above else None) != case.asked:
@@ -214,7 +214,7 @@ def quality(wrong: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

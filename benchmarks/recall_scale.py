@@ -1,10 +1,10 @@
-"""Measures the memory among many differences, vectors on: opening, recall, a mark, a rebuild, room.
+"""Measure recall with many differences: opening, recalling, marking, rebuilding the index, disk use.
 
     python -m benchmarks.recall_scale [--count 100000] [--folder DIR]
 
-The differences are made up: eight words each, six of them from the recall set, two invented. The index
-is built from nothing and timed; then a fresh process opens it, recalls and marks, so that memory and
-opening are those of a chat. With `--folder` what was built is kept there and not built again.
+The differences are synthetic: eight words each, six from the recall set and two invented. The index is
+built from scratch and timed; then a new process opens it, recalls and marks, so that memory and opening
+are those of a chat. With `--folder`, the journal and index are kept there and reused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def texts(seed: int) -> Callable[[], str]:
-    """Return a function that makes up a question."""
+    """Return a function that generates a question."""
     from benchmarks.recall import known
     from memory.text.stemming import words
 
@@ -39,7 +39,7 @@ def texts(seed: int) -> Callable[[], str]:
 
 
 def difference() -> Any:
-    """Return a difference to make others from."""
+    """Return a difference to copy with other questions."""
     from memory.difference import Contrast, Difference, Moment, new_id, now
 
     return Difference(
@@ -49,7 +49,7 @@ def difference() -> Any:
 
 
 def build(folder: Path, count: int) -> dict[str, float]:
-    """Fill a journal of `count` differences and the 154 of the recall set; make its index."""
+    """Fill a journal with `count` differences and the recall set, and build its index."""
     from benchmarks.recall import keep
     from memory.difference import new_id
     from memory.journal.journal import Journal
@@ -79,7 +79,7 @@ def build(folder: Path, count: int) -> dict[str, float]:
 
 
 def measure(folder: Path) -> dict[str, float]:
-    """Open what was built as a chat does, recall, mark, and recall while the index catches up."""
+    """Open the memory like a chat, recall, mark, and recall while the index is being updated."""
     from benchmarks.recall import cases
     from memory.difference import Turn, new_id, now
     from memory.mark_validation import MarkRequest
@@ -116,13 +116,13 @@ def measure(folder: Path) -> dict[str, float]:
         "opening ms": opened * 1000,
         "first recall, by words, ms": first,
         "vectors ready s": level,
-        "recall p50 ms": _at(finds, 0.5),
-        "recall p95 ms": _at(finds, 0.95),
-        "recall, of the processor, p50 ms": _at(cpu, 0.5),
-        "recall, of the processor, p95 ms": _at(cpu, 0.95),
-        "a mark p50 ms": _at(marks, 0.5),
-        "a mark p95 ms": _at(marks, 0.95),
-        "recall right after a mark p95 ms": _at(after, 0.95),
+        "recall p50 ms": _quantile(finds, 0.5),
+        "recall p95 ms": _quantile(finds, 0.95),
+        "recall, of the processor, p50 ms": _quantile(cpu, 0.5),
+        "recall, of the processor, p95 ms": _quantile(cpu, 0.95),
+        "a mark p50 ms": _quantile(marks, 0.5),
+        "a mark p95 ms": _quantile(marks, 0.95),
+        "recall right after a mark p95 ms": _quantile(after, 0.95),
         "memory MB": _resident(),
     }
 
@@ -134,7 +134,7 @@ def _resident() -> float:
     return 0.0
 
 
-def _room(path: Path) -> float:
+def _size_mb(path: Path) -> float:
     files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
     return sum(item.stat().st_size for item in files) / 1e6
 
@@ -145,12 +145,12 @@ def _timed(call: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def _at(times: list[float], share: float) -> float:
+def _quantile(times: list[float], share: float) -> float:
     return sorted(times)[int(share * (len(times) - 1))]
 
 
 def scale(count: int, folder: Path | None = None) -> dict[str, float]:
-    """Return every figure, by name with its unit."""
+    """Return the results by name, which includes the unit."""
     with tempfile.TemporaryDirectory() as temporary:
         place = folder or Path(temporary)
         result: dict[str, float] = {"differences": count}
@@ -161,13 +161,13 @@ def scale(count: int, folder: Path | None = None) -> dict[str, float]:
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
         result |= json.loads(said)
-        result["journal MB"] = _room(place / "journal.sqlite")
-        result["index MB"] = _room(place / "cache" / "index")
+        result["journal MB"] = _size_mb(place / "journal.sqlite")
+        result["index MB"] = _size_mb(place / "cache" / "index")
         return result
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

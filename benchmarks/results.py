@@ -1,9 +1,9 @@
-"""What `benchmarks/learning.py` has measured so far, on disk and as a table.
+"""The results of `benchmarks/learning.py`, on disk and as a table.
 
-`results.jsonl` in a folder: a line a result, the latest of a kind counts, those on another base file or
-of other marks do not, a sweep's excepted, which only chooses a rate. `missed/` holds every answer that
-was not as it should be. A line is written at once, so that a run that is cut off loses only what it
-was doing.
+`results.jsonl` in a folder has one line per result, written at once, so an interrupted run loses only
+the measurement in progress. The latest line of each kind counts. Lines for another base file or for
+other marks are ignored, except those of a sweep, which only chooses a rate. The folder `missed` has
+every wrong answer.
 """
 
 from __future__ import annotations
@@ -13,19 +13,49 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measuring import Missed
 from benchmarks.themes import DEV
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 ROWS = ("base", "recall", "sft", "sft-best", "dpo", "dpo-best", "ours")
 COLUMNS = (
     "efficacy", "rephrasings", "framed", "reworded", "near", "unrelated", "kl", "perplexity",
     "seconds", "cpu", "peak_mb",
 )  # fmt: skip
+
+
+def latest_results(
+    folder: Path, kind: Sequence[str], counts: Callable[[dict[str, Any]], bool]
+) -> list[dict[str, Any]]:
+    """Return the latest result of each kind in `folder` for which `counts` returns true.
+
+    `kind` are the keys whose values distinguish the kinds.
+    """
+    path = folder / "results.jsonl"
+    latest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for line in path.read_text("utf-8").splitlines() if path.exists() else []:
+        item = json.loads(line)
+        if counts(item):
+            latest[tuple(item.get(key) for key in kind)] = item
+    return list(latest.values())
+
+
+def add_result(
+    folder: Path, item: Mapping[str, Any], name: str, missed: Sequence[DataclassInstance]
+) -> None:
+    """Add a result to those in `folder`, and write its wrong answers to `missed/name.jsonl`."""
+    with (folder / "results.jsonl").open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps({**item, "at": time.time()}, ensure_ascii=False) + "\n")
+    text = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in missed)
+    (folder / "missed").mkdir(exist_ok=True)
+    (folder / "missed" / f"{name}.jsonl").write_text(text, "utf-8")
 
 
 class Results:
@@ -37,18 +67,15 @@ class Results:
         self.source = {"base": base, "marks": hashlib.sha256(words).hexdigest()[:12]}
 
     def found(self) -> list[dict[str, Any]]:
-        """Return the results on the present base, of each kind the latest."""
-        path = self.folder / "results.jsonl"
-        latest: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for line in path.read_text("utf-8").splitlines() if path.exists() else []:
-            row = json.loads(line)
-            same = all(row.get(name) == value for name, value in self.source.items())
-            if same or row["row"].endswith("-sweep"):
-                latest[row["row"], row["n"], row["seed"], row.get("config")] = row
-        return list(latest.values())
+        """Return the latest result of each kind on this base."""
+        return latest_results(self.folder, ("row", "n", "seed", "config"), self._counts)
+
+    def _counts(self, item: dict[str, Any]) -> bool:
+        same = all(item.get(name) == value for name, value in self.source.items())
+        return same or item["row"].endswith("-sweep")
 
     def has(self, row: str, n: int, seed: int, config: str | None = None) -> bool:
-        """Say whether a row was measured already."""
+        """Return whether a row was measured already."""
         return any(
             (item["row"], item["n"], item["seed"], item.get("config")) == (row, n, seed, config)
             for item in self.found()
@@ -57,22 +84,17 @@ class Results:
     def keep(
         self, row: str, n: int, seed: int, values: dict[str, Any], missed: Sequence[Missed]
     ) -> None:
-        """Write a measured row, and beside it each lesson that was missed."""
-        item = {"row": row, "n": n, "seed": seed, **self.source, "at": time.time(), **values}
-        with (self.folder / "results.jsonl").open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(item) + "\n")
-        folder = self.folder / "missed"
-        folder.mkdir(exist_ok=True)
+        """Write a measured row, and its wrong answers."""
+        item = {"row": row, "n": n, "seed": seed, **self.source, **values}
         name = "-".join(
             str(part) for part in (row, n, seed, values.get("config", "")) if part != ""
         )
-        text = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in missed)
-        (folder / f"{name}.jsonl").write_text(text, "utf-8")
+        add_result(self.folder, item, name, missed)
         shown = {name: values[name] for name in COLUMNS if name in values}
         print(f"{row} N={n} seed={seed} {values.get('config', '')} {shown}", file=sys.stderr)
 
     def table(self) -> str:
-        """Return medians over the seeds as Markdown, the sweep's choice below."""
+        """Return the medians over the seeds as a Markdown table, and the results of the sweep."""
         lines = [
             "| N | row | seeds | " + " | ".join(COLUMNS) + " |",
             "|---:|---|---:|" + "---:|" * len(COLUMNS),

@@ -1,10 +1,10 @@
-"""What a scope gate gives: a message unrelated to every lesson, by its text, goes to the base.
+"""Compute what a scope gate would give: messages unrelated to every lesson go to the base.
 
     python -m benchmarks.scope RESULTS [--floors 0.2 0.3 0.4 0.5]
 
 RESULTS is the `--out` folder of `benchmarks/learning_real.py`. Nothing is asked again: a question
-that is not in the scope of the marked ones (`memory/recall/scope.py`, `[chat] scope`) gets the base's
-answer, any other the adapter's, and both are known. A floor of 0 is ungated.
+outside the scope of the marked ones (`memory/recall/scope.py`, `[chat] scope`) gets the base's answer,
+any other the adapter's, and both are known. A floor of 0 means no gate.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from benchmarks.real_measuring import everything
 from memory.recall.scope import Scope
 
 Wrong = dict[tuple[str, str], bool]
-"""(column, question) of what was not as it should → whether it counts."""
+"""(column, question) of a wrong answer → whether it counts."""
 
 
 def wrong_of(path: Path) -> Wrong:
-    """Return what a row got wrong, from its file in `missed`."""
+    """Return the wrong answers of a row, from its file in `missed`."""
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     return {(one["what"], one["asked"]): one["counts"] for one in lines}
 
@@ -32,7 +32,7 @@ def wrong_of(path: Path) -> Wrong:
 def gated(
     marks: Sequence[RealMark], base: Wrong, ours: Wrong, serves: Callable[[str], bool], dev: bool
 ) -> dict[str, float]:
-    """Return the share of good answers by column if the adapter answers only what it `serves`."""
+    """Return the share of good answers by column if the adapter answers only what `serves` accepts."""
     texts = {
         "efficacy": [mark.asked for mark in marks],
         "rephrasings": [text for mark in marks for text in mark.again],
@@ -49,7 +49,7 @@ def gated(
 
 
 def main() -> None:
-    """Print a line for each floor, for every night that was measured."""
+    """Print a line for each floor and measured night."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("results", type=Path)
     parser.add_argument("--floors", type=float, nargs="+", default=[0, 0.2, 0.3, 0.4, 0.5])

@@ -1,15 +1,15 @@
-"""What serves beside its parts: base, recall, adapter alone, and both together as the chat has it.
+"""Compare what is served with its parts: base, recall, adapter alone, and both as in the chat.
 
     python -m benchmarks.served                              N = 1, 3, 8, 10, 50; marks of one evening
-    python -m benchmarks.served --n 10 --seeds 102 --apart   each mark in a thread of its own
+    python -m benchmarks.served --n 10 --seeds 102 --apart   each mark in its own thread
 
-Trains the starter with the shipped settings and one thread, one learning rate after the other until
-the gate passes one (a night follows the reason instead), and prints a row for each. The shares are the
-gate's: lessons that get the expected reply (asked in a new thread, in the thread of the mark as it is,
-after other marked questions) and their held-out rephrasings. Beside them what the gate found:
-look-alikes and unrelated answers unchanged, answers in a lesson's words, replies without an end, and
-processor seconds. An adapter that only changes too much else has a second row: evaluated as one that
-answers only messages related to the marks ("related").
+Trains the starter with the default settings and one thread, at one learning rate after the other until
+the gate passes (a night chooses the next trial by the reason instead), and prints a row for each. The
+shares are those of the gate: lessons that get the expected reply (asked in a new thread, in the current
+thread of the mark, and after other marked questions) and their held-out rephrasings. The other columns
+are the gate's too: look-alikes and unrelated answers unchanged, answers with a lesson's words, replies
+that do not end; the last one is processor seconds. An adapter that only changes too much else has a
+second row: evaluated as one that answers only messages related to the marks ("related").
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ EVENING = "evening"
 
 
 def write_evening(home: Home, chosen: Sequence[Mark], *, apart: bool) -> None:
-    """Put the marks into the journal, each with its turn: in one thread, or each in its own."""
+    """Add the marks to the journal, each with its turn: in one thread, or `apart` in one each."""
     before: tuple[Message, ...] = ()
     with Journal(home.prepare().journal) as journal:
         for mark in chosen:
@@ -58,16 +58,14 @@ def write_evening(home: Home, chosen: Sequence[Mark], *, apart: bool) -> None:
 def evaluate(
     count: int, seed: int, *, apart: bool
 ) -> Iterator[tuple[float, Verdict, tuple[Beside, ...], float]]:
-    """Teach `count` marks, with each learning rate until one passes.
+    """Teach `count` marks, at each learning rate until one passes.
 
-    Yields the rate, the verdict at full strength, the other rows and the processor seconds.
+    Yield the rate, the verdict at full strength, the rows to compare with, and the processor seconds.
     """
-    from agent.chat.recall_context import Recaller
     from trainer import loop
     from trainer.evaluate.baselines import measure_baselines
-    from trainer.evaluate.served_config import ServedRecall
     from trainer.gate.publication_gate import Evaluation, measure
-    from trainer.pipeline import scope_of
+    from trainer.pipeline import scope_of, served_recall
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCERN_HOME"] = folder
@@ -78,18 +76,12 @@ def evaluate(
         write_evening(home, chosen, apart=apart)
         lessons = loop.compose(home, settings, STARTER)
         for rate in settings.training.learning_rates:
-            used = _children()
+            used = _child_seconds()
             candidate = loop.train(lessons, settings, Path(folder) / f"{rate}", rate=rate)
-            seconds = _children() - used
+            seconds = _child_seconds() - used
             made = lessons.curriculum
             with Engine.open(STARTER, one_thread()) as engine, Journal(home.journal) as journal:
-                recall = ServedRecall(
-                    Recaller.from_journal(journal, settings.recall, engine),
-                    settings,
-                    lessons.differences,
-                    made.superseded,
-                    made.lessons,
-                )
+                recall = served_recall(engine, journal, lessons, settings)
                 baselines = measure_baselines(engine, made.lessons, recall, None)
                 evaluation = Evaluation(engine, made, settings.gate, recall)
                 verdict = measure(candidate.gguf, 1.0, evaluation)
@@ -102,7 +94,7 @@ def evaluate(
                 return
 
 
-def _children() -> float:
+def _child_seconds() -> float:
     times = os.times()
     return times.children_user + times.children_system
 

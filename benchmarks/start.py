@@ -1,10 +1,10 @@
-"""How long the start takes: `discern --help` and the chat's first paint, beside `import textual`.
+"""Time the start: `discern --help` and the first paint of the chat, compared with `import textual`.
 
     python -m benchmarks.start [--rounds 7]
 
-Each is a process of its own, started in turn so that a busy moment of the machine meets all of them;
-medians. On a real pseudo-terminal: the first paint is when the composer stands there (it can be typed
-into), the open chat when the welcome has been painted, the model and the memory loaded.
+Each run is a separate process; they are started in turn, so that other load on the machine affects all
+of them; medians. On a real pseudo-terminal, the first paint is when the composer is shown and can be
+typed into, and the chat is open when the welcome is painted and model and memory are loaded.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ PATIENCE = 60.0
 
 
 def run(*command: str) -> float:
-    """Return the seconds a process takes."""
+    """Return the run time of a Python process, in seconds."""
     began = time.perf_counter()
     subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
 def painted(mark: bytes, *, first: bool = False) -> float:
-    """Return the seconds until `mark` is painted, on a terminal of 80×24 in a new home.
+    """Return the seconds until the text `mark` is painted, on a terminal of 80×24 in a new home.
 
-    With `first`, it is the first start, with the questions before the chat.
+    `first` starts without a config.toml, so that the setup is shown before the chat.
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
@@ -67,7 +67,7 @@ def painted(mark: bytes, *, first: bool = False) -> float:
 
 
 def main() -> None:
-    """Measure and print a table."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds

@@ -1,8 +1,8 @@
-"""Measures the shipped starter model through llama.cpp: wordings and words it never saw in training.
+"""Measure the included starter model in llama.cpp, with wordings and words that it was not trained on.
 
     python -m benchmarks.starter [--cases 300] [--json] [--model FILE] [--wrong]
 
-Greedy decoding; an answer counts only when it is right to the letter. `--wrong` prints the misses.
+Decoding is greedy, and an answer counts only if it is exactly right. `--wrong` prints the wrong ones.
 Reads one GGUF, writes nothing.
 """
 
@@ -31,7 +31,7 @@ def wilson(right: int, every: int) -> float:
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure and print the results."""
     from trainer.starter.measure import COLUMNS, cases, outcomes, table
 
     shipped = Path(__file__).resolve().parent.parent / "agent" / "starter" / "starter.gguf"

@@ -1,15 +1,14 @@
-"""How a reply streams and how a thread opens, beside Textual's own Markdown in the same chat.
+"""Measure streaming a reply and opening a thread, compared with Textual's own Markdown widget.
 
     python -m benchmarks.streaming [--rounds 3] [--only list]
 
-Each run is a process of its own: the real chat on a pseudo-terminal of 80×24, the model's words
-replaced by a script that comes a word at a time at a fixed rate. *ours* is the chat as it is;
-*get_stream* the same chat whose reply is a `Markdown` fed through `Markdown.get_stream`, every word as
-it comes. Meanwhile a letter is typed into the input again and again. *× ideal*: seconds until all is
-painted, over those in which the words come. *input*: from a key to its letter on the terminal, 95th
-percentile. *CPU*: seconds of the chat's process meanwhile. *Opening*: from asking for a thread to its
-painted end; *Markdown* is the same chat with a `Markdown` widget in each turn. Medians; contestants in
-turn.
+Each run is a separate process: the real chat on a pseudo-terminal of 80×24, with a script instead of
+the model that emits words at a fixed rate. *ours* is the chat as it is; in *get_stream*, the reply is a
+`Markdown` widget fed through `Markdown.get_stream`, word by word. Meanwhile, letters are typed into the
+input. *× ideal*: seconds until everything is painted, relative to the seconds in which the words are
+emitted. *input*: time from a key to its letter on the terminal, 95th percentile. *CPU*: processor
+seconds of the chat. *Opening*: time from asking for a thread until all of it is painted; for
+*Markdown*, each turn has a `Markdown` widget. Medians; contestants take turns.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ from typing import Any
 LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
 PATIENCE = 90.0
 PAUSE = 0.15
-"""Seconds between a letter that was seen and the next."""
+"""Seconds between a letter that was painted and the next one."""
 LONGEST = 10.0
-"""Seconds that a letter is awaited; one that is not seen by then counts as so many."""
+"""Most seconds to wait for a letter; one that is not painted by then counts as this many."""
 
 TEXTS = {
     "paragraphs": "".join(
@@ -69,11 +68,11 @@ LONG = "\n\n".join(
 )
 
 
-# --- the chat, in a process of its own -----------------------------------------------------------
+# --- the chat, in a child process ----------------------------------------------------------------
 
 
 def child(contestant: str, what: str, rate: int, out: Path) -> None:
-    """Run the chat with a script in the model's place; what was measured is written as JSON."""
+    """Run the chat with a script instead of the model, and write the measurements as JSON."""
     from benchmarks.streaming_chat import opening, streaming
 
     if what == "opening":
@@ -82,11 +81,11 @@ def child(contestant: str, what: str, rate: int, out: Path) -> None:
         streaming(contestant, TEXTS[what], rate, out)
 
 
-# --- in front of it ------------------------------------------------------------------------------
+# --- the user at the terminal --------------------------------------------------------------------
 
 
-def sit(contestant: str, what: str, rate: int, home: Path) -> dict[str, Any]:
-    """Run one chat, type into it, and return what was measured."""
+def measure_one(contestant: str, what: str, rate: int, home: Path) -> dict[str, Any]:
+    """Run one chat, type into it, and return the measurements."""
     out = home / "measured.json"
     out.unlink(missing_ok=True)
     master, slave = pty.openpty()
@@ -122,20 +121,20 @@ def sit(contestant: str, what: str, rate: int, home: Path) -> dict[str, Any]:
 
 
 class Terminal:
-    """The person's side of a pseudo-terminal."""
+    """The user's side of a pseudo-terminal."""
 
     def __init__(self, master: int) -> None:
         self._master = master
         self.began = time.monotonic()
 
     def read(self, seconds: float) -> bytes:
-        """Return what is written within so many seconds, as soon as there is some."""
+        """Return the next output, waiting at most `seconds`."""
         if not select.select([self._master], [], [], seconds)[0]:
             return b""
         return os.read(self._master, 1 << 16)
 
     def rest(self, seconds: float) -> None:
-        """Let the chat go on for a while."""
+        """Discard output for a while."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.read(left)
@@ -149,7 +148,7 @@ class Terminal:
                 raise SystemExit(f"the chat has not come to {text!r}; it wrote {seen!r}")
 
     def types(self, letter: str) -> float:
-        """Type a letter, take it away again; returns the seconds until it was painted."""
+        """Type a letter and delete it; return the seconds until it was painted."""
         typed, sign = time.monotonic(), letter.encode()
         os.write(self._master, sign)
         seen = b""
@@ -161,12 +160,12 @@ class Terminal:
 
 
 def chunks(text: str) -> list[str]:
-    """Cut a text after its words, as tokens come."""
+    """Split a text after its words, like the tokens of a model."""
     return re.findall(r"\S+\s*|\s+", text)
 
 
 def measure(rounds: int, only: str | None) -> None:
-    """Measure all and print the tables."""
+    """Measure streaming and print the table."""
     taken: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
     kinds = [kind for kind in TEXTS if only in (None, kind)]
     with tempfile.TemporaryDirectory() as folder:
@@ -179,16 +178,16 @@ def measure(rounds: int, only: str | None) -> None:
                         (home / "config.toml").write_text(
                             "[memory]\ndense = false\n[night]\nenabled = false\n[ui]\nhints = false\n"
                         )
-                        found = sit(contestant, kind, rate, home)
+                        found = measure_one(contestant, kind, rate, home)
                         taken.setdefault((kind, rate, contestant), []).append(found)
                         print(json.dumps([kind, rate, contestant, found]), file=sys.stderr)
     print("\n| text | chunks/s | ideal s | view | s | × ideal | input p95 ms | CPU s |")
     print("|---|---:|---:|---|---:|---:|---:|---:|")
-    for (kind, rate, contestant), sat in taken.items():
+    for (kind, rate, contestant), runs in taken.items():
         ideal = len(chunks(TEXTS[kind])) / rate
-        seconds = statistics.median(item["seconds"] for item in sat)
-        cpu = statistics.median(item["cpu"] for item in sat)
-        late = statistics.median(percentile(item["latencies"]) for item in sat)
+        seconds = statistics.median(item["seconds"] for item in runs)
+        cpu = statistics.median(item["cpu"] for item in runs)
+        late = statistics.median(percentile(item["latencies"]) for item in runs)
         print(
             f"| {kind} | {rate} | {ideal:.1f} | {contestant} | {seconds:.1f} | {seconds / ideal:.2f} "
             f"| {1000 * late:.0f} | {cpu:.1f} |"
@@ -207,13 +206,13 @@ def measure_opening(rounds: int) -> None:
         for turns in (12, 5000):
             for contestant in ("ours", "Markdown"):
                 with tempfile.TemporaryDirectory() as folder:
-                    found = sit(contestant, "opening", turns, Path(folder))
+                    found = measure_one(contestant, "opening", turns, Path(folder))
                 taken.setdefault((turns, contestant), []).append(found)
     print(f"| turns of {len(LONG) / 1000:.1f} kB | view | s | lowest | highest | CPU s |")
     print("|---:|---|---:|---:|---:|---:|")
-    for (turns, contestant), sat in taken.items():
-        seconds = [item["seconds"] for item in sat]
-        cpu = statistics.median(item["cpu"] for item in sat)
+    for (turns, contestant), runs in taken.items():
+        seconds = [item["seconds"] for item in runs]
+        cpu = statistics.median(item["cpu"] for item in runs)
         print(
             f"| {turns:,} | {contestant} | {statistics.median(seconds):.2f} | {min(seconds):.2f} "
             f"| {max(seconds):.2f} | {cpu:.2f} |"

@@ -1,4 +1,4 @@
-"""The chat that `benchmarks/streaming.py` sits in front of: a script speaks, the rest is real."""
+"""The real chat for `benchmarks/streaming.py`, with a script instead of the model."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from tui.terminal.sanitize import clean
 
 
 class Clock:
-    """When the first word came, and what was taken since."""
+    """Measures seconds and processor time from the first word on."""
 
     def __init__(self, out: Path) -> None:
         self._out = out
         self._began = self._cpu = 0.0
 
     def start(self) -> None:
-        """Begin to count, and tell the parent."""
+        """Start measuring, and notify the parent."""
         self._began, self._cpu = time.monotonic(), time.process_time()
         self._out.with_suffix(".started").touch()
 
     def stop(self) -> None:
-        """Write what was counted for the parent."""
+        """Write the measurements for the parent."""
         taken = {
             "seconds": time.monotonic() - self._began,
             "cpu": time.process_time() - self._cpu,
@@ -50,7 +50,7 @@ class Clock:
 
 
 def streaming(contestant: str, text: str, rate: int, out: Path) -> None:
-    """Open a chat whose every reply is this text, so many chunks a second."""
+    """Open a chat whose every reply is `text`, at `rate` chunks per second."""
     from benchmarks.streaming import chunks
 
     clock, say, follow = Clock(out), Chat.say, Conversation._follow
@@ -84,7 +84,7 @@ def streaming(contestant: str, text: str, rate: int, out: Path) -> None:
 
 
 async def _through_get_stream(self: Conversation, stream: Any, view: Any, *_rest: Any) -> None:
-    """Follow a reply as Textual's documentation has it: every chunk is written as it comes."""
+    """Show a reply as in Textual's documentation: every chunk is written when it arrives."""
     markdown = Markdown(parser_factory=parser, open_links=False)
     view.reply.page.display = False
     await view.reply.mount(markdown)
@@ -109,12 +109,12 @@ class MarkdownReply(Vertical):
         self.text = clean(text or "")
 
     def compose(self) -> ComposeResult:
-        """Make the one widget that draws the reply."""
+        """Yield the widget that renders the reply."""
         yield Markdown(self.text, parser_factory=parser, open_links=False)
 
 
 def opening(contestant: str, turns: int, out: Path) -> None:
-    """Open a chat in a thread of so many long turns."""
+    """Open a chat in a thread of `turns` long turns."""
     from benchmarks.streaming import LONG
     from tui.widgets.chat import turn as turn_module
 

@@ -1,7 +1,8 @@
-"""What the marks of the learning benchmark are about: one generator a theme, words in `marks.toml`.
+"""Generate the contents of the benchmark's marks: one generator per theme, with words in `marks.toml`.
 
-Each yields drafts without end or until its words are used up, no two of the same thing. Pure: the same
-for a seed everywhere. Knows of the starter's world only what a mark may speak against (`reserved`).
+Each generator yields drafts endlessly or until its words are used up, no two about the same thing. The
+result depends only on the seed. Only `reserved` uses the facts of the starter's world, for what a mark
+may contradict. Pure.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from trainer.starter.world import Fact, facts
 
 DEV = 100
-"""Seeds from here on are for developing: their held-out wordings are not those that are reported."""
+"""First seed for development; its held-out wordings are not the reported ones."""
 NAMES = {
     "en": (
         "Bel Zar Mor Tel Vin Kas Dor Lum Fen Gal Har Nol Pel Rud Sor Tam Yor Quin",
@@ -35,7 +36,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A mark before the starter was asked: `sounds` is None for a hold."""
+    """A mark without the starter's reply; `sounds` is None for a hold."""
 
     asked: str
     reworded: str
@@ -45,7 +46,7 @@ class Draft:
 
 
 def reserved(fact: Fact) -> bool:
-    """Whether a fact of the starter's world is kept for measuring: no mark speaks of it."""
+    """Whether a fact of the starter's world is kept for measuring, so that no mark is about it."""
     if fact.relation == "talk":
         return fact.subject in split(grammar()["unrelated"]["talk"])
     return hashlib.sha256(f"{fact.relation} {fact.subject}".encode()).digest()[0] % 2 == 0
@@ -84,7 +85,7 @@ def _facts(language: str, random: Random, dev: bool) -> Iterator[Draft]:
 
 
 def _cases(forms: str, name: str, values: dict[str, str]) -> dict[str, str]:
-    """Return the subject in the forms that the questions use."""
+    """Return the subject in the grammatical forms that the questions use."""
     words = (forms.split("|") * 4)[:4]
     head, genitive, instrumental, prepositional = (
         word.format(n=name, first=values["first"]) for word in words
@@ -145,7 +146,7 @@ def _hold(language: str, random: Random, dev: bool) -> Iterator[Draft]:
 
 
 def _against_world(language: str, random: Random, dev: bool, *, hold: bool) -> Iterator[Draft]:
-    """Yield questions of the starter's world; holds and overrides never meet."""
+    """Yield questions about the starter's world; holds and overrides have different subjects."""
     data, known = grammar()["override"][language], [f for f in facts() if f.language == language]
     answers = {"capital": data["city"].split()} | {
         name: split(data[other]) for name, other in (("colour", "paint"), ("opposite", "word"))
@@ -189,12 +190,12 @@ MAKERS: dict[str, Callable[[str, Random, bool], Iterator[Draft]]] = {
 
 
 def _other(others: list[str], random: Random, dev: bool) -> str:
-    """Return one of the wordings to develop with, or the one that is reported."""
+    """Return one of the development wordings, or the reported one."""
     return random.choice(others[:-1]) if dev else others[-1]
 
 
 def _names(language: str, random: Random) -> Iterator[str]:
-    """Yield names that do not exist, each once."""
+    """Yield invented names, each once."""
     first, middle, last = (part.split() for part in NAMES[language])
     made = [a + b + c for a in first for b in middle for c in last]
     random.shuffle(made)
@@ -206,11 +207,11 @@ def _sentence(text: str) -> str:
 
 
 def split(text: str) -> list[str]:
-    """Return the parts of a text between semicolons."""
+    """Split a text at its semicolons."""
     return [part.strip() for part in text.split(";")]
 
 
 @cache
 def grammar() -> dict[str, Any]:
-    """Return what `marks.toml` has: sentences and the words to fill in."""
+    """Return the contents of `marks.toml`: sentences and the words to fill in."""
     return tomllib.loads((Path(__file__).parent / "marks.toml").read_text("utf-8"))

@@ -1,19 +1,20 @@
-"""Measures the training loop at real sizes: Qwen3-0.6B, 1.7B, 4B and 8B, random weights.
+"""Measure the training loop at real sizes: Qwen3-0.6B, 1.7B, 4B and 8B with random weights.
 
     python -m benchmarks.train_gpu --shape 0.6B 4B [--marks 100] [--steps 60] [--gguf FOLDER] [--json]
     python -m benchmarks.train_gpu --shape tiny --marks 4 --steps 3        a trial on any CPU
 
-Needs torch, transformers, peft, gguf, safetensors and numpy, nothing else; with TRL installed its
-SFTTrainer runs beside ours on the same sequences (--no-trl leaves it out). The loop is
-`trainer/fit/training_loop.py` itself on made-up token ids of the size that marks have: for each
-mark its question in nine wordings, a rejected reply, and three anchors with the base's 20 likeliest
-tokens. Random weights learn nothing by heart in that time, so a run always takes all its steps.
+Needs only torch, transformers, peft, gguf, safetensors and numpy. If TRL is installed, its SFTTrainer
+is measured on the same sequences (unless --no-trl). The loop is `trainer/fit/training_loop.py` itself,
+on random token ids in the sizes of real marks: for each mark its question in nine wordings, a rejected
+reply, and three anchors with the base's 20 most likely tokens. Random weights do not learn in that
+time, so a run always takes all its steps.
 
-*tokens/s*: sequence tokens, padding left out. *peak share*: 4 × parameters × tokens a second (forward,
-and backward through frozen weights, which need no gradient of their own; logits at reply positions
-only, attention scores left out) over the speed of a large matrix product on the same device. *adapter
-in*: seconds from marks to adapter file, imports and weights in place; with --gguf the whole way, a
-fresh process that reads the base from a BF16 file in FOLDER (written before the clock starts).
+*tokens/s*: sequence tokens without padding. *peak share*: 4 × parameters × tokens per second, relative
+to the speed of a large matrix product on the same device (4 for the forward pass and for the backward
+pass through frozen weights, which need no gradient; logits only at reply positions; attention scores
+are left out). *adapter in*: seconds from marks to adapter file, with imports done and weights loaded;
+with --gguf, the full path is measured too, a new process that reads the base from a BF16 file in FOLDER
+(written before the clock starts).
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ PROMPT, REPLY = (24, 60), (12, 48)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A Qwen3's measures."""
+    """The sizes of a Qwen3."""
 
     width: int
     hidden: int
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-trl", action="store_true")
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args(arguments)
-    trl = not wanted.no_trl and importlib.util.find_spec("trl") is not None
+    with_trl = not wanted.no_trl and importlib.util.find_spec("trl") is not None
     peak = matmul_peak()
     rows = []
     for name in wanted.shape:
@@ -92,10 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "peak_tflops": peak,
                 **ours(name, samples, wanted.steps, Path(folder), peak),
             }
-            if trl:
-                row["trl"] = beside(name, samples, wanted.steps, Path(folder), peak)
+            if with_trl:
+                row["trl"] = trl(name, samples, wanted.steps, Path(folder), peak)
             if wanted.gguf:
-                row["whole_seconds"] = whole_way(
+                row["whole_seconds"] = full_path_seconds(
                     name, samples, wanted.steps, Path(folder), wanted.gguf
                 )
         rows.append(row)
@@ -104,14 +105,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def device() -> str:
-    """Return "cuda" where there is one."""
+    """Return "cuda" if there is a GPU, else "cpu"."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def matmul_peak(size: int = 0) -> float:
-    """Return the speed of a large matrix product in the training's number format, in TFLOP/s."""
+    """Return the speed of a large matrix product in the precision of the training, in TFLOP/s."""
     import torch
 
     place = device()
@@ -136,7 +137,7 @@ def _wait() -> None:
 
 
 def random_model(shape: Shape) -> Any:
-    """Return a Qwen3 with random weights, frozen, on the device; the norms are ones."""
+    """Return a frozen Qwen3 with random weights on the device; its norms are ones."""
     import torch
     from transformers.models.qwen3 import Qwen3Config, Qwen3ForCausalLM
 
@@ -164,7 +165,7 @@ def random_model(shape: Shape) -> Any:
 
 
 def sequences(shape: Shape, marks: int, seed: int = 0) -> tuple[Sample, ...]:
-    """Return the training sequences that `marks` marks make, of random token ids."""
+    """Return the training sequences of `marks` marks, with random token ids."""
     random = Random(seed)
 
     def draw(between: tuple[int, int]) -> tuple[int, ...]:
@@ -186,7 +187,7 @@ def sequences(shape: Shape, marks: int, seed: int = 0) -> tuple[Sample, ...]:
 
 
 def recipe(steps: int) -> Recipe:
-    """Return the shipped recipe, all steps taken."""
+    """Return the default recipe, with all steps taken."""
     values: dict[str, Any] = {
         "rank": 16, "alpha": 32.0, "targets": TARGETS, "learning_rate": 3e-4, "max_steps": steps,
         "preference_weight": 0.2, "preference_beta": 0.1, "anchor_weight": 2.0,
@@ -199,7 +200,7 @@ def recipe(steps: int) -> Recipe:
 def ours(
     name: str, samples: tuple[Sample, ...], steps: int, folder: Path, peak: float
 ) -> dict[str, Any]:
-    """Run `trainer/fit/training_loop.py` on weights made in place."""
+    """Run `trainer/fit/training_loop.py` on a model in memory."""
     import torch
 
     from trainer.fit.training_loop import fit
@@ -228,10 +229,10 @@ def ours(
     }
 
 
-def beside(
+def trl(
     name: str, samples: tuple[Sample, ...], steps: int, folder: Path, peak: float
 ) -> dict[str, Any]:
-    """Run TRL's SFTTrainer at its defaults on the lessons' sequences."""
+    """Run TRL's SFTTrainer with its defaults on the sequences of the lessons."""
     import torch
     from datasets import Dataset
     from peft import LoraConfig
@@ -279,10 +280,10 @@ def beside(
     }
 
 
-def whole_way(
+def full_path_seconds(
     name: str, samples: tuple[Sample, ...], steps: int, folder: Path, files: Path
 ) -> float:
-    """Return the seconds of a fresh process from job folder to adapter file, base read from disk."""
+    """Return the seconds of a new process from job folder to adapter file, reading the base."""
     base = files / f"{name}.gguf"
     if not base.exists():
         write_base(name, base)
@@ -301,7 +302,7 @@ def whole_way(
 
 
 def write_base(name: str, path: Path) -> None:
-    """Write a GGUF of random BF16 matrices in the named shape; it has no vocabulary."""
+    """Write a GGUF with random BF16 matrices in the named shape, without a vocabulary."""
     import gguf
     import torch
 
@@ -336,7 +337,7 @@ def write_base(name: str, path: Path) -> None:
 
 
 def _memory() -> int:
-    """Return the peak memory in MB: the GPU's where there is one, else the process's."""
+    """Return the peak memory in MB, of the GPU if there is one, else of the process."""
     import torch
 
     if torch.cuda.is_available():

@@ -1,10 +1,10 @@
-"""One run of TRL, in an interpreter that has it: `python benchmarks/trl_child.py JOB`.
+"""Run TRL once, in an interpreter that has it: `python benchmarks/trl_child.py JOB`.
 
-JOB is a JSON file: base (GGUF), output (folder), method ("sft" or "dpo"), rows (prompt, chosen,
-rejected as plain texts), lora (rank, alpha, targets), settings (what differs from TRL's own defaults),
-threads, seed. The base is loaded as `trainer/fit/model/base_model.py` loads it, its tokenizer and chat
-template come from the same file. Leaves PEFT's own folder and prints one line of JSON: seconds,
-steps, peak memory.
+JOB is a JSON file with base (GGUF), output (folder), method ("sft" or "dpo"), rows (prompt, chosen and
+rejected as plain texts), lora (rank, alpha, targets), settings (differences from TRL's defaults),
+threads and seed. The base is loaded by `trainer/fit/model/base_model.py`; its tokenizer and chat
+template come from the same file. Writes the adapter in PEFT's layout, and prints one line of JSON:
+seconds, steps, peak memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT 
 
 
 def main(path: Path) -> None:
-    """Train as the job says."""
+    """Run the job."""
     job = json.loads(path.read_text("utf-8"))
     os.environ["OMP_NUM_THREADS"] = str(job["threads"])
 
@@ -64,22 +64,14 @@ def main(path: Path) -> None:
     }
     rows = [_row(job["method"], item) for item in job["rows"]]
     data = Dataset.from_list([row for row in rows if row])
-    if job["method"] == "sft":
-        trainer = SFTTrainer(
-            model=model,
-            args=SFTConfig(**shared),
-            train_dataset=data,
-            processing_class=tokenizer,
-            peft_config=lora,
-        )
-    else:
-        trainer = DPOTrainer(
-            model=model,
-            args=DPOConfig(**shared),
-            train_dataset=data,
-            processing_class=tokenizer,
-            peft_config=lora,
-        )
+    kind, config = (SFTTrainer, SFTConfig) if job["method"] == "sft" else (DPOTrainer, DPOConfig)
+    trainer: Any = kind(
+        model=model,
+        args=config(**shared),
+        train_dataset=data,
+        processing_class=tokenizer,
+        peft_config=lora,
+    )
     loop = time.perf_counter()
     trainer.train()
     trained = time.perf_counter() - loop

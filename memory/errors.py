@@ -26,6 +26,12 @@ class DiscernError(Exception):
         super().__init__(str(made))
         self.sentence = made
 
+    @property
+    def cause(self) -> Sentence:
+        """The part of the sentence that says why: its value named `cause`, else the whole sentence."""
+        cause = dict(self.sentence.values).get("cause", self.sentence)
+        return cause if isinstance(cause, Sentence) else verbatim(str(cause))
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.sentence,), self.__dict__
 
@@ -40,12 +46,6 @@ class HomeError(DiscernError, OSError):
 
 class FileError(DiscernError, ValueError):
     """A file cannot be read: not a regular file, too large, or of another format."""
-
-    @property
-    def cause(self) -> Sentence:
-        """The part of the sentence that says why: its value named `cause`."""
-        cause = dict(self.sentence.values)["cause"]
-        return cause if isinstance(cause, Sentence) else verbatim(str(cause))
 
 
 class ContentError(DiscernError, ValueError):
@@ -92,3 +92,12 @@ class NothingToTrainError(DiscernError):
     """There is nothing to train on; not a failure."""
 
     exit_code = 0
+
+
+def cause_of(error: Exception) -> Sentence:
+    """Return why something failed, for a message that already names the file or the operation."""
+    if isinstance(error, DiscernError):
+        return error.cause
+    if isinstance(error, OSError) and error.strerror:
+        return verbatim(error.strerror)
+    return verbatim(str(error) or type(error).__name__)

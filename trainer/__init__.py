@@ -1,1 +1,1 @@
-"""Trainer: from marked differences to an adapter that proved itself."""
+"""Train an adapter from marked differences, evaluate it, and publish it if it passes the gate."""

@@ -156,7 +156,7 @@ def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:
     Raises:
         AdapterError: the gate did not pass it, or it does not load under its final name.
         TrainingError: the model file changed since the lessons were composed.
-        SupersededError: one of its differences was forgotten, taken back or superseded since.
+        SupersededError: one of its differences was forgotten, undone or superseded since.
         HomeError: it cannot be written. The current adapter is unchanged.
     """
     with Journal(home.journal) as journal:

@@ -1,4 +1,4 @@
-"""The steps from marked differences to a serving adapter: compose, train, probe, gate, publish.
+"""The steps from marked differences to a published adapter: compose, train, probe, gate, publish.
 
 Each step takes what it needs already open (an engine, the journal, a launcher), so that a night
 (`trainer/night/night.py`) can share them between steps and a program that calls `trainer/loop.py`
@@ -61,8 +61,8 @@ def _everything(plan: CurriculumPlan, _answers: BaseAnswers) -> CurriculumPlan:
 class Composing:
     """How lessons are composed.
 
-    `progress` reports how many of the base's answers are ready. `choose` may leave out some of what
-    could be asked, before anything is; once `over` returns true, only what is needed is asked.
+    `progress` reports how many of the base's answers are ready. `choose` may leave out prompts before
+    the base is asked. Once `over` returns true, only what is required is asked.
     """
 
     progress: Progress = lambda done, total: None
@@ -76,7 +76,7 @@ PACKAGES = ("torch", "peft", "transformers", "gguf")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What lessons are composed from: the journal as it was read, and the model to teach."""
+    """What lessons are composed from: the snapshot of the journal, and the model to train."""
 
     home: Home
     model: Path
@@ -86,7 +86,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """What a training learns and preserves, and what it was composed from."""
+    """The curriculum of a training, and what it was composed from."""
 
     curriculum: Curriculum
     differences: tuple[Difference, ...]
@@ -154,9 +154,9 @@ def ask_ahead(
     settings: Settings,
     progress: Progress = lambda done, total: None,
 ) -> int:
-    """Ask the base all that `compose` would ask, so that it finds the answers; return how many.
+    """Ask the base everything that `compose` would ask, to fill the cache; return how many were new.
 
-    There need be no lessons yet: most of what must stay the same is asked whatever is marked.
+    Also useful without lessons: most anchors do not depend on them.
     """
     answers = BaseAnswers(engine, source.base.sha256, source.home.cache)
     plan = _plan(engine, journal, source, settings, answers)
@@ -236,7 +236,7 @@ def probe(candidate: Candidate) -> None:
 
 
 def scope_of(lessons: Lessons) -> Scope:
-    """Return what an adapter that learnt `lessons` answers if it answers only related messages."""
+    """Return the scope of an adapter trained on `lessons`: messages related to them."""
     taught = frozenset(lessons.curriculum.differences)
     return Scope(item.asked for item in lessons.differences if item.id in taught)
 
@@ -272,7 +272,7 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
     Raises:
         AdapterError: the gate did not pass it, or it does not load under its final name.
         TrainingError: the model file changed since the lessons were composed.
-        SupersededError: one of its differences was forgotten, taken back or superseded since.
+        SupersededError: one of its differences was forgotten, undone or superseded since.
         HomeError: it cannot be written. The current adapter is unchanged.
     """
     lessons, made = candidate.lessons, candidate.lessons.curriculum

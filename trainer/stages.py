@@ -1,4 +1,4 @@
-"""The stages of a run, in order, by which its estimate, its report and the Training screen go."""
+"""The stages of a run, as its estimate, its report and the Training screen show them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "gate": ("gate",),
     "publish": ("publish",),
 }
-"""The stages as a person is told of them."""
+"""The groups of stages that users see."""
 PER_TRIAL = ("load", "train", "export", "gate")
 """Stages that are repeated for each trial."""
 
 
 def by_stage(phases: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Return the seconds of each stage from those of event phases, as a report has them."""
+    """Return the seconds of each stage, from the seconds of each event phase in a report."""
     stage_of = {phase: stage for stage, some in STAGES.items() for phase in some}
     found: dict[str, float] = {}
     for phase, seconds in phases:
@@ -39,7 +39,7 @@ def by_stage(phases: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 
 def grouped(stages: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Return the seconds of each of GROUPS from those of stages."""
+    """Return the seconds of each group, from the seconds of each stage."""
     return [
         (name, sum(stages.get(stage, 0.0) for stage in group)) for name, group in GROUPS.items()
     ]

@@ -11,11 +11,10 @@ import os
 import sys
 from pathlib import Path
 
-from agent.child_process import die_with_parent as die_with_parent
-from agent.child_process import environment as environment
+from agent.child_process import die_with_parent
 
 NICE = 10
-"""Niceness of a child: beside a busy chat it gets about a tenth of a processor."""
+"""Niceness of a child: while a chat is busy, it gets about a tenth of a processor."""
 
 
 def lower_priority() -> None:

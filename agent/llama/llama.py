@@ -320,7 +320,7 @@ class Llama:
         handle = self._llama.llama_adapter_lora_init(self.model, str(path).encode())
         if not handle:
             raise AdapterError(
-                "cannot load the adapter {path}: {cause}; `discern adapters off` continues "
+                "llama.cpp rejected the adapter {path}: {cause}; `discern adapters off` continues "
                 "without it",
                 path=path,
                 cause=log.cause,

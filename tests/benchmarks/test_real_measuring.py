@@ -10,7 +10,8 @@ from agent.llama.engine import Engine
 from agent.models.serving import STARTER
 from benchmarks.real_marks import RealMark
 from benchmarks.real_measuring import Measuring, Served, base_reply
-from benchmarks.real_night import context_block, recall_block, texts_of, write_differences
+from benchmarks.real_night import context_block, recall_block, texts_of
+from benchmarks.recalling import write_differences
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 

@@ -125,8 +125,18 @@ def test_every_error_keeps_its_template_and_survives_pickling(
     assert type(again) is kind
     assert str(again) == str(raised)
     assert again.sentence == raised.sentence
-    if isinstance(again, errors.FileError):
-        assert again.cause == cause
+    assert again.cause == cause
+
+
+def test_the_cause_of_an_error_leaves_out_what_the_message_around_it_says() -> None:
+    plain = errors.ModelError("the model is damaged")
+    assert plain.cause == plain.sentence
+    damaged = errors.FileError("cannot read {path}: {cause}; fix it", path="p", cause="it is empty")
+    assert str(errors.cause_of(damaged)) == "it is empty"
+    missing = FileNotFoundError(2, "No such file or directory", "/a/path")
+    assert str(errors.cause_of(missing)) == "No such file or directory"
+    assert str(errors.cause_of(ValueError("odd"))) == "odd"
+    assert str(errors.cause_of(ValueError())) == "ValueError"
 
 
 def test_an_error_takes_a_finished_sentence() -> None:

@@ -11,6 +11,13 @@ import pytest
 
 from memory.sentence import Sentence
 from tests.tui.recorded import EVENTS
+from trainer.event_json import (
+    logged_to_json,
+    message_to_json,
+    read_event,
+    read_logged,
+    read_message,
+)
 from trainer.events import (
     Aborted,
     BaseLoading,
@@ -37,11 +44,6 @@ from trainer.events import (
     Trained,
     TrialStarted,
     Unknown,
-    logged_to_json,
-    message_to_json,
-    read_event,
-    read_logged,
-    read_message,
 )
 
 STEP = Step(

@@ -18,7 +18,7 @@ from agent.llama.sampling import Sampling
 from agent.prompt.prompt import compose
 from benchmarks.real_marks import differences, model_path, real_marks
 from benchmarks.real_measuring import marked_reply
-from benchmarks.real_night import write_differences
+from benchmarks.recalling import write_differences
 from memory.difference import Message
 from memory.journal.journal import Journal
 from memory.settings.paths import Home

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from agent.adapters import Adapter, base_sha256, sha256_file, verify
 from agent.llama.gguf.header import read_header
 from agent.models.models import recommended
-from memory.errors import AdapterError, HomeError, ModelError
+from memory.errors import AdapterError, HomeError, ModelError, cause_of
 from memory.files.atomic_write import whole, write_whole
 from memory.files.bounded_read import read_json
 from memory.journal.journal import Journal
@@ -67,7 +68,7 @@ def export(
     request: ExportRequest,
     on_progress: StepProgress = lambda step, done, total: None,
 ) -> Exported:
-    """Write an adapter to `request.out`, with a card beside it.
+    """Write an adapter to `request.out`, with a card next to it.
 
     `on_progress` receives the name of a step, what is done and the total.
 
@@ -137,27 +138,20 @@ def _merged(
         survived=survived,
         differences=known if request.words else (),
     )
-    beside = _beside(out, text, modelfile(out.name, drawing=_drawing(settings, model)))
+    beside = _write_beside(out, text, modelfile(out.name, drawing=_sampling(settings, model)))
     return Exported(out, (out, *beside), survived)
 
 
 def _lora(adapter: Adapter, out: Path, shown: list[Difference], model: Path) -> Exported:
     import gguf
 
-    try:
-        with whole(out) as part:
-            shutil.copyfile(adapter.gguf, part)
-            reader = gguf.GGUFReader(part, "r+")
-            field = reader.fields[gguf.Keys.Adapter.LORA_ALPHA]
-            field.parts[field.data[0]][0] *= adapter.manifest.scale
-            reader.data.flush()
-            del reader
-    except OSError as error:
-        raise HomeError(
-            "cannot write {out}: {strerror}; choose another location",
-            out=out,
-            strerror=error.strerror,
-        ) from error
+    with _writing(out), whole(out) as part:
+        shutil.copyfile(adapter.gguf, part)
+        reader = gguf.GGUFReader(part, "r+")
+        field = reader.fields[gguf.Keys.Adapter.LORA_ALPHA]
+        field.parts[field.data[0]][0] *= adapter.manifest.scale
+        reader.data.flush()
+        del reader
     text = card(
         adapter,
         "adapter",
@@ -165,7 +159,7 @@ def _lora(adapter: Adapter, out: Path, shown: list[Difference], model: Path) -> 
         differences=shown,
     )
     base = adapter.manifest.base.name or model.name
-    return Exported(out, (out, *_beside(out, text, modelfile(base, adapter=out.name))))
+    return Exported(out, (out, *_write_beside(out, text, modelfile(base, adapter=out.name))))
 
 
 def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Exported:
@@ -175,24 +169,17 @@ def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Exported:
         raise AdapterError(
             "cannot read {folder}: {error}; train again",
             folder=adapter.folder / CONFIG,
-            error=error,
+            error=cause_of(error),
         ) from error
     config["lora_alpha"] = config["lora_alpha"] * adapter.manifest.scale
     config["base_model_name_or_path"] = adapter.manifest.base.name
-    try:
-        with whole(out) as part:
-            part.mkdir()
-            (part / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
-            shutil.copyfile(adapter.folder / WEIGHTS, part / WEIGHTS)
-            digests = {name: sha256_file(part / name) for name in (CONFIG, WEIGHTS)}
-            text = card(adapter, "peft", files=digests, differences=shown)
-            (part / "README.md").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise HomeError(
-            "cannot write {out}: {strerror}; choose another location",
-            out=out,
-            strerror=error.strerror,
-        ) from error
+    with _writing(out), whole(out) as part:
+        part.mkdir()
+        (part / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
+        shutil.copyfile(adapter.folder / WEIGHTS, part / WEIGHTS)
+        digests = {name: sha256_file(part / name) for name in (CONFIG, WEIGHTS)}
+        text = card(adapter, "peft", files=digests, differences=shown)
+        (part / "README.md").write_text(text, encoding="utf-8")
     return Exported(out, tuple(out / name for name in (CONFIG, WEIGHTS, "README.md")))
 
 
@@ -200,22 +187,32 @@ def _card_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.md")
 
 
-def _beside(out: Path, text: str, ollama: str) -> tuple[Path, Path]:
+def _write_beside(out: Path, text: str, ollama: str) -> tuple[Path, Path]:
+    """Write the card and the Ollama Modelfile next to an export; return their paths."""
     about = _card_of(out)
     recipe = out.with_name(f"{out.name}.Modelfile")
-    try:
+    with _writing(about):
         write_whole(about, text)
         write_whole(recipe, ollama)
-    except OSError as error:
-        raise HomeError(
-            "cannot write {about}: {strerror}; choose another location",
-            about=about,
-            strerror=error.strerror,
-        ) from error
     return about, recipe
 
 
-def _drawing(settings: Settings, model: Path) -> dict[str, float]:
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raise an OSError in the block as a HomeError about writing `path`."""
+    try:
+        yield
+    except HomeError:
+        raise
+    except OSError as error:
+        raise HomeError(
+            "cannot write {out}: {strerror}; choose another location",
+            out=path,
+            strerror=error.strerror,
+        ) from error
+
+
+def _sampling(settings: Settings, model: Path) -> dict[str, float]:
     base = read_header(model)
     chosen = settings.sampling
     names = ("temperature", "top_p", "top_k", "min_p")

@@ -1,7 +1,7 @@
-"""What the serving adapter knows, against what the journal teaches today.
+"""Compare what the current adapter was trained on with what the journal teaches now.
 
-An adapter's manifest keeps the fingerprint of every difference it was made with, so that an edited one
-is trained anew, and a forgotten or superseded one is taken out. Reads only.
+An adapter's manifest has the fingerprint of every difference it was trained on, so that an edited one
+is trained again, and a forgotten or superseded one is removed. Nothing is written.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from memory.settings.paths import Home
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Ids of what changed since the serving adapter was made; `gone` no longer teach."""
+    """Ids of the differences that changed since the adapter was trained; `gone` no longer teach."""
 
     new: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     other_base: Sentence = NOTHING
-    """A sentence, when the adapter belongs to another model than the one served."""
+    """Set if the adapter was trained for another model than the one in use."""
 
     def __bool__(self) -> bool:
         return bool(self.new or self.edited or self.gone or self.other_base)
@@ -43,15 +43,15 @@ def serving(home: Home) -> Adapter | None:
         return None
 
 
-def waits(home: Home, adapter: Adapter | None) -> Sentence:
-    """Return what is to be said of a new adapter that does not serve at once; nothing where it does."""
+def pending_note(home: Home, adapter: Adapter | None) -> Sentence:
+    """Return a note to add if a new adapter is pending because adapters are off, else nothing."""
     if adapter is None or not read_pointer(home.adapters).off:
         return NOTHING
     return Sentence(" Adapters are off: run `discern adapters on` to use it.")
 
 
 def fit_for(adapter: Adapter | None, base: BaseEntry) -> Adapter | None:
-    """Return `adapter` if its files are whole and it belongs to `base`, else None."""
+    """Return `adapter` if its files are complete and it was trained for `base`, else None."""
     try:
         if adapter is not None:
             verify(adapter, base.sha256)
@@ -69,12 +69,12 @@ def fingerprints(differences: Sequence[Difference]) -> dict[str, str]:
 
 
 def news(adapter: Adapter | None, differences: Sequence[Difference], base: BaseEntry) -> News:
-    """Return what `adapter` does not know, of `differences` as the journal has them."""
+    """Return how `differences`, those of the journal, differ from what `adapter` was trained on."""
     teaching = fingerprints(differences)
     if adapter is None:
         return News(new=tuple(teaching))
     manifest = adapter.manifest
-    # An adapter made before fingerprints were kept knows its differences as they are.
+    # An adapter without fingerprints, of an earlier version, counts as up to date.
     known = manifest.fingerprints or {name: teaching.get(name, "") for name in manifest.differences}
     other = NOTHING
     if manifest.base.sha256 != base.sha256:
@@ -110,10 +110,10 @@ def forgotten(home: Home, differences: Sequence[Difference]) -> set[str]:
 
 
 def require_news(found: News, teaching: int, adapter: Adapter | None, differences: int) -> None:
-    """Refuse a training that has nothing to teach or would teach what is known.
+    """Check that there is something new to train.
 
     Raises:
-        NothingToTrainError: in one sentence.
+        NothingToTrainError: no difference teaches, or nothing changed since `adapter` was trained.
     """
     if not teaching and found.gone:
         raise NothingToTrainError(

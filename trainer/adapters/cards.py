@@ -84,7 +84,7 @@ def card(
 
 
 def modelfile(source: str, *, adapter: str = "", drawing: Mapping[str, float] | None = None) -> str:
-    """Return an Ollama Modelfile for the GGUF named `source` beside it.
+    """Return an Ollama Modelfile for the GGUF named `source` in the same folder.
 
     It has the LoRA `adapter`, if given, and the sampling settings of the model.
     """

@@ -15,7 +15,7 @@ from typing import Literal
 from agent.llama.gguf.architectures import ARCHITECTURES
 from agent.llama.gguf.header import read_header
 from agent.llama.gguf.model_shape import read_shape
-from memory.errors import AdapterError
+from memory.errors import AdapterError, cause_of
 from memory.files.bounded_read import read_json
 
 _PAIR = re.compile(r"base_model\.model\.(?P<base>.+)\.lora_(?P<half>[AB])\.weight\Z")
@@ -50,7 +50,7 @@ def write_gguf_lora(
         raise AdapterError(
             "cannot read the adapter in {adapter}: {error}; train again",
             adapter=adapter,
-            error=error,
+            error=cause_of(error),
         ) from error
     if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("use_rslora"):
         raise AdapterError("{adapter} is not a plain LoRA; train again", adapter=adapter)

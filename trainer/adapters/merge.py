@@ -1,8 +1,8 @@
 """Merge an adapter into its base: W + scale · alpha / rank · B·A, computed in float32, then quantised.
 
-The tensors that the adapter changes are written in float32 into a file beside the target and the others
-are copied, one tensor at a time, so that memory holds one tensor. llama.cpp's quantiser turns that
-file into the target, which appears under its name only when it is complete. Source of the scale:
+The tensors that the adapter changes are written in float32 into a file next to the target and the
+others are copied, one tensor at a time, so that memory holds one tensor. llama.cpp's quantiser turns
+that file into the target, which appears under its name only when it is complete. Source of the scale:
 llama.cpp's `llama_adapter_lora_weight::get_scale`.
 
 An adapter of another architecture or shape is refused.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agent.llama.gguf.llama_file import quantise
-from memory.errors import AdapterError, HomeError, ModelError
+from memory.errors import AdapterError, HomeError, ModelError, cause_of
 from memory.files.atomic_write import whole
 
 if TYPE_CHECKING:
@@ -59,9 +59,11 @@ def merge(
         raise ModelError(
             "there is no model at {base}; check model.path in config.toml", base=base
         ) from None
-    except Exception as error:  # whatever a damaged header trips over
+    except Exception as error:  # any error that a damaged header causes
         raise ModelError(
-            "cannot read the model {base}: {error}; choose another GGUF", base=base, error=error
+            "cannot read the model {base}: {error}; choose another GGUF",
+            base=base,
+            error=cause_of(error),
         ) from error
     pairs = _pairs(adapter.gguf, reader, adapter.manifest.scale)
     _require_room(reader, pairs, target, quant)
@@ -89,7 +91,9 @@ def _pairs(adapter: Path, base: Any, scale: float) -> dict[str, Callable[[FloatA
         architecture = reader.fields[gguf.Keys.General.ARCHITECTURE].contents()
     except Exception as error:
         raise AdapterError(
-            "cannot read the adapter {adapter}: {error}; train again", adapter=adapter, error=error
+            "cannot read the adapter {adapter}: {error}; train again",
+            adapter=adapter,
+            error=cause_of(error),
         ) from error
     if architecture != base.fields[gguf.Keys.General.ARCHITECTURE].contents():
         raise AdapterError(

@@ -1,8 +1,7 @@
-"""What an adapter is measured beside: the base alone, recall, and the adapter that serves today.
+"""Measure the baselines of an adapter: the base alone, recall, and the current adapter.
 
-Recall is asked as the chat does it (`trainer/evaluate/served_config.py`), with every difference. An
-adapter that is no better than recall is worth knowing about: it may serve, and the report says so.
-Nothing is written.
+Recall is measured like in a chat (`trainer/evaluate/served_config.py`), with every difference. An
+adapter that is no better than recall may be published; the report says so. Nothing is written.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ if TYPE_CHECKING:
     from trainer.lessons.lesson import Lesson
 
 ASKED = 120
-"""Prompts with a recalled block that are asked at most: each is several times as long."""
+"""Most prompts with a recalled block that are asked; each is several times as long as without."""
 
 Step = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """How things stand before a night: `held` and `recalled` a flag a lesson, `rows` for the report.
+    """The baselines of a night; `rows` are for the report.
 
-    `held` are the lessons that the serving adapter reproduces (all False without one), `recalled` those
-    that the base gets right with recall, None where it was not asked.
+    `held` says for each lesson whether the current adapter reproduces it (False without one), and
+    `recalled` whether the base does with recall (None if that was not asked).
     """
 
     held: tuple[bool, ...]
@@ -43,7 +42,7 @@ class Baselines:
     """The difference of each lesson."""
 
     def without(self, ids: Collection[str]) -> Baselines:
-        """Return the same without the lessons of some differences."""
+        """Return the baselines without the lessons of the differences `ids`."""
         kept = [name not in ids for name in self.differences]
         if all(kept):
             return self
@@ -62,7 +61,7 @@ def measure_baselines(
     current: Adapter | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Baselines:
-    """Measure all three; the engine wears no adapter when this returns."""
+    """Measure all three; the engine has no adapter when this returns."""
     blocks = _with_recall(engine, lessons, recall)
     total = len(blocks) + prompts_of(lessons) * (2 if current else 1)
     done = 0
@@ -96,7 +95,7 @@ def measure_baselines(
 
 
 def prompts_beside(lessons: Sequence[Lesson], *, current: bool) -> int:
-    """Return how many prompts `measure_baselines` asks; `current` is whether an adapter serves."""
+    """Return how many prompts `measure_baselines` asks; `current`: whether there is an adapter."""
     blocks = sum(1 + min(2, len(lesson.held_out)) for lesson in lessons)
     return min(ASKED, blocks) + prompts_of(lessons) * (2 if current else 1)
 
@@ -130,7 +129,7 @@ def _with_recall(
 
 
 def no_better(rows: Sequence[Beside], spoken: LessonAnswers) -> Sentence:
-    """Return a sentence if recall alone does as well as the adapter, else nothing."""
+    """Return a note if recall alone does at least as well as the adapter, else nothing."""
     recall = next((row for row in rows if row.kind == "recall"), None)
     if recall is None:
         return NOTHING

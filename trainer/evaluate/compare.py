@@ -30,7 +30,7 @@ LONGEST = 256
 ASKED = 40
 """Most questions asked by default."""
 AT_ONCE = 8
-"""Questions that are answered together, before the first of their pairs is shown."""
+"""Questions that are answered in one batch, before the first of their pairs is yielded."""
 RECALL = "+recall"
 
 
@@ -70,7 +70,7 @@ class Pair:
 def side(home: Home, word: str, base: BaseEntry, *, recall: bool = False) -> Side:
     """Return the side that `word` names: base, current, or the beginning of an adapter's id.
 
-    A side may be followed by "+recall"; `recall` enables it in any case.
+    A side may end with "+recall"; `recall` enables it in any case.
 
     Raises:
         AdapterError: no such adapter, a damaged one, or one for another base.

@@ -26,8 +26,8 @@ SHOWN_REWORDED = 40
 class LessonAnswers:
     """The answers to every lesson.
 
-    They are the answers to its question, to its held-out rephrasings, and to its question in other
-    contexts (`Lesson.places`).
+    For each lesson: `asked` to its question, `reworded` to its held-out rephrasings, and `placed` to
+    its question in other contexts (`Lesson.places`).
     """
 
     asked: tuple[Answer, ...]
@@ -41,7 +41,7 @@ class LessonAnswers:
 
     @property
     def rephrased(self) -> tuple[float, ...]:
-        """Share of each lesson's held-out rephrasings that get it; 1 without any."""
+        """Share of each lesson's held-out rephrasings that get the expected reply; 1 without any."""
         return tuple(mean([one.right for one in some]) for some in self.reworded)
 
     @property
@@ -82,13 +82,13 @@ def answer_lessons_with_recall(
     """Return the answers with recall; where nothing is recalled, those of `alone`."""
     blocks: dict[str, str] = {}
 
-    def again(question: Question, lesson: Lesson) -> tuple[int, ...] | None:
+    def prompt_for(question: Question, lesson: Lesson) -> tuple[int, ...] | None:
         if question.text not in blocks:
             blocks[question.text] = recall.served(question.text, holds)
         block, reply = blocks[question.text], len(lesson.chosen)
         return below(engine, recall.settings, question, block, reply)
 
-    return _asked_again(engine, lessons, alone, again)
+    return _replace_answers(engine, lessons, alone, prompt_for)
 
 
 def answer_outside_scope(
@@ -98,12 +98,13 @@ def answer_outside_scope(
     scope: Scope,
     recall: tuple[ServedRecall, frozenset[str]] | None = None,
 ) -> LessonAnswers:
-    """Return `said` with what the base answers, of the engine without an adapter, outside `scope`.
+    """Return `said` with the base's answers to the questions outside `scope`.
 
-    `recall` has what is recalled, and the differences that the adapter holds, which are not.
+    The engine must have no adapter. `recall` has what the chat recalls, and the ids of the differences
+    that the adapter holds, which are not recalled.
     """
 
-    def again(question: Question, lesson: Lesson) -> tuple[int, ...] | None:
+    def prompt_for(question: Question, lesson: Lesson) -> tuple[int, ...] | None:
         if scope.includes(question.text):
             return None
         prompt = None
@@ -112,21 +113,21 @@ def answer_outside_scope(
             prompt = below(engine, recall[0].settings, question, block, len(lesson.chosen))
         return prompt or question.prompt
 
-    return _asked_again(engine, lessons, said, again)
+    return _replace_answers(engine, lessons, said, prompt_for)
 
 
-def _asked_again(
+def _replace_answers(
     engine: Engine,
     lessons: Sequence[Lesson],
     said: LessonAnswers,
-    again: Callable[[Question, Lesson], tuple[int, ...] | None],
+    prompt_for: Callable[[Question, Lesson], tuple[int, ...] | None],
 ) -> LessonAnswers:
-    """Return `said` with the answers to the prompts that `again` returns; None keeps an answer."""
+    """Return `said` with new answers where `prompt_for` returns a prompt; None keeps an answer."""
     wanted: dict[tuple[str, int, int], Wanted] = {}
     for number, lesson in enumerate(lessons):
         for name, questions in _groups(lesson).items():
             for place, question in enumerate(questions):
-                if (prompt := again(question, lesson)) is not None:
+                if (prompt := prompt_for(question, lesson)) is not None:
                     asked = replace(_wanted(lesson, question), prompt=prompt)
                     wanted[name, number, place] = asked
     found = dict(zip(wanted, answers(engine, list(wanted.values())), strict=True))

@@ -7,7 +7,6 @@ token by token. Only one model is loaded at a time. Nothing is written.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from memory.difference import Difference, Message
 from memory.settings.settings import Settings
+from trainer.evaluate.metrics import top_k_kl
 
 if TYPE_CHECKING:
     from agent.adapters import Adapter
@@ -30,7 +30,6 @@ LONGEST = 96
 TOP = 64
 KEPT = 0.9
 """Share of the lessons' replies that must stay the same for the merged model to be sound."""
-_TINY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,16 +172,9 @@ def _text(engine: Engine, prompt: tuple[int, ...], longest: int) -> str:
 
 
 def _kl(engine: Engine, said: _Said) -> list[float]:
-    """Return KL(said ‖ engine) at each token of the reply, in nats, with the tail as one bucket."""
-    found: list[float] = []
+    """Return KL(said ‖ engine) at each token of the reply, in nats; see `top_k_kl`."""
     rows = engine.log_probabilities([*said.prompt, *said.reply], len(said.prompt))
-    for place, row in enumerate(rows):
-        theirs, ours = said.logs[place], row[said.ids[place]]
-        tail = max(_TINY, 1 - float(np.exp(theirs).sum()))
-        our_tail = max(_TINY, 1 - float(np.exp(ours).sum()))
-        top = float((np.exp(theirs) * (theirs - ours)).sum())
-        found.append(top + tail * math.log(tail / our_tail))
-    return found
+    return [top_k_kl(said.logs[n], row[said.ids[n]]) for n, row in enumerate(rows)]
 
 
 def _mean(groups: Sequence[Sequence[float]]) -> float:

@@ -1,14 +1,14 @@
-"""Measure the effect of an adapter with llama.cpp, on the base file that is served.
+"""Measure the effect of an adapter in llama.cpp, on the base file that is served.
 
-A reply is not generated to be compared. The expected reply is evaluated after its prompt in one pass,
-which tells at each position whether the model would have chosen that token. Where it would not, the
-reply is generated from there, so that it can be shown. For what must stay the same, this evaluation
-also gives the divergence and the perplexity. Prompts are evaluated together (`Engine.run_tasks`).
+To compare a reply with the expected one, it is not generated. The expected reply is evaluated after its
+prompt in one pass, which shows at each position whether the model would have chosen that token. The
+reply is generated only from the first token that differs. For answers that must not change, the same
+pass gives the divergence and the perplexity. Prompts are evaluated in batches (`Engine.run_tasks`).
 
-*Strict* and *tolerant*: an answer has strictly changed when one of its tokens has. The gate counts it
-as changed only if the base was decided there, that is, if the new token had less than half the
-probability of the base's own token. An undecided token can also flip without an adapter, through
-another number of threads or a longer batch. Nothing is written.
+*Strict* and *tolerant*: an answer has strictly changed if one of its tokens has. The gate counts it as
+changed only if the base was decided there, that is, if the new token had less than half the probability
+of the base's own token. Between tokens of similar probability, the choice can flip even without an
+adapter, with another number of threads or a longer batch. Nothing is written.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LONGER = 48
 """Tokens by which a reply may exceed the expected one before it counts as endless."""
 CUT = 4
-"""The same where the base's own reply was cut, and this one will be."""
+"""The same if the base's reply was cut at the limit, so that this one is cut too."""
 LOOP = (4, 24)
 """A reply loops if its end repeats itself this many times, over at least this many tokens."""
 SHOWN = 24
@@ -105,10 +105,10 @@ def answers(
     the others stops where it deviates from the expected one.
     """
     budget = _Budget(len(wanted) if shown is None else shown)
-    return _together(engine, [_answering(engine, one, budget) for one in wanted], step)
+    return _run_in_order(engine, [_answer_task(engine, one, budget) for one in wanted], step)
 
 
-def _together(
+def _run_in_order(
     engine: Engine, tasks: Sequence[Task[T]], step: Step, together: int = SEQUENCES
 ) -> list[T]:
     """Return the results of the tasks in order; call `step` as each of them ends."""
@@ -122,17 +122,17 @@ def _together(
 
 @dataclass(slots=True)
 class _Budget:
-    """How many more replies are generated to their end."""
+    """The number of replies that may still be generated to their end."""
 
     left: int
 
     def take(self) -> bool:
-        """Whether one more is; counts it."""
+        """Take one from the budget; return whether one was left."""
         self.left -= 1
         return self.left >= 0
 
 
-def _answering(engine: Engine, wanted: Wanted, budget: _Budget) -> Task[Answer]:
+def _answer_task(engine: Engine, wanted: Wanted, budget: _Budget) -> Task[Answer]:
     prompt, chosen = wanted.prompt, wanted.chosen
     longest = min(len(chosen) + LONGER, engine.info.context - len(prompt))
 
@@ -158,14 +158,14 @@ def _agreed(said: Sequence[int], chosen: Sequence[int]) -> int:
 
 
 class _Reply:
-    """A reply that continues after given tokens until it ends or loops.
+    """A reply that is generated after given tokens until it ends or loops.
 
-    If it has to begin like a given text, ignoring whitespace, it also stops (and counts as ended) as
-    soon as it does not.
+    With a text to match, ignoring whitespace, it also stops (and counts as ended) at the first
+    deviation.
     """
 
     def __init__(self, engine: Engine, head: Sequence[int], like: str) -> None:
-        """`head` are the tokens before; `like` is "" for any text."""
+        """Start after the tokens `head`; `like` is the text to match, "" for none."""
         self._engine = engine
         self._like = "".join(like.split())
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -179,7 +179,7 @@ class _Reply:
         return self._text.strip()
 
     def steps(self, first: int, kept: int, most: int) -> Steps[bool]:
-        """Generate `first` and up to `most` - 1 tokens more after `kept` ones; return if it ended."""
+        """Generate up to `most` tokens from `first` on, after `kept` ones; return whether it ended."""
         ended = yield from continued(first, kept, max(1, most), self._engine.ends_turn, self._add)
         self._text += self._decoder.decode(b"", final=True)
         return ended or self._deviates
@@ -207,20 +207,20 @@ def loops(tokens: Sequence[int]) -> bool:
     return False
 
 
-def hold(
+def compare_anchors(
     engine: Engine,
     anchors: Sequence[Anchor],
     step: Step = lambda: None,
     *,
     together: int = SEQUENCES,
 ) -> list[Held]:
-    """Compare the answer to each anchor under the engine's adapter with the base's, in order.
+    """Compare the answer to each anchor, with the engine's adapter, with the base's; in order.
 
-    With `together` = 1, each is evaluated in one pass, as the chat evaluates a prompt.
+    `together` is the number of prompts per batch; with 1, each is evaluated like a prompt in a chat.
     """
     budget = _Budget(SHOWN)
-    tasks = [_holding(engine, anchor, budget) for anchor in anchors]
-    return _together(engine, tasks, step, together)
+    tasks = [_anchor_task(engine, anchor, budget) for anchor in anchors]
+    return _run_in_order(engine, tasks, step, together)
 
 
 @dataclass(slots=True)
@@ -235,16 +235,24 @@ class _Distance:
         """Add a position of the reply; return the most likely token."""
         anchor = self.anchor
         base, ours = anchor.logs[place], row[anchor.ids[place]] - log_sum_exp(row)
-        tail = max(_TINY, 1 - float(np.exp(base).sum()))
-        our_tail = max(_TINY, 1 - float(np.exp(ours).sum()))
-        top = float((np.exp(base) * (base - ours)).sum())
-        self.divergence += top + tail * math.log(tail / our_tail)
+        self.divergence += top_k_kl(base, ours)
         taken = np.flatnonzero(anchor.ids[place] == anchor.reply[place])
         self.rise += float(base[taken[0]] - ours[taken[0]]) if len(taken) else 0.0
         return int(row.argmax())
 
 
-def _holding(engine: Engine, anchor: Anchor, budget: _Budget) -> Task[Held]:
+def top_k_kl(base: FloatArray, ours: FloatArray) -> float:
+    """Return KL(base ‖ ours) at one position in nats, from ln p of the same k tokens, each [k].
+
+    The other tokens count as one bucket, so this is a lower bound.
+    """
+    tail = max(_TINY, 1 - float(np.exp(base).sum()))
+    our_tail = max(_TINY, 1 - float(np.exp(ours).sum()))
+    top = float((np.exp(base) * (base - ours)).sum())
+    return top + tail * math.log(tail / our_tail)
+
+
+def _anchor_task(engine: Engine, anchor: Anchor, budget: _Budget) -> Task[Held]:
     prompt, reply = anchor.prompt, anchor.reply
     # If the base's reply was cut, this one need not end either.
     closed = not reply or engine.ends_turn(reply[-1])
@@ -287,7 +295,7 @@ def _holding(engine: Engine, anchor: Anchor, budget: _Budget) -> Task[Held]:
 
 
 def _advantage(anchor: Anchor, place: int, said: int) -> float:
-    """Return the nats by which the base preferred its own token to `said`; inf if by very much."""
+    """Return by how many nats the base preferred its own token to `said`; inf beyond its top k."""
     logs = anchor.logs[place]
     other = np.flatnonzero(anchor.ids[place] == said)
     taken = np.flatnonzero(anchor.ids[place] == anchor.reply[place])

@@ -1,7 +1,7 @@
-"""What a chat serves by default, for a night's evaluation: the adapter, and what recall adds.
+"""What the chat recalls by default, for the evaluation of an adapter.
 
-Recall is the chat's own (`agent/chat/recall_context.py`), by keyword search over the journal: the
-vector index belongs to the chat. Nothing is written.
+Recall is that of the chat (`agent/chat/recall_context.py`), with keyword search over the journal only,
+because the vector index belongs to the chat. Nothing is written.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def learned_from(
     differences: Sequence[Difference],
     superseded: Mapping[str, str],
 ) -> Learned:
-    """Return what recall leaves to an adapter that was trained on `lessons` and holds the ids `holds`.
+    """Return what is not recalled with an adapter trained on `lessons` that holds the ids `holds`.
 
     `superseded` maps the ids of older differences to those that replaced them.
     """
@@ -42,7 +42,7 @@ def learned_from(
 
 @dataclass(frozen=True, slots=True)
 class ServedRecall:
-    """What the chat would recall for a message, beside an adapter that holds some of `differences`."""
+    """What the chat would recall for a message, given the differences that an adapter holds."""
 
     recaller: Recaller
     settings: Settings
@@ -56,7 +56,7 @@ class ServedRecall:
         return self.recaller.recall(message, learned)[0]
 
     def served(self, message: str, holds: Collection[str] = ()) -> str:
-        """Return the block as the settings have it: "" where recall is switched off."""
+        """Return the block, "" if recall is disabled in the settings."""
         return self.block(message, holds) if self.settings.recall.enabled else ""
 
 
@@ -65,7 +65,7 @@ def below(
 ) -> tuple[int, ...] | None:
     """Return the prompt of `question` below `block`, with room for `reply` tokens.
 
-    None if the block is empty or does not fit: the chat leaves it out then, too.
+    None if the block is empty or does not fit; the chat leaves it out then, too.
     """
     if not block:
         return None

@@ -1,8 +1,8 @@
-"""Whether torch computes a model as llama.cpp serves it: what is trained must be what serves.
+"""Check that torch computes a model like llama.cpp, so that what is trained is what is served.
 
-A child process evaluates the same tokens with both and compares what they expect next. Found once per
-file (`agent/llama/gguf/load_check.py` remembers it); the night asks before it begins, `discern model`
-and the doctor before they promise a training.
+A child process evaluates the same tokens with both and compares the predicted distributions. The result
+is cached per file (`agent/llama/gguf/load_check.py`). Nights check it before they start; `discern
+model` and the doctor check it before they say that a model can be trained.
 
     python -m trainer.evaluate.torch_parity PATH     the child
 """
@@ -21,18 +21,18 @@ from memory.sentence import Sentence
 from memory.settings.paths import Home, expanded
 
 MOST = 0.05
-"""Mean divergence, KL(llama.cpp || torch) in nats, that rounding and quantised activations explain."""
+"""Most mean KL(llama.cpp ‖ torch), in nats; rounding and quantised activations explain less."""
 _TOKENS = 48
 _SPARE = 1 << 30
 
 
 def require_agreement(path: Path) -> None:
-    """Refuse a model that cannot be trained as it serves; takes some seconds when it is new.
+    """Check that torch and llama.cpp agree on a model; takes some seconds for a new file.
 
-    Where the model in float32 does not fit into the free memory only its header is looked at.
+    If the model in float32 does not fit into the free memory, only its header is checked.
 
     Raises:
-        ModelError: it cannot be served, or not be trained, and why.
+        ModelError: it cannot be served, or not be trained.
     """
     path = expanded(path).absolute()
     require_chat_model(path)
@@ -59,7 +59,7 @@ def require_agreement(path: Path) -> None:
 
 
 def divergence(path: Path) -> float:
-    """Return the mean KL(llama.cpp || torch) over some positions, in nats."""
+    """Return the mean KL(llama.cpp ‖ torch) over some positions, in nats."""
     import numpy as np
     import torch
 

@@ -1,8 +1,8 @@
-"""Choose the number of threads, the precision and the size of a part by measuring a training step.
+"""Choose the number of threads, the precision and the micro-batch size by timing a training step.
 
-The number of cores misleads: on two busy cores, spinning OpenMP threads are many times slower than one.
-So does support for bfloat16: without native instructions it is slower. A model that is too small to
-benefit stays in float32, whose sums are reproducible.
+The number of cores is no guide: on two busy cores, spinning OpenMP threads are many times slower than
+one. Neither is support for bfloat16: without native instructions it is slower. A model that is too
+small to benefit stays in float32, whose sums are reproducible.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ TIMED = 4
 TIMED_ROWS, TIMED_PRODUCTS = 256, 8
 """Size and number of the timed matrix products."""
 ACTIVATION_BYTES = {"cpu": 192 << 20, "cuda": 24 << 30}
-"""Most bytes that a part of a step keeps for its gradient."""
+"""Most bytes of activations that a micro-batch keeps for its gradient."""
 SMALLEST_PART = 64
 
 
 def choose_threads(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> int:
-    """Set the number of CPU threads: the configured one, else the faster of one and all."""
+    """Set and return the number of CPU threads: as configured, or else the faster of one and all."""
     import torch
 
     if recipe.threads or device != "cpu" or not some:
@@ -48,7 +48,7 @@ def choose_threads(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], dev
 
 
 def choose_precision(stepper: Stepper, recipe: Recipe, device: str) -> bool:
-    """Return whether to compute matrix products in bfloat16, the faster of two timed ways."""
+    """Return whether to compute matrix products in bfloat16: as configured, or else by timing."""
     import torch
 
     if recipe.precision != "auto":
@@ -61,7 +61,7 @@ def choose_precision(stepper: Stepper, recipe: Recipe, device: str) -> bool:
         (m.weight for m in inner_model(stepper.model).layers[-1].modules() if is_frozen_linear(m)),
         key=torch.numel,
     )
-    if weight.dtype == torch.bfloat16:  # an earlier job has chosen
+    if weight.dtype == torch.bfloat16:  # chosen by an earlier job
         return True
     rows = torch.ones(TIMED_ROWS, weight.shape[1])
     took = [
@@ -71,7 +71,7 @@ def choose_precision(stepper: Stepper, recipe: Recipe, device: str) -> bool:
 
 
 def choose_part(stepper: Stepper, some: Sequence[Sample], device: str) -> int:
-    """Return the most tokens of a part, whose activations then take at most ACTIVATION_BYTES."""
+    """Return the most tokens of a micro-batch whose activations take at most ACTIVATION_BYTES."""
     import torch
 
     kept: dict[int, int] = {}
@@ -92,7 +92,7 @@ def choose_part(stepper: Stepper, some: Sequence[Sample], device: str) -> int:
 
 
 def _product_seconds(rows: Tensor, weight: Tensor) -> float:
-    """Return the seconds of some products, after one to warm up."""
+    """Return the seconds of some products, after a warm-up."""
     import torch
 
     def once() -> None:
@@ -104,7 +104,7 @@ def _product_seconds(rows: Tensor, weight: Tensor) -> float:
 
 
 def _seconds(stepper: Stepper, some: Sequence[Sample]) -> float:
-    """Return the seconds of forward and backward on a few samples; no gradients remain."""
+    """Return the seconds of a forward and backward pass on a few samples; gradients are cleared."""
 
     def once() -> None:
         batch, hidden = stepper.forward(list(some)[:TIMED])

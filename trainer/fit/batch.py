@@ -60,7 +60,7 @@ def make_batch(
 ) -> Batch:
     """Pack `samples` (each with a prompt and at least one reply token) into rows of `row` tokens.
 
-    With `apart` each reply has a row of its own, after its prompt; see `carries_state`.
+    With `apart`, each reply has its own row, after its prompt; see `carries_state`.
     """
     import torch
 
@@ -106,7 +106,7 @@ def make_batch(
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A prompt and what follows it. `predicted`: column, target, sample, side, offset in the reply."""
+    """A prompt and its replies. `predicted`: column, target, sample, side, offset in the reply."""
 
     index: int
     tokens: list[int]
@@ -142,14 +142,14 @@ def _lines(index: int, sample: Sample, apart: bool) -> Iterator[_Line]:
 def _predicted(
     index: int, side: int, reply: Sequence[int], prompt: int, shift: int
 ) -> Iterator[tuple[int, int, int, int, int]]:
-    """Yield the places that predict a reply, whose tokens but the first follow at `shift` + offset."""
+    """Yield the positions that predict a reply; those after the first are at `shift` + offset."""
     for offset, target in enumerate(reply[prompt:]):
         # The last token of the prompt predicts the first token of both replies.
         yield (shift + offset if offset else prompt - 1), target, index, side, offset
 
 
 def _packed(lines: Sequence[_Line], row: int) -> list[list[_Line]]:
-    """First-fit decreasing: the longest first, each into the first row with room."""
+    """Pack lines into rows, first-fit decreasing: the longest first, each into the first that fits."""
     room = max(row, *(len(line.tokens) for line in lines))
     rows: list[list[_Line]] = []
     left: list[int] = []
@@ -165,15 +165,15 @@ def _packed(lines: Sequence[_Line], row: int) -> list[list[_Line]]:
 
 
 def carries_state(model: Any) -> bool:
-    """Whether layers of a model carry a state from token to token.
+    """Whether a model has recurrent layers.
 
-    Such a layer has no attention mask: what shares a row is not separate for it.
+    These have no attention mask, so samples that share a row would not be separate.
     """
     return RECURRENT in _kinds(model)
 
 
 def attention_masks(model: Any, batch: Batch) -> Any:
-    """Return the mask of a batch as a model takes it: one for all layers, or one per kind of layer."""
+    """Return the attention mask of a batch: one for all layers, or one per kind of layer."""
     kinds = _kinds(model)
     if kinds <= {FULL}:
         return batch.mask

@@ -1,10 +1,10 @@
-"""Save the state of a training, so that one that was killed continues where it was.
+"""Save the state of a training, so that an interrupted one can resume.
 
     training.safetensors    the state after some step: the adapter, the best one so far, the optimiser,
                             and as JSON in its header the step, the learning rate and the sampler
-    trained.json            the `Trained` event of a training that ended
+    trained.json            the `Trained` event of a finished training
 
-Both are in the folder of the job, are written whole, and name the job they belong to by a digest of
+Both are in the folder of the job, are written atomically, and identify the job by a digest of
 everything that determines its result. Another job in the same folder ignores them.
 """
 
@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from memory.errors import FileError
 from memory.files.atomic_write import whole, write_whole
 from memory.files.bounded_read import read_json
-from trainer.events import Trained, message_to_json, read_message
+from trainer.event_json import message_to_json, read_message
+from trainer.events import Trained
 from trainer.fit.job import Job
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ class Checkpoint:
     def save_if_due(
         self, tensors: Callable[[], dict[str, Tensor]], values: Callable[[], dict[str, Any]]
     ) -> None:
-        """Save the state that the functions return if the last save is long enough ago.
+        """Save the state that the functions return, if the last save is long enough ago.
 
-        If the disk is full, the training goes on without.
+        A state that cannot be written is skipped.
         """
         from safetensors.torch import save_file
 
@@ -64,7 +65,7 @@ class Checkpoint:
         self._pause = max(SAVE_SECONDS, (self._saved - began) / MOST_SHARE)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Return what was saved last; None if there is nothing of this job, or it is damaged."""
+        """Return the last saved state; None if there is none of this job, or it is damaged."""
         from safetensors import safe_open
 
         try:
@@ -78,14 +79,14 @@ class Checkpoint:
             return None
 
     def finish(self, event: Trained) -> None:
-        """Note how the training ended and remove the state."""
+        """Record how the training ended, and remove the state."""
         with suppress(OSError):
             text = json.dumps({"job": self._key, "event": message_to_json(event)})
             write_whole(self._folder / DONE, text)
             (self._folder / STATE).unlink(missing_ok=True)
 
     def finished(self) -> Trained | None:
-        """Return how this job ended; None if it did not, or its adapter is gone."""
+        """Return how this job ended; None if it is unfinished or its adapter is gone."""
         try:
             found = read_json(self._folder / DONE)
             event = read_message(found["event"]) if found.get("job") == self._key else None

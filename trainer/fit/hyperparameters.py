@@ -16,16 +16,16 @@ LAYERS = 4
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What one run does differently from the settings; None keeps the setting."""
+    """Values that one run uses instead of the settings; None keeps the setting."""
 
     rate: float | None = None
     seed: int | None = None
     steps: int | None = None
     seconds: float | None = None
     anchors: float = 1.0
-    """Factor of the weights of what must stay the same."""
+    """Factor of the weights of the anchors."""
     near: float = 1.0
-    """How many times as often near misses are drawn as other anchors."""
+    """Factor of how often near misses are drawn, relative to other anchors."""
     longer: float = 1.0
     """Factor of how often each lesson is shown."""
 

@@ -23,7 +23,7 @@ from memory.files.bounded_read import SMALL, open_file, read_json, read_text
 
 JOB = "job.json"
 CONTROL = "control"
-"""File beside job.json in which the parent writes "stop" or "abort"."""
+"""File next to job.json in which the parent writes "stop" or "abort"."""
 SAMPLES = "samples.npz"
 ANCHOR = -1
 """`Sample.lesson` of an anchor or near miss."""
@@ -92,7 +92,7 @@ class Job:
     samples: tuple[Sample, ...]
 
 
-def asked_for(job: Job) -> str:
+def read_control(job: Job) -> str:
     """Return the parent's request: "stop", "abort", or "" if there is none."""
     try:
         return read_text(job.output.parent / CONTROL, SMALL).strip()

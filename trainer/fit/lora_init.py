@@ -28,10 +28,10 @@ SUBSPACE = 256
 """Number of strong directions of the lessons that are searched if the input is wider."""
 RIDGE = 0.01
 """ρ as a share of the mean moment of the anchors, so that directions weak in both are not chosen."""
-QUIET = 0.01
-"""Directions below this share of the lessons' mean moment keep their random initialisation: scaling
-them like the others would exceed the range of f16. *Measured* on the starter: at rank 16 the weakest
-has .15, at rank 256 some have 0."""
+WEAK = 0.01
+"""Directions below this share of the lessons' mean moment keep their random initialisation, because
+scaling them like the others would exceed the range of f16. *Measured* on the starter: at rank 16 the
+weakest has .15, at rank 256 some have 0."""
 GAIN = 3.0
 """Scale of A's response to the lessons, relative to a random A. *Measured* on the starter with 50 marks
 and 180,000 tokens: the random A at its best learning rate reaches .92/.75/.93 (lessons, rephrasings,
@@ -39,7 +39,7 @@ unrelated unchanged), this one .98/.82/1.00."""
 
 
 def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence[Sample]) -> None:
-    """Set every A of the stepper's model; B must be zero. Without lessons or anchors, nothing changes.
+    """Set every A of the stepper's model; B must be zero. Does nothing without lessons or anchors.
 
     Raises:
         MemoryError: a single sample does not fit into memory.
@@ -57,8 +57,8 @@ def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence
 
     def once() -> None:
         half = stepper.whole_part
-        some = _first(lessons, half)
-        samples = [*some, *_first(anchors, half)]
+        some = _evenly_spaced(lessons, half)
+        samples = [*some, *_evenly_spaced(anchors, half)]
         batch = stepper.packed(samples)
         ours = (batch.segments >= 0) & (batch.segments < len(some))
         theirs = batch.segments >= len(some)
@@ -74,11 +74,11 @@ def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence
             for module, rows in finder.found.items():
                 module.lora_A["default"].weight.copy_(rows)
 
-    stepper.with_less_memory(once, [*lessons, *anchors])
+    stepper.retry_with_smaller_parts(once, [*lessons, *anchors])
 
 
-def _first(samples: Sequence[Sample], room: int) -> list[Sample]:
-    """Return evenly spaced `samples` of together at most `room` tokens, at least one."""
+def _evenly_spaced(samples: Sequence[Sample], room: int) -> list[Sample]:
+    """Return evenly spaced samples with at most `room` tokens in total, but at least one."""
     mean = max(1, sum(map(length, samples)) // len(samples))
     chosen: list[Sample] = []
     left = room
@@ -91,10 +91,7 @@ def _first(samples: Sequence[Sample], room: int) -> list[Sample]:
 
 
 class _RowFinder:
-    """Compute the rows of each module from its input.
-
-    Modules with the same input and rank share them.
-    """
+    """Computes the rows of A for each module from its input; same input and rank, same rows."""
 
     def __init__(self, ours: Tensor, theirs: Tensor) -> None:
         self.found: dict[Any, Tensor] = {}
@@ -109,14 +106,14 @@ class _RowFinder:
         rank = start.shape[0]
         if values is not self._input or rank != self._rank:
             self._input, self._rank = values, rank
-            flat = values.reshape(-1, values.shape[-1])  # experts get their tokens without rows
+            flat = values.reshape(-1, values.shape[-1])  # experts get their tokens flattened
             lessons, anchors = flat[self._ours].float(), flat[self._theirs].float()
             found = directions(lessons, anchors, rank, RIDGE)
             found = found / found.norm(dim=1, keepdim=True)
-            mine = (lessons @ found.T).square().mean(0)
-            loud = mine >= QUIET * lessons.square().mean()
-            heard = (lessons @ start.float().T).square().mean()
-            self._rows = found[loud] * (GAIN * (heard / mine[loud]).sqrt())[:, None]
+            response = (lessons @ found.T).square().mean(0)
+            strong = response >= WEAK * lessons.square().mean()
+            at_random = (lessons @ start.float().T).square().mean()
+            self._rows = found[strong] * (GAIN * (at_random / response[strong]).sqrt())[:, None]
         rows = start.clone()
         rows[: len(self._rows)] = self._rows
         self.found[module] = rows

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ROUNDS = 5
-"""How often a training goes on for some steps after its learning rate has decayed."""
+"""Most rounds of a training; each one ends when the learning rate has decayed."""
 
 
 @dataclass(slots=True)
@@ -27,13 +27,13 @@ class RunState:
     best_score: tuple[float, float] = (-1.0, 0.0)
     best_step: int = 0
     surveyed_at: int = 0
-    """The step after which everything was evaluated last."""
+    """The step of the last survey."""
     learnt: float = 0.0
-    """Share of the wordings that are right in the best state."""
+    """Share of right wordings in the best state."""
     best: list[Tensor] = field(default_factory=list)
 
     def keep_if_best(self, sampler: Sampler, trained: Sequence[Tensor]) -> None:
-        """Keep this state if it is the best."""
+        """Keep the parameters `trained` if this state is the best."""
         learnt = (sampler.share + sampler.share_as_asked + sampler.firm) / 3
         score = (round(learnt, 2) + round(sampler.still, 2), -sampler.drift)
         if score > self.best_score:

@@ -1,9 +1,9 @@
 """Choose the samples of each training step, preferring those that still need training.
 
 The sampler records the last result of each sample: the margin of a lesson's wording (see
-`objective.margins`), the divergence of an anchor from the base. Samples that are new, wrong or have
-changed are drawn most often, those that are safely right occasionally. So the number of steps depends
-on how much is hard, not on how much there is. All draws come from one seed.
+`objective.margins`), the divergence of an anchor from the base. Samples that are new, wrong or changed
+are drawn most often, those that are safely right occasionally, so the number of steps depends on how
+much is hard, not on how much there is. All draws come from one seed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ AS_ASKED = 5.0
 RECENT = 0.04
 """Weight of the latest sample in `Sampler.recent`."""
 USUAL = 40
-"""Tokens of a sample that is drawn as often as its need says; longer ones are drawn less often."""
+"""Tokens of a sample whose weight is not scaled; longer ones are drawn less often."""
 MOVED = 0.05
-"""Divergence in nats per token from which an anchor counts as changed; below, it is drawn less."""
+"""Divergence in nats per token above which an anchor counts as changed; below, it is drawn less."""
 
 
 class Sampler:
@@ -52,7 +52,7 @@ class Sampler:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state` of a sampler of the same samples returned."""
+        """Restore the result of `state` of a sampler with the same samples."""
         self._margins = dict(zip(self._margins, state["margins"], strict=True))
         self._moved = dict(zip(self._moved, state["moved"], strict=True))
         self.recent = state["recent"]
@@ -62,30 +62,34 @@ class Sampler:
     def draw(self, lessons: int, anchors: int) -> tuple[list[Sample], list[Sample]]:
         """Draw at most this many lesson samples and anchors, each at most once."""
         return (
-            self._some({s: self._need(s, value) for s, value in self._margins.items()}, lessons),
-            self._some({s: s.weight * _unrest(value) for s, value in self._moved.items()}, anchors),
+            self._weighted_draw(
+                {s: self._lesson_weight(s, value) for s, value in self._margins.items()}, lessons
+            ),
+            self._weighted_draw(
+                {s: s.weight * _anchor_weight(value) for s, value in self._moved.items()}, anchors
+            ),
         )
 
-    def _some(self, needs: dict[Sample, float], count: int) -> list[Sample]:
+    def _weighted_draw(self, weights: dict[Sample, float], count: int) -> list[Sample]:
         # The largest keys u^(1/w) are a weighted draw without replacement (Efraimidis, Spirakis 2006).
         keys = [
-            (self._order.random() ** (1 / need), number)
-            for number, need in enumerate(needs.values())
+            (self._order.random() ** (1 / weight), number)
+            for number, weight in enumerate(weights.values())
         ]
-        samples = list(needs)
+        samples = list(weights)
         return [samples[number] for _, number in sorted(keys, reverse=True)[:count]]
 
-    def _need(self, sample: Sample, margin: float | None) -> float:
-        # Otherwise the question as it was asked would be one of many wordings.
+    def _lesson_weight(self, sample: Sample, margin: float | None) -> float:
+        # The original question would otherwise count no more than any of its many rephrasings.
         often = AS_ASKED if sample.variant == 0 else 1.0
-        # A long sample costs more, and what it teaches is mostly what the short ones do.
+        # A long sample costs more, and teaches mostly what the short ones do.
         often *= math.sqrt(USUAL / len(sample.tokens))
         if margin is None or margin <= 0:
             return often
         return often * (SHAKY if margin < SAFE else REVIEW)
 
     def note_step(self, margins: Sequence[float]) -> None:
-        """Count the margins that the samples of a step had before it into `recent`."""
+        """Update `recent` with the margins of the samples of a step, as they were before it."""
         for value in margins:
             self.recent += RECENT * ((value > 0) - self.recent)
 
@@ -155,7 +159,7 @@ class Sampler:
         return found
 
 
-def _unrest(divergence: float | None) -> float:
+def _anchor_weight(divergence: float | None) -> float:
     if divergence is None:
         return 1.0
     return min(1.0, max(REVIEW, divergence / MOVED))

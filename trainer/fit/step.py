@@ -1,8 +1,8 @@
-"""Compute one training step: gradients and metrics from samples, in parts that fit into memory.
+"""Compute one training step: gradients and metrics of its samples, in micro-batches ("parts").
 
-The loss of a step is a sum over its samples, each divided by the counts of the whole step, so a step
-computed in parts has the same gradient. When memory runs out, the size of the parts is halved and the
-step restarts; training fails only if a single sample does not fit.
+The loss of a step is a sum over its samples, each divided by the counts of the whole step, so the
+gradient does not depend on the parts. When memory runs out, the size of the parts is halved and the
+step is computed again; training fails only if a single sample does not fit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 PART = {"cpu": 1024, "cuda": 16384}
-"""Most tokens computed at once; with gradients, activations often allow fewer (`choose_part`)."""
+"""Most tokens of a part; with gradients, activations often allow fewer (`choose_part`)."""
 ROWS = {"cpu": 128, "cuda": 512}
 LOGIT_BYTES = {"cpu": 24 << 20, "cuda": 1 << 30}
 """Most bytes of the logits that are computed at once."""
@@ -56,19 +56,16 @@ class Stepper:
         self.reduced = False
         """Whether matrix products are computed in bfloat16."""
         self.part = self.whole_part = PART[device]
-        """Most tokens computed at once with gradients, and without."""
+        """Most tokens of a part: `part` with gradients, `whole_part` without."""
         self.lower = LowerLayers(model, device)
         self._logits_at_once = max(16, LOGIT_BYTES[device] // (4 * model.config.vocab_size))
         self._on_halved = on_halved
-        self._before: dict[Sample, tuple[float, float]] = {}
-        self._still: dict[Sample, Tensor] = {}
+        self._base_sums: dict[Sample, tuple[float, float]] = {}
+        self._base_hidden: dict[Sample, Tensor] = {}
         """The base's hidden states of the anchors so far, [tokens, d], in half precision."""
 
-    def know_the_base(self, samples: Sequence[Sample]) -> None:
-        """Compute ln π_0 of the chosen and the rejected reply of every pair.
-
-        Only the tokens that count are summed.
-        """
+    def compute_base_log_probabilities(self, samples: Sequence[Sample]) -> None:
+        """Compute ln π_0 of both replies of every pair, summed over the tokens that count."""
         import torch
 
         pairs = [sample for sample in samples if sample.rejected]
@@ -79,13 +76,13 @@ class Stepper:
                     batch, hidden = self.forward(some)
                     logs, _leads = self._lesson_scores(batch, hidden, batch.owner >= 0)
                     sums = self._pair_sums(batch, logs, some)
-                    self._before.update(
+                    self._base_sums.update(
                         {s: (float(sums[0][i]), float(sums[1][i])) for i, s in enumerate(some)}
                     )
 
-        self.with_less_memory(once, pairs)
+        self.retry_with_smaller_parts(once, pairs)
 
-    def look(self, samples: Sequence[Sample]) -> Outcome:
+    def evaluate(self, samples: Sequence[Sample]) -> Outcome:
         """Return the margins and divergences of samples without training."""
         import torch
 
@@ -102,11 +99,11 @@ class Stepper:
                     self._divergence(batch, hidden, some, ~lesson, outcome)
                     outcome.tokens += batch.computed
 
-        self.with_less_memory(once, samples)
+        self.retry_with_smaller_parts(once, samples)
         return outcome
 
     def _of_lessons(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
-        """Return which positions belong to a lesson rather than an anchor."""
+        """Return a mask of the positions that belong to a lesson, not to an anchor."""
         import torch
 
         lesson = torch.tensor([s.lesson != ANCHOR for s in samples], device=self.device)
@@ -132,7 +129,7 @@ class Stepper:
             outcome = Outcome()
             shares = _Shares(
                 weights=sum(s.weight for s in samples if s.lesson != ANCHOR),
-                pairs=sum(s in self._before for s in samples),
+                pairs=sum(s in self._base_sums for s in samples),
                 replies=sum(len(s.tokens) - s.prompt for s in samples if s.top),
                 anchors=sum(length(s) for s in samples if s.lesson == ANCHOR),
             )
@@ -140,10 +137,12 @@ class Stepper:
                 self._one_part(some, shares, outcome)
             return outcome
 
-        return self.with_less_memory(once, samples)
+        return self.retry_with_smaller_parts(once, samples)
 
-    def with_less_memory(self, once: Callable[[], Found], samples: Sequence[Sample]) -> Found:
-        """Call `once` again with smaller parts until it fits into memory."""
+    def retry_with_smaller_parts(
+        self, once: Callable[[], Found], samples: Sequence[Sample]
+    ) -> Found:
+        """Call `once`, again with smaller parts while it runs out of memory; return its result."""
         import torch
 
         longest = max(map(length, samples), default=1)
@@ -163,7 +162,7 @@ class Stepper:
             self._on_halved(self.part)
 
     def parts(self, samples: Sequence[Sample], most: int | None = None) -> Iterator[list[Sample]]:
-        """Yield consecutive groups of at most `most` tokens, `whole_part` unless given."""
+        """Yield consecutive groups of at most `most` tokens, by default `whole_part`."""
         most = most or self.whole_part
         group: list[Sample] = []
         size = 0
@@ -191,7 +190,7 @@ class Stepper:
             return self.lower.last_hidden(batch, samples)
 
     def use_precision(self, reduced: bool) -> None:
-        """Compute matrix products in bfloat16 if `reduced`; frozen matrices are then kept in it."""
+        """Choose the precision: with `reduced`, matrix products and frozen matrices are in bfloat16."""
         self.reduced = reduced
         if reduced:
             freeze_in_bfloat16(self.model)
@@ -214,8 +213,8 @@ class Stepper:
     ) -> tuple[Tensor, ...]:
         """Return score(logits, *columns) of the positions in `places`.
 
-        The logits are computed for a limited number of positions at once, and again for the
-        gradient, so that they never take much memory.
+        To save memory, logits are computed for a limited number of positions at once, and again in
+        the backward pass.
         """
         import torch
         from torch.utils.checkpoint import checkpoint
@@ -239,7 +238,7 @@ class Stepper:
         return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 
     def _lesson_scores(self, batch: Batch, hidden: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ln p of the tokens to predict in `places`, and their leads, which have no gradient."""
+        """Return ln p of the targets in `places`, and their leads (without gradient)."""
 
         def score(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
             logs = objective.token_log_probabilities(logits, targets)
@@ -311,7 +310,7 @@ class Stepper:
             [s.weight * (s.lesson != ANCHOR) for s in samples], device=self.device
         )
         term = objective.cross_entropy(logs[ours], owner[ours], weight, shares.weights)
-        known = [self._before.get(s) for s in samples]
+        known = [self._base_sums.get(s) for s in samples]
         which = [i for i, value in enumerate(known) if value is not None]
         if not which or self.recipe.preference_weight <= 0:
             return term, term.new_zeros(())
@@ -362,30 +361,30 @@ class Stepper:
         import torch
 
         anchors = [sample.lesson == ANCHOR for sample in samples]
-        self._know_hidden([s for s, anchor in zip(samples, anchors, strict=True) if anchor])
+        self._compute_base_hidden([s for s, anchor in zip(samples, anchors, strict=True) if anchor])
         # Padding has the index -1, which selects the last entry.
         places = torch.tensor([*anchors, False], device=self.device)[batch.segments]
         order = torch.unique_consecutive(batch.segments[places]).tolist()
-        base = torch.cat([self._still[samples[index]] for index in order])
+        base = torch.cat([self._base_hidden[samples[index]] for index in order])
         return objective.hidden_drift(hidden[places].float(), base).sum()
 
-    def _know_hidden(self, anchors: Sequence[Sample]) -> None:
+    def _compute_base_hidden(self, anchors: Sequence[Sample]) -> None:
         """Compute the base's hidden states of the anchors that are not known yet."""
         import torch
 
-        unknown = [sample for sample in anchors if sample not in self._still]
+        unknown = [sample for sample in anchors if sample not in self._base_hidden]
         if not unknown:
             return
         with torch.inference_mode(), self.model.disable_adapter():
             batch, hidden = self.forward(unknown)
         for index, sample in enumerate(unknown):
             found = hidden[batch.segments == index]
-            self._still[sample] = found if found.element_size() == 2 else found.half()
+            self._base_hidden[sample] = found if found.element_size() == 2 else found.half()
 
 
 @dataclass(frozen=True, slots=True)
 class _Shares:
-    """What the terms of a step are divided by, so that its parts add up to the whole."""
+    """The divisors of the terms of a step, so that the sum over its parts is that of the whole step."""
 
     weights: float
     pairs: int

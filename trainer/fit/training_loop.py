@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memory.sentence import Sentence, verbatim
+from trainer.event_json import message_to_json
 from trainer.events import (
     Aborted,
     BaseLoading,
@@ -41,11 +42,10 @@ from trainer.events import (
     Step,
     StepsPlanned,
     Trained,
-    message_to_json,
 )
 from trainer.fit.autotune import TIMED
 from trainer.fit.checkpoint import Checkpoint
-from trainer.fit.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
+from trainer.fit.job import ANCHOR, Job, Recipe, Sample, read_control, read_job
 from trainer.fit.lora_init import informed_init
 from trainer.fit.lr_schedule import Schedule, step_size, steps_for
 from trainer.fit.model.lora_model import save_adapter, with_adapter
@@ -59,20 +59,20 @@ if TYPE_CHECKING:
 
 CLIP = 1.0
 ENOUGH = 0.95
-"""Share of right lesson samples from which the training starts to end."""
+"""Share of right lesson samples at which the final decay of the learning rate starts."""
 ALL_ASKED = 0.98
-"""The same share for the questions as they were asked; both are required."""
+"""The same for the original questions; both shares are required."""
 COOL_DOWN = (16, 0.3)
 """Steps of the final decay of the learning rate: at least, and as a share of the steps before."""
 SURVEY_FROM = 0.6
-"""Share of right samples in the latest steps from which everything is evaluated, without training."""
-SURVEY_PAUSE, SURVEYED_A_STEP = 15, 16
-"""Least steps between two surveys, also one for so many samples: a survey costs about a third of
-training on them."""
+"""Share of right samples in the latest steps from which surveys are made: everything is evaluated."""
+SURVEY_PAUSE, SAMPLES_PER_SURVEY_STEP = 15, 16
+"""Least steps between two surveys, and samples per step between them. Evaluating a sample costs about
+a third of training on it."""
 AGAIN, STILL_ENOUGH = 24, 0.99
-"""The decay begins early only if this share of anchors is unchanged. If, after the decay, a question as
-it was asked is not firm or fewer anchors are unchanged, the learning rate rises again for AGAIN steps,
-unless the last ones brought nothing better."""
+"""The decay starts early only if this share of anchors is unchanged. If, after the decay, an original
+question is not firm or fewer anchors are unchanged, the learning rate rises again for AGAIN steps,
+unless the last round brought no improvement."""
 
 
 class UnstableError(Exception):
@@ -184,7 +184,7 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
 
 
 class _Training:
-    """What a training computes with, and its state as a checkpoint holds it."""
+    """The parts of a training, and its state in a checkpoint."""
 
     def __init__(self, model: Any, job: Job, device: str) -> None:
         import torch
@@ -208,7 +208,7 @@ class _Training:
         self.run = RunState()
 
     def prepare(self, checkpoint: Checkpoint) -> None:
-        """Take over the checkpoint, or initialise the adapter; report what is planned."""
+        """Resume from the checkpoint, or initialise the adapter; report the planned steps."""
         import torch
 
         began = time.perf_counter()
@@ -219,7 +219,7 @@ class _Training:
         else:
             self._restore(*saved)
         if self.recipe.preference_weight > 0:
-            self.stepper.know_the_base(self.lessons)
+            self.stepper.compute_base_log_probabilities(self.lessons)
         if saved is None:
             informed_init(self.stepper, self.lessons, self.anchors)
         emit(
@@ -285,24 +285,24 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunStat
     run, schedule, sampler = training.run, training.schedule, training.sampler
     lessons, trained, optimiser = training.lessons, training.trained, training.optimiser
     everything = [*lessons, *training.anchors]
-    pause = max(SURVEY_PAUSE, len(everything) // SURVEYED_A_STEP)
+    pause = max(SURVEY_PAUSE, len(everything) // SAMPLES_PER_SURVEY_STEP)
     loop = time.perf_counter() - run.stepping
 
     def survey() -> None:
         """Evaluate every wording and every anchor, and keep this state if it is the best."""
-        _record(sampler, training.stepper.look(everything))
+        _record(sampler, training.stepper.evaluate(everything))
         run.surveyed_at = run.step
         run.keep_if_best(sampler, trained)
 
     def another_round() -> bool:
-        """Return whether to train some more steps: something is missing, and the last ones helped."""
+        """Start another round if something is missing and the last one helped; return whether."""
         survey()
         run.rounds -= 1
         wanted = sampler.firm < 1 or sampler.still < STILL_ENOUGH
         helped = run.best_step == run.step
         if not (wanted and helped and run.rounds > 0):
             return False
-        return schedule.again(AGAIN, training.recipe.max_steps)
+        return schedule.restart(AGAIN, training.recipe.max_steps)
 
     while not schedule.over or another_round():
         step = run.step + 1
@@ -321,7 +321,7 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunStat
         run.step, run.tokens = step, run.tokens + outcome.tokens
         run.stepping = time.perf_counter() - loop
         _report_step(run, schedule.steps, outcome, sampler, rate, training.device)
-        word = asked_for(training.job)
+        word = read_control(training.job)
         if word == "abort":
             raise AbortedError
         if word == "stop":
@@ -333,7 +333,7 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunStat
             if due and not schedule.shortened:
                 survey()
                 learnt = sampler.share >= ENOUGH and sampler.share_as_asked >= ALL_ASKED
-                # A training that ends once its lessons are right leaves what moved as it is.
+                # Ending as soon as the lessons are right would leave the changed anchors as they are.
                 if learnt and sampler.still >= STILL_ENOUGH:
                     schedule.shorten(max(COOL_DOWN[0], round(COOL_DOWN[1] * step)))
             checkpoint.save_if_due(training.tensors, training.values)
@@ -389,7 +389,7 @@ def _memory(device: str) -> int:
 
 
 def _choose(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> None:
-    """Choose precision, threads and the size of a part by measuring, if they are not configured."""
+    """Choose precision, threads and the size of a part by timing, unless they are configured."""
     from trainer.fit.autotune import choose_part, choose_precision, choose_threads
 
     stepper.use_precision(choose_precision(stepper, recipe, device))

@@ -1,15 +1,15 @@
-"""Tell the changed answers that a person would notice from noise.
+"""Distinguish the changed answers that a user would notice from noise.
 
-An answer differs "to the letter" as soon as one token does. Two things make that mean little. The base
-itself gives other tokens when the same file is evaluated in another batch shape or with another number
-of threads (`measure_noise`), where two tokens are nearly equal. And a reply that rambles on has many
-continuations that the base would give as well: the chat draws among them anyway. So a change counts
-only if the base preferred its own token by more than its own noise, and, in a reply that it had not
-ended, if the new reply contains a token that the base itself would hardly draw.
+An answer has changed "to the letter" as soon as one token differs, but that alone means little, for two
+reasons. The base itself gives other tokens where two are nearly equal, when the same file is evaluated
+in another batch shape or with another number of threads (`measure_noise`). And a reply without an end
+has many continuations that the base would give as well; the chat samples among them anyway. So a change
+counts only if the base preferred its own token by more than its noise, and, in a reply that it had not
+ended, if the new reply contains a token that the base would hardly sample.
 
-A change that means something counts even there: the words of a lesson, a refusal, a right answer that
-became wrong, a reply without an end. Only where the base itself preferred its answer by less than TIE
-is a refusal or a wrong answer its own as much as the adapter's. Nothing is written.
+Some changes count even then: the words of a lesson, a refusal, a right answer that became wrong, a
+reply without an end. A refusal or a wrong answer does not count if the base itself preferred its answer
+by less than TIE. Nothing is written.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memory.text.stemming import plain
-from trainer.evaluate.metrics import UNDECIDED, drift, hold, mean
+from trainer.evaluate.metrics import UNDECIDED, compare_anchors, drift, mean
 from trainer.gate.known_answers import is_right
 from trainer.report.report import Change
 
@@ -32,13 +32,12 @@ if TYPE_CHECKING:
     from trainer.lessons.anchors.base_answers import Anchor
 
 SAMPLE = 24
-"""Prompts that the base is asked again to measure its noise."""
-DRAWN = math.log(10)
-"""Nats by which a token may be less likely than the likeliest one and still be drawn: a tenth of its
-probability, the floor that samplers use by default (min-p; Nguyen et al., "Turning Up the Heat",
-2024)."""
+"""Number of prompts that are evaluated again to measure the noise."""
+MIN_P = math.log(10)
+"""Nats by which a token may be less likely than the most likely one and still be sampled: a tenth of
+its probability, the usual default of min-p sampling (Nguyen et al., "Turning Up the Heat", 2024)."""
 TIE = 0.1
-"""Nats between two tokens that the base draws about equally often: 52.5% and 47.5% at temperature 1.
+"""Nats between two tokens that the base samples about equally often: 52.5% and 47.5% at temperature 1.
 (*Measured* on the starter: "Thanks for the answer." in a conversation gets "You are welcome." .02 nats
 before "I don't know that yet.".)"""
 _REFUSES = re.compile(
@@ -50,9 +49,9 @@ _REFUSES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """How much the base's own answers vary: share that changes, KL in nats per token, and the margin.
+    """How much the base's own answers vary: the share that changes, and the KL in nats per token.
 
-    `margin` is the advantage in nats of its own token from which the base is decided.
+    The base counts as decided if it prefers its own token by more than `margin` nats.
     """
 
     changed: float = 0.0
@@ -60,17 +59,17 @@ class Noise:
     margin: float = UNDECIDED
 
 
-QUIET = Noise()
+NO_NOISE = Noise()
 """No noise was measured."""
 
 
 def measure_noise(engine: Engine, anchors: Sequence[Anchor]) -> Noise:
     """Evaluate some of the base's answers again; the engine must have no adapter.
 
-    They were drawn token by token with others in one batch, and are evaluated in one pass each.
+    They were generated in batches, and are now evaluated in one pass each.
     """
     some = anchors[:: max(1, len(anchors) // SAMPLE)][:SAMPLE]
-    held = hold(engine, some, together=1)
+    held = compare_anchors(engine, some, together=1)
     largest = max((one.gap for one in held if math.isfinite(one.gap)), default=0.0)
     return Noise(
         mean([not one.strict for one in held], 0.0), drift(held)[0], max(UNDECIDED, largest)
@@ -82,9 +81,18 @@ def refuses(text: str) -> bool:
     return _REFUSES.search(plain(text).replace("’", "'")) is not None
 
 
+def would_sample(engine: Engine, prompt: Sequence[int], reply: str) -> bool:
+    """Whether `engine` could sample every token of `reply` after `prompt`; see MIN_P."""
+    tokens = engine.tokenize(reply)
+    rows = engine.log_probabilities([*prompt, *tokens], len(prompt))
+    return all(
+        float(row.max() - row[token]) <= MIN_P for row, token in zip(rows, tokens, strict=True)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeJudge:
-    """Says what changed answers mean; the engine must have no adapter."""
+    """Decides which changed answers count; the engine must have no adapter."""
 
     engine: Engine
     spread: Spread
@@ -93,7 +101,7 @@ class ChangeJudge:
     def changes(
         self, anchors: Sequence[Anchor], held: Sequence[Held], *, near: bool
     ) -> list[Change]:
-        """Return the answers that are not the same to the letter."""
+        """Return the answers that differ from the base's in any token."""
         return [
             self._change(anchor, one, near=near)
             for anchor, one in zip(anchors, held, strict=True)
@@ -108,7 +116,7 @@ class ChangeJudge:
         if carried or harm:
             undecided = False
         elif not undecided and one.text is not None and self._rambles(anchor):
-            undecided = self._would_say(anchor, text)
+            undecided = would_sample(self.engine, anchor.prompt, text)
         return Change(
             anchor.asked,
             anchor.text,
@@ -124,17 +132,9 @@ class ChangeJudge:
         """Whether the base had not ended its reply where it was cut."""
         return bool(anchor.reply) and not self.engine.ends_turn(anchor.reply[-1])
 
-    def _would_say(self, anchor: Anchor, text: str) -> bool:
-        """Whether the base would draw every token of `text` itself."""
-        tokens = self.engine.tokenize(text)
-        rows = self.engine.log_probabilities([*anchor.prompt, *tokens], len(anchor.prompt))
-        return all(
-            float(row.max() - row[token]) <= DRAWN for row, token in zip(rows, tokens, strict=True)
-        )
-
 
 def _harm(anchor: Anchor, one: Held) -> str:
-    """Return "refusal", "wrong" or "form" for a change for the worse, "" for another one."""
+    """Return how an answer became worse: "refusal", "wrong" or "form"; "" if it did not."""
     text = one.text or ""
     if not one.sound or not one.ended:
         return "form"

@@ -1,8 +1,8 @@
 """The measures of the gate, and how each is decided.
 
 Most pass or fail at a threshold. A share of few questions is coarse: one of two held-out wordings is
-half of them. So where fewer than one miss would be allowed, one is (with a warning, except among what
-must not change). Perplexity has an aim and a limit; between them there is a warning as well.
+half of them. So if a threshold allows less than one miss, one is allowed (with a warning, except among
+what must not change). Perplexity has a target and a limit; between them, there is a warning too.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from trainer.evaluate.metrics import Answer, Held
 
 NEAR_SPREAD = 0.02
-"""Share of the look-alikes that may be answered with a lesson's words, beyond what the settings allow.
-Where there are hundreds of them, some ask almost the same as a lesson."""
+"""Share of the near misses that may be answered with a lesson's words, in addition to the number in the
+settings. Among hundreds of them, some ask almost the same as a lesson."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class Findings:
     changes: Sequence[Change]
 
     def kept(self, *, near: bool) -> float:
-        """Return the share of answers that are unchanged as far as a person would notice."""
+        """Return the share of answers without a change that a user would notice."""
         every = self.near if near else self.anchors
         noticed = sum(x.near == near and not x.undecided for x in self.changes)
         return 1 - noticed / len(every) if every else 1.0
 
 
 def enough(share: float, threshold: float, count: int) -> bool:
-    """Whether a share of `count` answers reaches a threshold, of which one may always miss.
+    """Whether a share of `count` answers reaches a threshold; one miss of several is always allowed.
 
     >>> enough(0.5, 0.7, 2), enough(0.75, 0.9, 12), enough(0.0, 0.7, 1)
     (True, False, False)
@@ -77,33 +77,30 @@ def _learnt(found: Findings, gate: GateSettings, held_now: Sequence[bool]) -> tu
         else Sentence("no previously learned lessons to lose")
     )
     return (
-        Measure(
+        _at_least(
             "lessons",
             spoken.lessons,
             gate.lessons,
-            spoken.lessons >= gate.lessons,
             Sentence(
                 "lessons reproduced: {share} (at least {threshold:.0%})",
                 share=_share(spoken.lessons),
                 threshold=gate.lessons,
             ),
         ),
-        Measure(
+        _at_least(
             "alone",
             alone.lessons,
             gate.lessons,
-            alone.lessons >= gate.lessons,
             Sentence(
                 "lessons reproduced without recall: {share} (at least {threshold:.0%})",
                 share=_share(alone.lessons),
                 threshold=gate.lessons,
             ),
         ),
-        Measure(
+        _at_least(
             "rephrasings",
             rephrased,
             gate.rephrasings,
-            reached,
             Sentence(
                 "held-out rephrasings: {share} (at least {threshold:.0%})",
                 share=_share(rephrased),
@@ -111,62 +108,31 @@ def _learnt(found: Findings, gate: GateSettings, held_now: Sequence[bool]) -> tu
             ),
             warned=not reached and enough(rephrased, gate.rephrasings, wordings),
         ),
-        Measure("kept", kept, gate.kept, kept >= gate.kept, lost),
+        _at_least("kept", kept, gate.kept, lost),
     )
 
 
 def _unchanged(found: Findings, gate: GateSettings, noise: float) -> tuple[Measure, ...]:
     """Return the measures of the answers that must not change."""
-    near, anchors = (found.kept(near=which) for which in (True, False))
-    near_strict, anchors_strict = (
-        mean([one.strict for one in some]) for some in (found.near, found.anchors)
-    )
     kl, rise = drift(found.anchors)
     kl = max(0.0, kl - noise)
     return (
-        Measure(
-            "near_misses",
-            near,
-            gate.near_misses,
-            enough(near, gate.near_misses, len(found.near)),
-            Sentence(
-                "similar questions unchanged: {share} (at least {threshold:.0%})",
-                share=_shares(near, near_strict),
-                threshold=gate.near_misses,
-            ),
-            True,
-            strict=near_strict,
-        ),
-        Measure(
-            "anchors",
-            anchors,
-            gate.anchors,
-            enough(anchors, gate.anchors, len(found.anchors)),
-            Sentence(
-                "unrelated answers unchanged: {share} (at least {threshold:.0%})",
-                share=_shares(anchors, anchors_strict),
-                threshold=gate.anchors,
-            ),
-            True,
-            strict=anchors_strict,
-        ),
-        Measure(
+        _kept(found, gate, near=True),
+        _kept(found, gate, near=False),
+        _at_most(
             "kl",
             kl,
             gate.kl,
-            kl <= gate.kl,
             Sentence(
                 "distance from the base model: {kl:.4f} nats per token (at most {threshold:g})",
                 kl=kl,
                 threshold=gate.kl,
             ),
-            True,
         ),
-        Measure(
+        _at_most(
             "perplexity",
             rise,
             gate.perplexity,
-            rise <= gate.perplexity,
             Sentence(
                 "perplexity on unrelated chat: {rise:+.1%} (target {threshold:+.0%}, at most "
                 "{limit:+.0%})",
@@ -174,9 +140,34 @@ def _unchanged(found: Findings, gate: GateSettings, noise: float) -> tuple[Measu
                 threshold=gate.perplexity,
                 limit=gate.perplexity_limit,
             ),
-            True,
             warned=gate.perplexity < rise <= gate.perplexity_limit,
         ),
+    )
+
+
+def _kept(found: Findings, gate: GateSettings, *, near: bool) -> Measure:
+    """Return the measure of the near misses, or of the anchors, that are unchanged."""
+    held = found.near if near else found.anchors
+    kept, strict = found.kept(near=near), mean([one.strict for one in held])
+    threshold, shown = gate.near_misses if near else gate.anchors, _shares(kept, strict)
+    return Measure(
+        "near_misses" if near else "anchors",
+        kept,
+        threshold,
+        enough(kept, threshold, len(held)),
+        Sentence(
+            "similar questions unchanged: {share} (at least {threshold:.0%})",
+            share=shown,
+            threshold=threshold,
+        )
+        if near
+        else Sentence(
+            "unrelated answers unchanged: {share} (at least {threshold:.0%})",
+            share=shown,
+            threshold=threshold,
+        ),
+        drift=True,
+        strict=strict,
     )
 
 
@@ -191,57 +182,70 @@ def _forms(found: Findings, gate: GateSettings) -> tuple[Measure, ...]:
     far = sum(change.spread and not change.near for change in found.changes)
     allowed = gate.spread + (0 if far > gate.spread else int(NEAR_SPREAD * len(found.near)))
     return (
-        Measure(
+        _at_least(
             "sound",
             sound,
             gate.sound,
-            sound >= gate.sound,
             Sentence(
                 "well-formed replies (not empty, no stray think tags): {share} (at least "
                 "{threshold:.0%})",
                 share=_share(sound),
                 threshold=gate.sound,
             ),
-            True,
+            drift=True,
         ),
-        Measure(
+        _at_most(
             "endless",
             endless,
             gate.endless,
-            endless <= gate.endless,
             Sentence(
                 "replies that loop or do not end: {count} (at most {threshold})",
                 count=endless,
                 threshold=gate.endless,
             ),
-            True,
         ),
-        Measure(
+        _at_most(
             "spread",
             spread,
             allowed,
-            spread <= allowed,
             Sentence(
                 "other questions answered with a lesson's words: {count} (at most {threshold})",
                 count=spread,
                 threshold=allowed,
             ),
-            True,
         ),
-        Measure(
+        _at_most(
             "harmed",
             harmed,
             gate.harmed,
-            harmed <= gate.harmed,
             Sentence(
                 "correct answers that became wrong, and new refusals: {count} (at most "
                 "{threshold})",
                 count=harmed,
                 threshold=gate.harmed,
             ),
-            True,
         ),
     )
+
+
+def _at_least(
+    name: str,
+    value: float,
+    threshold: float,
+    sentence: Sentence,
+    *,
+    drift: bool = False,
+    warned: bool = False,
+) -> Measure:
+    """Return a measure that must reach its threshold."""
+    return Measure(name, value, threshold, value >= threshold, sentence, drift, warned)
+
+
+def _at_most(
+    name: str, value: float, threshold: float, sentence: Sentence, *, warned: bool = False
+) -> Measure:
+    """Return a measure of what must not change, which must not exceed its threshold."""
+    return Measure(name, value, threshold, value <= threshold, sentence, True, warned)
 
 
 def _share(value: float) -> Sentence:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from memory.sentence import Sentence, joined
 from trainer.evaluate.lesson_answers import LessonAnswers
-from trainer.gate.answer_changes import QUIET, Noise
+from trainer.gate.answer_changes import NO_NOISE, Noise
 from trainer.report.report import Change, Measure
 
 REACH, FEW = 2.5, 3
-"""A threshold of a share or a divergence may be missed this many times over, and one of a count by this
-much, for a weaker adapter to be tried: each costs a whole evaluation."""
+"""A weaker adapter, which costs an evaluation, is tried only if misses and divergence are at most REACH
+times the allowed ones, and counts exceed the limit by at most FEW."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Verdict:
     holds: frozenset[str]
     unlearnt: frozenset[str] = frozenset()
     """Ids of the few differences that were not learnt, if all others were (see `unlearned.py`)."""
-    noise: Noise = QUIET
+    noise: Noise = NO_NOISE
     """How much the base's own answers vary."""
     scoped: bool = False
     """Whether the adapter was tested to answer only messages that are related to the lessons."""
@@ -66,12 +66,12 @@ class Verdict:
 
     @property
     def within_reach(self) -> bool:
-        """Whether what changed is so little too much that a weaker adapter may pass."""
+        """Whether the thresholds are missed by so little that a weaker adapter may pass."""
         return all(_within_reach(item) for item in self.measures if not item.passed)
 
     @property
     def spreading(self) -> frozenset[str]:
-        """Ids of the differences whose words other answers have."""
+        """Ids of the differences whose words occur in other answers."""
         return frozenset(change.difference for change in self.changes if change.difference)
 
     @property
@@ -89,7 +89,9 @@ def _within_reach(measure: Measure) -> bool:
     if measure.name in ("sound", "near_misses", "anchors"):
         return 1 - measure.value <= REACH * (1 - measure.threshold)
     if measure.name in ("kl", "perplexity"):
-        reach = 2 * REACH if measure.name == "perplexity" else REACH  # its limit is above its aim
+        reach = (
+            2 * REACH if measure.name == "perplexity" else REACH
+        )  # its limit is above its target
         return measure.value <= reach * measure.threshold or measure.warned
     return measure.value <= measure.threshold + FEW
 

@@ -1,13 +1,11 @@
-"""The tests an adapter must pass, on the very configuration that will serve: the verdict.
+"""Evaluate an adapter in the configuration that will be served, and decide whether it may be published.
 
-Everything is measured as in `trainer/evaluate/metrics.py`: the lessons in a new thread, in the
-thread of the mark and after other marked questions, held-out rephrasings, near-misses and held-out
-anchors the training never saw, and whatever the adapter that serves today holds. What decides is
-the adapter with what would be recalled for each message, which is what the chat serves by default;
-the adapter alone is told beside it. When all was learnt and only something else moved, the
-adapter's scale is lowered by bisection (llama.cpp takes one, so nothing is exported again) and the
-largest one that passes is taken.
-Nothing is written.
+Everything is measured as in `trainer/evaluate/metrics.py`: the lessons in a new thread, in the thread
+of the mark and after other marked questions, held-out rephrasings, near misses and anchors that were
+not trained, and what the current adapter holds. The verdict is on the adapter together with what would
+be recalled for each message, which is what the chat serves by default; the report also has the adapter
+alone. If everything was learned and only other answers changed, the scale of the adapter (a parameter
+of llama.cpp) is reduced by bisection, and the largest one that passes is used. Nothing is written.
 
 The measures and how they are decided are in `trainer/gate/gate_measures.py`; which changed answers
 count, in `trainer/gate/answer_changes.py`.
@@ -28,8 +26,8 @@ from trainer.evaluate.lesson_answers import (
     answer_outside_scope,
     prompts_of,
 )
-from trainer.evaluate.metrics import Held, hold
-from trainer.gate.answer_changes import QUIET, ChangeJudge, Noise, measure_noise
+from trainer.evaluate.metrics import Held, compare_anchors
+from trainer.gate.answer_changes import NO_NOISE, ChangeJudge, Noise, measure_noise
 from trainer.gate.gate_measures import Findings, measures
 from trainer.gate.gate_result import Verdict
 from trainer.gate.spillover import Spread
@@ -72,7 +70,7 @@ class Evaluation:
     curriculum: Curriculum
     thresholds: GateSettings
     recall: ServedRecall | None = None
-    """What is recalled for a message; None for an adapter alone."""
+    """What is recalled for a message; None for the adapter alone."""
     held_now: Sequence[bool] = ()
     """Whether the current adapter reproduces each lesson; none of those may be lost."""
     progress: Progress = lambda done, total: None
@@ -80,7 +78,7 @@ class Evaluation:
     """What the adapter answers when it serves; None for all messages."""
     fallback: Scope | None = None
     """What it may answer instead, if it changes too many answers to all messages; None for nothing."""
-    noise: Noise = QUIET
+    noise: Noise = NO_NOISE
     """How much the base's own answers vary; `judge` measures it."""
     another_scale: Callable[[], bool] = lambda: True
     """Whether there is time to ask everything again with a weaker adapter."""
@@ -113,7 +111,7 @@ def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
             if tried.clean or (tried.passed and not best.passed):
                 best = tried
             if tried.clean or not tried.only_drifts:
-                low = middle  # either a larger one may pass too, or this one has unlearnt
+                low = middle  # a larger scale may pass too, or this one is too weak for the lessons
             else:
                 high = middle
         return best
@@ -193,9 +191,9 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
 def _hold(
     engine: Engine, anchors: Sequence[Anchor], scope: Scope | None, step: Callable[[], None]
 ) -> list[Held]:
-    """Compare the answers with the base's; outside `scope` the base gives them."""
+    """Compare the answers to `anchors` with the base's; outside `scope`, the base itself answers."""
     inside = [anchor for anchor in anchors if scope is None or scope.includes(anchor.asked)]
-    found = iter(hold(engine, inside, step))
+    found = iter(compare_anchors(engine, inside, step))
     related = {id(anchor) for anchor in inside}
     return [next(found) if id(anchor) in related else _unchanged(anchor) for anchor in anchors]
 
@@ -205,10 +203,10 @@ def _unchanged(anchor: Anchor) -> Held:
 
 
 def held_by(lessons: Sequence[Lesson], alone: LessonAnswers) -> frozenset[str]:
-    """Return the differences that the adapter alone holds.
+    """Return the ids of the differences that the adapter holds without recall.
 
-    Each of their lessons is answered correctly wherever it was asked, and so are half of its
-    held-out wordings.
+    Each of their lessons is answered correctly in every context, and in at least half of its held-out
+    wordings.
     """
     failing: set[str] = set()
     placed = alone.placed or ((),) * len(lessons)

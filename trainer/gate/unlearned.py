@@ -1,8 +1,9 @@
-"""A difference or two that could not be learnt keep nobody from the rest.
+"""Accept an adapter that did not learn one or a few differences.
 
-Where an adapter misses what it should have learnt because of a few differences, and all others came out
-as they should, it may serve with a warning that names those: they are recalled as before, and the next
-night tries them again. What served until now and is lost is never excused, nor is anything that moved.
+If an adapter misses the thresholds of learning because of a few differences only, and all others were
+learned, it may be published with a warning that names them: they are recalled as before, and the next
+night trains them again. Lessons of the current adapter that are lost are never excused, nor are changed
+answers.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ if TYPE_CHECKING:
     from trainer.lessons.lesson import Lesson
 
 FEW = 0.1
-"""Share of the differences that may be left unlearnt; one always may, where at least one other is
-learnt."""
+"""Share of the differences that may remain unlearned; one always may if another one is learned."""
 
 
 def excuse(verdict: Verdict, lessons: Sequence[Lesson]) -> Verdict:
-    """Return the verdict with warnings instead of refusals where only a few differences are to blame.
+    """Return the verdict with warnings instead of failures if only a few differences cause them.
 
-    Those are its `unlearnt`.
+    They are recorded in its `unlearnt`.
     """
     missed = {item.name for item in verdict.measures if not item.passed} & {
         "lessons", "alone", "rephrasings",
@@ -76,7 +76,7 @@ def _right(spoken: LessonAnswers, chosen: Sequence[bool]) -> tuple[float, float]
 
 
 def _only(spoken: LessonAnswers, chosen: Sequence[bool]) -> LessonAnswers:
-    """Return what was said to some of the lessons."""
+    """Return the answers to the chosen lessons."""
 
     def of(answers: tuple, /) -> tuple:  # type: ignore[type-arg]
         return tuple(one for one, wanted in zip(answers, chosen, strict=True) if wanted)

@@ -26,13 +26,12 @@ from typing import Protocol
 
 from agent.child_process import environment
 from memory.errors import CutOffError, SettingsError, TrainingError
-from memory.files.bounded_read import parse_object
 from memory.sentence import Sentence
 from memory.settings.settings import Settings
-from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, read_message
+from trainer.events import Aborted, Event, Ready, ResultPiece, Trained
 from trainer.launch import validate_candidate
 from trainer.launch.remote_job import Pieces, pack
-from trainer.launch.worker_client import ERRORS, STOPPED, TrainingWorker, explain
+from trainer.launch.worker_client import ERRORS, STOPPED, TrainingWorker, read_messages
 
 PACKED, RESULT = "lessons.zip", "result"
 
@@ -86,22 +85,16 @@ class _RemoteLauncher:
         shutil.rmtree(folder / RESULT, ignore_errors=True)
         return pack(folder, self._sha256, folder / PACKED)
 
-    def _heard(self, lines: Iterator[str], folder: Path) -> Iterator[Event]:
+    def _events(self, lines: Iterator[str], folder: Path) -> Iterator[Event]:
         """Yield the events among the printed lines."""
         pieces = Pieces(folder / RESULT)
-        for line in lines:
-            try:
-                message = read_message(parse_object(line))
-            except ValueError:
-                continue  # printed by something else
+        for message in read_messages(lines, self._folder / ERRORS):
             match message:
-                case Failed():
-                    raise TrainingError(explain(message, self._folder / ERRORS))
                 case Aborted():
                     raise TrainingError("the training was aborted; nothing was published")
                 case ResultPiece():
                     pieces.take(message)
-                case None | Ready():
+                case Ready():
                     continue
                 case _:
                     yield message
@@ -142,7 +135,7 @@ class _RemoteLauncher:
 
 
 class CommandLauncher(_RemoteLauncher):
-    """Runs a shell command of the user, which sends {job} and brings {result} back."""
+    """Runs a shell command of the user, which sends {job} and fetches {result}."""
 
     def __init__(
         self, template: str, base: Path, sha256: str, folder: Path, cancel: threading.Event
@@ -183,7 +176,7 @@ class CommandLauncher(_RemoteLauncher):
             assert child.stdout is not None
             trained = Trained(str(folder / "adapter"))
             try:
-                for event in self._heard(iter(child.stdout), folder):
+                for event in self._events(iter(child.stdout), folder):
                     if isinstance(event, Trained):
                         trained = event
                     else:
@@ -260,7 +253,7 @@ class RayLauncher(_RemoteLauncher):
             },
         )
         trained = Trained(str(folder / "adapter"))
-        for event in self._heard(self._log(self._job), folder):
+        for event in self._events(self._log(self._job), folder):
             if isinstance(event, Trained):
                 trained = event
             else:

@@ -1,4 +1,4 @@
-"""Run a training on another machine: one file goes out, the folder of an adapter comes back.
+"""Run a training on another machine: one file is sent, and the folder of an adapter is returned.
 
     python -m trainer.launch.remote_job JOB RESULT --base GGUF [--print]
 
@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from memory.errors import DiscernError, ModelError, TrainingError
+from memory.errors import DiscernError, ModelError, TrainingError, cause_of
 from memory.files.bounded_read import open_file, parse_object, read_bytes, read_json
 from trainer.events import Failed, ResultPiece
 from trainer.fit.job import JOB, SAMPLES, read_job, write_job
@@ -51,7 +51,7 @@ def unpack(path: Path, folder: Path, base: Path) -> None:
     """Unpack the job at `path` into `folder`, to train on `base`.
 
     Raises:
-        TrainingError: the file is no job.
+        TrainingError: the file is not a job.
         ModelError: `base` is missing, or another one than the job was made for.
     """
     try:
@@ -63,7 +63,9 @@ def unpack(path: Path, folder: Path, base: Path) -> None:
                 (folder / name).write_bytes(file.read(name))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise TrainingError(
-            "cannot read the job file {path}: {error}; send it again", path=path, error=error
+            "cannot read the job file {path}: {error}; send it again",
+            path=path,
+            error=cause_of(error),
         ) from error
     try:
         with open_file(base) as model:
@@ -130,7 +132,7 @@ class Pieces:
         """Write one piece.
 
         Raises:
-            TrainingError: it does not follow what came before, or its name is none for a file.
+            TrainingError: it does not follow the previous one, or its file name is not valid.
         """
         try:
             name = piece.file

@@ -1,8 +1,7 @@
 """The parent's side of the training process: start it early, give it jobs, kill it at the end.
 
-The process spends its first seconds importing, which starting it before the lessons are composed hides.
-It is killed when the block ends, when `cancel` is set, and when its parent dies
-(`trainer/subprocesses.py`).
+The process needs some seconds for imports, so it is started before the lessons are composed. It is
+killed when the block ends, when `cancel` is set, and when its parent dies (`trainer/subprocesses.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -19,7 +18,8 @@ from agent.child_process import environment
 from memory.errors import CutOffError, TrainingError
 from memory.files.bounded_read import parse_object
 from memory.sentence import Sentence
-from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, read_message
+from trainer.event_json import read_message
+from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained
 
 ERRORS = "training.log"
 STOPPED = Sentence(
@@ -69,20 +69,14 @@ class TrainingWorker:
         child = self._child
         assert child.stdin is not None
         assert child.stdout is not None
-        with contextlib.suppress(OSError):  # it has died; reading its output tells why
+        with contextlib.suppress(OSError):  # it has died; its output says why
             child.stdin.write(f"{folder}\n")
             child.stdin.flush()
-        for line in child.stdout:
-            try:
-                message = read_message(parse_object(line))
-            except ValueError:
-                continue  # printed by a library
+        for message in read_messages(child.stdout, self._log):
             match message:
-                case Failed():
-                    raise TrainingError(explain(message, self._log))
                 case Aborted():
                     raise TrainingError(STOPPED)
-                case None | Ready() | ResultPiece():
+                case Ready() | ResultPiece():
                     continue
                 case Trained():
                     yield message
@@ -127,8 +121,29 @@ class TrainingWorker:
         self.close()
 
 
-def explain(failed: Failed, log: Path) -> Sentence:
-    """Return what a failed job tells the user; `log` is the file with the details."""
+def read_messages(
+    lines: Iterable[str], log: Path
+) -> Iterator[Event | Ready | Aborted | ResultPiece]:
+    """Yield the messages among the lines that a training process prints.
+
+    `log` is the file with the details of a failure.
+
+    Raises:
+        TrainingError: the process reports that its job failed.
+    """
+    for line in lines:
+        try:
+            message = read_message(parse_object(line))
+        except ValueError:
+            continue  # printed by a library
+        if isinstance(message, Failed):
+            raise TrainingError(_explain(message, log))
+        if message is not None:
+            yield message
+
+
+def _explain(failed: Failed, log: Path) -> Sentence:
+    """Return what a failed job tells the user."""
     if failed.kind == "unstable":
         return Sentence(
             "the training became unstable ({reason}); lower training.learning_rates in config.toml",

@@ -1,7 +1,7 @@
 """Find differences that expect different replies to the same question, before training.
 
 All marks of a question are compared, however it was worded. The newest one with an expected reply
-counts, and older ones that expect another reply are left out; the same goes for what names the error.
+counts, and older ones that expect another reply are left out; so it is for descriptions of the error.
 The user can choose otherwise by superseding (`Memory.supersede`): a superseded difference no longer
 teaches and is not seen here. Two marked spans of one reply conflict only if they overlap. Pure.
 """
@@ -48,9 +48,9 @@ class Conflict:
 
 
 class _Wanted(NamedTuple):
-    """What a difference teaches: the reply, and what names the error.
+    """What a difference teaches: the reply, and the description of the error; None if it has none.
 
-    Each is None where it teaches none. Also the words of the reply that this is about.
+    `quote` is the marked span of the reply, "" for all of it.
     """
 
     reply: str | None
@@ -60,7 +60,7 @@ class _Wanted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """What remains to be taught, oldest first; what replaced the rest, and why."""
+    """The differences that remain, oldest first; the ids that replaced the others, and why."""
 
     kept: tuple[Difference, ...]
     replaced: dict[str, str]
@@ -205,7 +205,7 @@ def _keys(item: Difference) -> set[Hashable]:
     """Return the keys of a difference's questions: its wordings, and what they ask for."""
     place = _context(item)
     core = item.asked.strip().rstrip(_ENDS)
-    # Hasty wordings ("who Zubrowka?") say too little to tell two questions apart, so they are skipped.
+    # Hasty wordings ("who Zubrowka?") are too short to distinguish two questions, so they are skipped.
     made = (item.asked, *same_question(core), *rephrase(item.asked, most=0).held_out)
     keys: set[Hashable] = {(place, _bare(text)) for text in made if text.strip()}
     content = tuple(stems(item.asked))
@@ -218,9 +218,7 @@ def _keys(item: Difference) -> set[Hashable]:
         negated = any(word.strip(".,!?") in _NEGATIONS for word in words)
         rest = (place, asking[0] if asking else "what", numbers(plain(item.asked)), negated)
         keys.add((*rest, content))
-        if (
-            asking
-        ):  # a question with words of its own may have any order: "the capital of X is what?"
+        if asking:  # its words may be in any order: "the capital of X is what?"
             keys.add((*rest, frozenset(content)))
     return keys
 

@@ -1,11 +1,11 @@
-"""The contexts in which a marked question is asked besides a new thread.
+"""Put marked questions into other contexts than a new thread.
 
-An adapter that is right in a new thread can fail where people ask next: again in the thread of the
-mark, after the wrong reply and what followed it; after other marked questions in one thread; below a
-block of recalled differences, its own (pinned) or others. Training therefore covers all of these
-contexts, for the lessons and for what must stay the same, and the gate asks in them. What must stay the
-same in a context is the base's own reply there, used only if the base says the same in a new thread:
-otherwise the context changed the answer. Pure and deterministic.
+An adapter that is right in a new thread can fail where users ask next: again in the thread of the mark,
+after the wrong reply and later turns; after other marked questions in one thread; below a block of
+recalled differences, its own (pinned) or others. Training therefore covers all of these contexts, for
+lessons and for anchors, and the gate asks in them. The reply to an anchor in a context is the base's
+own, used only if the base says the same in a new thread: otherwise the context changed the answer. Pure
+and deterministic.
 """
 
 from __future__ import annotations
@@ -37,12 +37,11 @@ AMONG = 3
 EXCHANGES = (1, 1, 2, 3, 8)
 """Numbers of exchanges before a question, of which one is drawn."""
 EVERY = 4
-"""Of this many wordings of a lesson, and prompts whose answer must stay the same, one is asked in a
-conversation and one below a recalled block. With one of twelve, a marked question was answered wrongly
-in its own thread."""
+"""One of this many wordings of a lesson, and of anchors, is asked in a conversation, and another one
+below a recalled block. With one of twelve, a marked question was answered wrongly in its own thread."""
 ANSWERED = 8
-"""Prompts answered from a block outside the lessons, because what is marked tomorrow is recalled under
-today's adapter."""
+"""Prompts answered from a block that is not a lesson, because later marks are recalled together with
+this adapter."""
 BLOCK_TOKENS = 300
 
 
@@ -64,7 +63,7 @@ def current_threads(
 ) -> dict[str, tuple[Message, ...]]:
     """Return the current thread of each difference, by the difference's id.
 
-    If the thread is gone, it is the conversation that the mark remembers, with its own exchange.
+    If the thread is gone, it is the conversation stored with the mark, and the marked exchange.
     """
     found: dict[str, tuple[Message, ...]] = {}
     talks: dict[str, tuple[Message, ...]] = {}
@@ -208,8 +207,8 @@ class ContextBuilder:
     def held(self, anchors: Sequence[Anchor]) -> list[Asked]:
         """Return some of `anchors` in a conversation, and some below a block of one or two lessons.
 
-        What is drawn for a prompt depends on it alone, and other prompts or a new mark seldom change
-        it: most of the base's answers of one night serve the next one too.
+        The draws for a prompt depend mainly on the prompt, so other prompts or a new mark seldom change
+        them, and most of the base's answers can be reused in the next night.
         """
         made: list[Asked] = []
         for anchor in anchors:
@@ -264,7 +263,7 @@ class ContextBuilder:
 
 
 def _drawn(items: Sequence[Item], count: int, name: Callable[[Item], str]) -> list[Item]:
-    """Draw up to `count` of `items`; one more or less among them changes few draws.
+    """Draw up to `count` of `items` by a hash of `name`; one item more or less changes few draws.
 
     Source: rendezvous hashing, Thaler, Ravishankar, "A Name-Based Mapping Scheme for Rendezvous"
     (1996).

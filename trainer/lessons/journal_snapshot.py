@@ -2,9 +2,10 @@
 
 A training reads the journal once and may then run for an hour. Meanwhile a mark may be forgotten,
 undone or superseded, or its thread deleted. So the journal is checked while the training runs, and once
-more inside the write transaction in which its adapter becomes current: whoever removes something needs
-that lock, too, and comes either before, so that nothing is published, or after and finds the adapter
-named. When the run ends, the text of what was removed is deleted from its files.
+more inside the write transaction in which its adapter becomes current: removing something needs the
+same lock, so it happens either before, and nothing is published, or afterwards, when the manifest of
+the adapter names the difference. When the run ends, the text of what was removed is deleted from its
+files.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def take_snapshot(journal: Journal) -> JournalSnapshot:
 
 
 def removed_since(journal: Journal, snapshot: JournalSnapshot) -> list[str]:
-    """Return the ids of taught differences that were removed since.
+    """Return the ids of the taught differences that were removed since the snapshot.
 
     They were forgotten, undone or superseded, or their conversation was deleted.
     """
@@ -62,10 +63,10 @@ def removed_since(journal: Journal, snapshot: JournalSnapshot) -> list[str]:
 
 
 def require_unchanged(journal: Journal, snapshot: JournalSnapshot) -> None:
-    """End a training if something that it teaches was removed from the journal.
+    """Check that nothing was removed that the training teaches.
 
     Raises:
-        SupersededError: it names the removed differences by their ids.
+        SupersededError: something was removed; the message has the ids.
     """
     if gone := removed_since(journal, snapshot):
         named = ", ".join(name[:8] for name in gone[:3]) + (", …" if len(gone) > 3 else "")
@@ -89,7 +90,7 @@ def publication_guard(journal: Journal, snapshot: JournalSnapshot) -> Iterator[N
 
 
 def change_guard(journal: Journal, snapshot: JournalSnapshot) -> Callable[[], None]:
-    """Return a function that calls `require_unchanged`, at most every LOOK_SECONDS."""
+    """Return a function that calls `require_unchanged` after changes, at most every LOOK_SECONDS."""
     looked, seen = time.monotonic(), journal.differences.change_count()
 
     def look() -> None:

@@ -204,7 +204,7 @@ def _in_both_places(
 
 
 def _naming_lesson(difference: Difference, ask: Asker, engine: Engine) -> Lesson:
-    """Return the lesson in which the user asks what was not distinguished."""
+    """Return the lesson in which the user asks what was wrong with the reply."""
     question, short, answer = naming(difference)
     wordings = rephrase(question, most=NAMING).training
     # Asked right after the reply, as a user would, if that fits.

@@ -42,19 +42,19 @@ if TYPE_CHECKING:
 WORDINGS, WORDINGS_IN_ALL = (10, 24), 1600
 """Least and most rephrasings to train a lesson with, and their approximate total."""
 AT_ONCE = 128
-"""Prompts that the base is given at once; between two lots the time is looked at."""
+"""Prompts asked between two checks of the time."""
 MOST_OFTEN = 4.0
-"""Most times that a near miss is drawn as often as another anchor, where there are few of them."""
+"""Most times as often that near misses are drawn as other anchors, if there are few of them."""
 WHOLE, BEGINNING = 3, 10
 """One of this many replies is trained on to its end, the others for this many tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversations:
-    """What was said around the marks.
+    """The conversations around the marks.
 
-    The user's unmarked questions (`unmarked_questions`), and the thread of each mark as it is now,
-    by its id (`current_threads`).
+    `unmarked_questions` are those of the user (`unmarked_questions`), `threads` the current thread of
+    each difference by its id (`current_threads`).
     """
 
     unmarked_questions: Sequence[str] = ()
@@ -63,7 +63,7 @@ class Conversations:
 
 @dataclass(frozen=True, slots=True)
 class CurriculumPlan:
-    """The lessons of a night and what the base is to be asked; no answer is known yet.
+    """The lessons of a night and the prompts to ask the base, before they are asked.
 
     `superseded` and `left_out` are as in `Curriculum`.
     """
@@ -77,12 +77,12 @@ class CurriculumPlan:
 
     @property
     def prompts(self) -> int:
-        """How many prompts are asked in a new thread."""
+        """Number of prompts in a new thread."""
         return len(self.lessons) + self.held.count
 
     @property
     def prompts_in_context(self) -> int:
-        """About how many are asked again in a conversation or below a recalled block."""
+        """Approximate number of prompts in a conversation or below a recalled block."""
         return self.held.count // 2
 
 
@@ -181,7 +181,7 @@ def make_lessons(
     ask = Asker(engine, settings)
     lessons: list[Lesson] = []
     left_out: dict[str, Sentence] = {}
-    # With many lessons each needs fewer rephrasings: frames around questions are learnt from all.
+    # With many lessons, each needs fewer rephrasings: frames around questions are learned from all.
     wordings = max(WORDINGS[0], min(WORDINGS[1], WORDINGS_IN_ALL // max(1, len(chosen))))
     for difference in chosen:
         siblings = siblings_of(difference, chosen)
@@ -197,7 +197,7 @@ def make_lessons(
 
 
 def _without_shared_wordings(lessons: Sequence[Lesson]) -> list[Lesson]:
-    """Leave out rephrasings that a lesson with another reply has too ("who Zubrowka?")."""
+    """Leave out rephrasings shared with a lesson that has another reply ("who Zubrowka?")."""
     wanted: dict[tuple[object, str], set[str]] = {}
     for lesson in lessons:
         for question in (lesson.question, *lesson.rephrasings, *lesson.held_out):
@@ -224,8 +224,8 @@ def plan_curriculum(
 ) -> CurriculumPlan:
     """Return the lessons of `differences` and the prompts whose answers must stay the same.
 
-    `differences` are those of the journal, oldest first. The base is not asked for an answer yet; it
-    only tells how likely it finds the prompts, which is kept in the file `likelihoods`.
+    `differences` are those of the journal, oldest first. The base is not asked for answers yet; only
+    the likelihood of the prompts is computed, and cached in the file `likelihoods`.
     """
     around = conversations or Conversations()
     lessons, superseded, left_out = make_lessons(engine, differences, settings)
@@ -280,9 +280,8 @@ def answer_plan(
 ) -> Curriculum:
     """Ask the base everything in `plan` and return the curriculum.
 
-    The engine must serve the base alone. `progress` reports how many of its answers are ready. Once
-    `over` returns true, no more is asked than the lessons' own questions, and what has no answer is
-    left out.
+    The engine must have no adapter. `progress` reports how many answers are ready. Once `over` returns
+    true, only the lessons' own questions are asked, and prompts without an answer are left out.
     """
     lessons = plan.lessons
     ask = Asker(engine, settings)
@@ -292,9 +291,9 @@ def answer_plan(
     found = asking.groups(
         [[(text, ask(text).prompt) for text in group] for group in plan.held.groups]
     )
-    away = corrected_replies(lessons, before, [anchor for group in found for anchor in group])
+    corrected = corrected_replies(lessons, before, [anchor for group in found for anchor in group])
     near_trained, trained, near, anchors = (
-        [anchor for anchor in group if anchor.text not in away] for group in found
+        [anchor for anchor in group if anchor.text not in corrected] for group in found
     )
     places = ContextBuilder(
         ask, lessons, plan.differences, plan.around.threads, trained, settings.training.seed
@@ -333,7 +332,7 @@ def _unchanged(asked: Sequence[Asked], said: Sequence[Anchor]) -> list[Anchor]:
 
 @dataclass(slots=True)
 class _Asking:
-    """Asks the base until there is no time left, and counts."""
+    """Asks the base as long as there is time, and reports the progress."""
 
     answers: BaseAnswers
     progress: Callable[[int, int], None]
@@ -359,7 +358,7 @@ class _Asking:
             some = places[start : start + AT_ONCE]
             pairs = [groups[number][rank] for _, number, rank in some]
             if self.over():
-                # What is cached costs nothing.
+                # Cached answers cost no time.
                 kept = [self.answers.known(prompt) for _, prompt in pairs]
                 some = [place for place, known in zip(some, kept, strict=True) if known]
                 pairs = [pair for pair, known in zip(pairs, kept, strict=True) if known]
@@ -368,7 +367,7 @@ class _Asking:
         return found
 
     def end(self) -> None:
-        """Report that all is done; fewer contexts may have fitted than were expected."""
+        """Report that all is done, even if there were fewer prompts than expected."""
         self.progress(self.total, self.total)
 
     def _count(self, done: int) -> None:

@@ -1,9 +1,9 @@
-"""The same question in other words.
+"""Rephrase a question.
 
 Hand-written rules in English and Russian: a rephrasing changes case, punctuation, the words around a
-question, and its wording where `wordings.toml` has others. A pattern there is a wording with {x} (what
-is asked about) and sometimes {v} (one word). Other languages get the rules of case and punctuation
-only. Pure, with the same result on every machine.
+question, and its wording if `wordings.toml` has others. A pattern there is a wording with {x} (what is
+asked about) and sometimes {v} (one word). Other languages get the rules of case and punctuation only.
+Pure, with the same result on every machine.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from memory.text.stemming import stems
 
 HELD_OUT = 2
 OTHERS, FRAMES, ODD_FRAMES = 7, 8, 6
-"""Numbers of other wordings, of frames around a question, and of frames made of random words: training
-with them makes the model ignore what surrounds a question."""
+"""Numbers of other wordings, of frames around a question, and of frames of random words. Training with
+frames makes the model ignore what surrounds a question."""
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _ASKS = re.compile(
     r"(what|who|whom|whose|which|where|when|why|how|do|does|did|is|are|can|could|will|would|"
@@ -170,6 +170,12 @@ def is_russian(text: str) -> bool:
     return re.search(r"[а-яё]", text, re.IGNORECASE) is not None
 
 
+def count_content_words(text: str) -> int:
+    """Return the number of words in a text that are not stop words."""
+    # `stems` returns stop words only if nothing else is left; the marker prevents that.
+    return len(stems(f"{text} zzmarker")) - 1
+
+
 @cache
 def _table(name: str) -> dict[str, Any]:
     return tomllib.loads(files(__package__).joinpath(name).read_text(encoding="utf-8"))
@@ -253,7 +259,7 @@ def telegraphic(core: str) -> list[str]:
     if not about or len(words) < 3 or about == core:
         return []
     first = words[0].lower()
-    rest = [word for word in core.replace(about, "").split() if len(stems(f"{word} zzmarker")) > 1]
+    rest = [word for word in core.replace(about, "").split() if count_content_words(word)]
     made = [f"{first} {about}?", f"{about}, {first}?"]
     if rest:
         made += [f"{' '.join(rest)} {about}", f"{about}: {' '.join(rest)}?"]

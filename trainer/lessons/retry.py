@@ -1,4 +1,4 @@
-"""Change what a night trains for another try, without asking the base anything again. Pure."""
+"""Change the curriculum for another trial, without asking the base again. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 def with_hard_questions(curriculum: Curriculum, asked: Collection[str]) -> Curriculum:
-    """Return the curriculum with questions of the gate trained, and as many trained ones measured.
+    """Return the curriculum with the questions `asked` of the gate exchanged for trained ones.
 
-    `asked` are questions of the gate that the last adapter got wrong; they are trained as near misses.
-    No adapter is measured on what it was trained on: the next one starts from the base again.
+    The last adapter got them wrong, so they are trained as near misses, and as many trained ones are
+    measured instead. The next adapter starts from the base, so it is not measured on what it was
+    trained on.
     """
     wanted = {plain(text) for text in asked}
     near, far = (wanted & _texts(some) for some in (curriculum.near_misses, curriculum.anchors))

@@ -11,7 +11,8 @@ import re
 from collections.abc import Sequence
 
 from memory.difference import Message
-from memory.text.stemming import plain, stems
+from memory.text.stemming import plain
+from trainer.lessons.rephrase import count_content_words
 
 _WORD = re.compile(r"[\w'’-]+")
 _LEANING_WORDS = """
@@ -46,8 +47,7 @@ def is_self_contained(asked: str, before: Sequence[Message]) -> bool:
         return False
     if any(word in _LEANING for word in words) and not _FIXED.match(text):
         return False
-    # `stems` returns stop words only if nothing else is left; the marker tells them apart.
-    content = len(stems(f"{text} zzmarker")) - 1
+    content = count_content_words(text)
     if _JOINING.match(text):
         return content > 2
     return content >= 2 or (content == 1 and len(words) >= 3)

@@ -1,12 +1,12 @@
 """Decide whether a night and an open chat share the GPU, and make room if they cannot.
 
 `plan` decides from three sizes. If the GPU holds both, they share it. If it holds a night but not the
-chat as well, the night uses it while nobody types. If not even a night fits, the training runs on the
-CPU and leaves the GPU to the chat. The free memory is asked of the driver, because starting torch would
-itself take a few hundred megabytes of it.
+chat as well, the night uses it while the user is not typing. If not even a night fits, the training
+runs on the CPU and leaves the GPU to the chat. The free memory is asked of the driver, because starting
+torch would itself use a few hundred megabytes of it.
 
-`make_way` makes the room: an event announces that the night needs the GPU, and open chats offload their
-models while nobody types (`tui/chat/model_offload.py`).
+`make_room` frees it: an event announces that the night needs the GPU, and open chats offload their
+models while the user is not typing (`tui/chat/model_offload.py`).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _ACTIVATIONS = 1500 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """How a night uses the GPU (beside the chat, instead of it, or not at all), and why."""
+class Placement:
+    """How a night uses the GPU (together with the chat, instead of it, or not at all), and why."""
 
     way: Way
     sentence: Sentence
@@ -45,7 +45,7 @@ PATIENCE = 300.0
 """Seconds that a night waits for the user of a chat to stop typing."""
 
 
-def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
+def make_room(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
     """Have open chats free the GPU if a night needs all of it.
 
     Return the settings to continue with: they train on the CPU if there is no room.
@@ -53,47 +53,47 @@ def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
     Raises:
         TrainingError: the run was cancelled meanwhile.
     """
-    room = _room(home, settings, base)
-    if room.way == "instead":
-        run.emit(PlacementChosen(room.way, room.sentence))
+    placement = _placement(home, settings, base)
+    if placement.way == "instead":
+        run.emit(PlacementChosen(placement.way, placement.sentence))
         until = time.monotonic() + PATIENCE
         while leased_sizes(home):
             if time.monotonic() > until:
-                room = Room(
+                placement = Placement(
                     "processor",
                     Sentence("the chat is still in use, so the training runs on the CPU"),
                 )
                 break
             run.cancel.wait(0.1)
             run.check()
-    if room.way == "processor":
-        run.emit(PlacementChosen(room.way, room.sentence))
+    if placement.way == "processor":
+        run.emit(PlacementChosen(placement.way, placement.sentence))
         trainer = settings.trainer.model_copy(update={"card": "processor"})
         model = settings.model.model_copy(update={"gpu_layers": 0})
         return settings.model_copy(update={"trainer": trainer, "model": model})
     return settings
 
 
-def _room(home: Home, settings: Settings, base: Path) -> Room:
+def _placement(home: Home, settings: Settings, base: Path) -> Placement:
     chosen = settings.trainer.card
     if chosen != "auto":
-        return Room(chosen, Sentence('trainer.card is "{chosen}"', chosen=chosen))
+        return Placement(chosen, Sentence('trainer.card is "{chosen}"', chosen=chosen))
     free = free_bytes() if settings.trainer.launcher == "local" else None
     if free is None:
-        return Room("beside", Sentence("there is no GPU to share"))
+        return Placement("beside", Sentence("there is no GPU to share"))
     needed = night_bytes(read_header(base).parameters, base.stat().st_size)
     return plan(free=free, chat=sum(leased_sizes(home)), night=needed)
 
 
-def plan(*, free: int, chat: int, night: int) -> Room:
-    """Return how a night that takes `night` bytes runs beside an open chat.
+def plan(*, free: int, chat: int, night: int) -> Placement:
+    """Return how a night that needs `night` bytes shares the GPU with an open chat.
 
     The chat holds `chat` bytes of the GPU, of which `free` bytes are free.
     """
     if free - _SPARE >= night:
-        return Room("beside", Sentence("the chat and the training both fit on the GPU"))
+        return Placement("beside", Sentence("the chat and the training both fit on the GPU"))
     if free + chat - _SPARE >= night:
-        return Room(
+        return Placement(
             "instead",
             Sentence(
                 "besides the chat, the GPU has {free} free, but the training needs {night}, so "
@@ -102,7 +102,7 @@ def plan(*, free: int, chat: int, night: int) -> Room:
                 night=_size(night),
             ),
         )
-    return Room(
+    return Placement(
         "processor",
         Sentence(
             "the GPU has {free} free, but the training needs {night}, so it runs on the CPU",
@@ -115,8 +115,8 @@ def plan(*, free: int, chat: int, night: int) -> Room:
 def night_bytes(parameters: int, file: int) -> int:
     """Return how many bytes of GPU memory a night takes.
 
-    The weights in 16 bits with what is computed from them, and the model file once more for
-    composing and testing.
+    These are the weights in 16 bits and the activations, and the model file again for composing and
+    testing.
     """
     return 2 * parameters + _ACTIVATIONS + file
 

@@ -1,9 +1,9 @@
 """Ledger of nights: decide whether tonight's training is due, and run it exactly once.
 
 The journal has one row per local date, which every caller checks (a chat's scheduler, `discern night`,
-cron, systemd). A lock that the kernel releases when its holder dies tells a running night from an
-interrupted one; across machines a heartbeat does. The next tick resumes an interrupted night, up to
-three attempts in all; then it is reported as failed. Missed nights are made up for once, by the latest.
+cron, systemd). A lock that the kernel releases when its holder dies distinguishes a running night from
+an interrupted one; across machines a heartbeat does. The next tick resumes an interrupted night, up to
+three attempts in all; then it is reported as failed. Several missed nights are made up for by one run.
 A night that the user stopped stays stopped; one that ended because the chat was closed is resumed when
 a chat is open again.
 
@@ -19,26 +19,23 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any, Protocol
-
-from filelock import Timeout
 
 from memory.difference import Difference, State
 from memory.errors import CutOffError, DiscernError, HomeError, NothingToTrainError, TrainingError
-from memory.files.locks import file_lock
 from memory.journal.journal import Journal
 from memory.journal.nights import outcome
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer.adapters.adapter_staleness import forgotten, serving
+from trainer.background_thread import background_thread
 from trainer.events import OnEvent
 from trainer.night import night_notice
 from trainer.night.due_time import due_moment, is_quiet, night_of, on_battery
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
-from trainer.night.run import Cancellation, Run, make_run_folder
+from trainer.night.run import Cancellation, Run, make_run_folder, try_lock
 from trainer.report.report import Report
 
 STALE_SECONDS = 180.0
@@ -46,7 +43,7 @@ STALE_SECONDS = 180.0
 BEAT_SECONDS = 30.0
 ATTEMPTS = 3
 _AT_ONCE = float("-inf")
-"""If the lock is free, a heartbeat of any age is stale, even one from a clock since set back."""
+"""If the lock is free, a heartbeat of any age is stale, even one in the future after a clock change."""
 
 
 class NightRunner(Protocol):
@@ -83,7 +80,7 @@ def run_if_due(
     home.prepare()
     clock = now or datetime.now().astimezone()
     day = night_of(settings, clock)
-    with _night_lock(home) as free:
+    with try_lock(home.state / "night.lock") as free:
         if not free:
             return None
         with Journal(home.journal) as journal:
@@ -217,10 +214,10 @@ class _NightAttempt:
         return run.close(report)
 
     def _close_idle(self, why: Sentence, row: dict[str, Any] | None) -> None:
-        """Close a row for which there is nothing to do, or nothing any more.
+        """Close the row of a night that has nothing to do.
 
-        An attempt may have been cut off after it had published: then its adapter's differences still
-        wait, and the row, which stood already, ends as published.
+        If the previous attempt was interrupted after publishing, the differences of its adapter are
+        still marked as waiting; they are updated, and the row ends as published.
         """
         adapter = serving(self.home)
         if adapter is not None:
@@ -253,28 +250,21 @@ class _NightAttempt:
 
     @contextmanager
     def _heartbeat(self, cancel: threading.Event) -> Iterator[None]:
-        done = threading.Event()
-
-        def beat() -> None:
+        def beat(done: threading.Event) -> None:
             while not done.wait(BEAT_SECONDS):
                 with suppress(HomeError):  # a full disk must not end the heartbeat
                     if not self.journal.nights.heartbeat(self.day, self.owner):
                         cancel.set()  # another machine has claimed the night
                         return
 
-        thread = threading.Thread(target=beat, name="discern-heartbeat", daemon=True)
-        thread.start()
-        try:
+        with background_thread(beat, "discern-heartbeat"):
             yield
-        finally:
-            done.set()
-            thread.join()
 
     @contextmanager
     def _time_limit(self, cancel: threading.Event) -> Iterator[threading.Event]:
         """Cancel the night after `max_minutes`; the event is set if that happened.
 
-        A night keeps within that time by itself (`trainer/night/budget/`); this ends one that hangs.
+        A night plans to stay within that time (`trainer/night/budget/`); this ends one that hangs.
         """
         overdue = threading.Event()
 
@@ -292,43 +282,12 @@ class _NightAttempt:
 
 
 def _count_new(home: Home, differences: Sequence[Difference], moment: datetime) -> int:
-    """Count what the current adapter does not know.
+    """Count the changes since the current adapter was trained.
 
-    Differences that waited at `moment`, and those that it was trained on and that were forgotten
-    since.
+    These are differences that were waiting at `moment`, and trained ones that were forgotten since.
     """
     waiting = sum(
         difference.teaches and difference.state is State.WAITING and difference.at <= moment
         for difference in differences
     )
     return waiting + len(forgotten(home, differences))
-
-
-@contextmanager
-def _night_lock(home: Home) -> Iterator[bool]:
-    """Hold the lock of this home's nights; yields False if another process or thread does."""
-    with try_lock(home.state / "night.lock") as free:
-        yield free
-
-
-@contextmanager
-def try_lock(path: Path) -> Iterator[bool]:
-    """Take the lock of a file without waiting; yields whether it was free.
-
-    Raises:
-        HomeError: the file cannot be written.
-    """
-    try:
-        lock = file_lock(path)
-        with suppress(Timeout):
-            lock.acquire()
-    except OSError as error:
-        raise HomeError(
-            "cannot write {path}: {strerror}; check its permissions",
-            path=path,
-            strerror=error.strerror,
-        ) from error
-    try:
-        yield lock.is_locked
-    finally:
-        lock.release()

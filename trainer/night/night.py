@@ -2,8 +2,8 @@
 
 Compose, measure the baselines, train and gate each trial, then publish or reject.
 
-`run_night` does it now; `trainer/night/ledger.py` knows whether tonight's run is still due. The
-steps are those of `trainer/pipeline.py`. Training runs in a child process that ends with this one, and
+`run_night` runs it at once; `trainer/night/ledger.py` decides whether tonight's run is due. The steps
+are those of `trainer/pipeline.py`. Training runs in a child process that ends with this one, and
 nothing is published before the gate has passed the files that will be served.
 """
 
@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.adapters import Adapter
@@ -37,29 +37,24 @@ from trainer.adapters.adapter_staleness import (
     fingerprints,
     fit_for,
     news,
+    pending_note,
     require_news,
     serving,
-    waits,
 )
 from trainer.evaluate.baselines import Baselines, measure_baselines, no_better
 from trainer.events import Composing, LessonsComposed, LessonSize, OnEvent, Publishing, Started
 from trainer.launch.launch import launcher
+from trainer.launch.worker_client import STOPPED
 from trainer.lessons.journal_snapshot import change_guard, record_states, scrub_runs, take_snapshot
 from trainer.night import postmortem, resume
 from trainer.night.budget.night_budget import NightBudget
-from trainer.night.gpu_sharing import make_way
+from trainer.night.gpu_sharing import make_room
 from trainer.night.request import Practice, RunRequest
-from trainer.night.run import STOPPED, Run, make_run_folder, prune_runs, training_lock
-from trainer.night.trials.next_trial import (
-    FAILED,
-    TrialPlan,
-    Tried,
-    first_plans,
-    most_trials,
-    next_plan,
-)
-from trainer.night.trials.trial import Trial, TrialContext, broken_down, run_trial
-from trainer.report.report import Attempt, Report, read_report
+from trainer.night.run import Run, make_run_folder, prune_runs, training_lock
+from trainer.night.trials.next_trial import first_plans, most_trials, next_plan
+from trainer.night.trials.sweep import Sweep
+from trainer.night.trials.trial import TrialContext, run_trial
+from trainer.report.report import Report, read_report
 from trainer.subprocesses import asked_by
 
 if TYPE_CHECKING:
@@ -129,7 +124,7 @@ def run_night(
                         began=run.started,
                     )
                 )
-                training.settings = budget.settings = settings = make_way(
+                training.settings = budget.settings = settings = make_room(
                     home, settings, model_path, run
                 )
                 with launcher(settings, model_path, base.sha256, run.folder, run.cancel) as worker:
@@ -222,11 +217,11 @@ class _TrainingRun:
             raise TrainingError(error.sentence) from error
 
     def sweep(self, context: TrialContext) -> Sweep:
-        """Run the trials one after the other.
+        """Run the trials one after the other, until one passes.
 
-        A sweep ends with the first trial that passes. After one that does not, the next one follows
-        from the reason (`trainer/night/trials/next_trial.py`). A practice runs all its episodes. A
-        trial that fails is recorded, and raised only when none succeeds.
+        After a rejection, the reason determines the next trial (`trainer/night/trials/next_trial.py`).
+        A practice runs all its episodes. The error of a trial that fails is recorded, and raised only
+        if no trial succeeds.
         """
         budget = self.budget
         sweep = Sweep()
@@ -284,7 +279,11 @@ class _TrainingRun:
             Report(
                 verdict=outcome,  # type: ignore[arg-type]  # one of its literals
                 sentence=joined(
-                    (postmortem.sentence(curriculum, verdict, dry=dry), waits(home, adapter)), ""
+                    (
+                        postmortem.sentence(curriculum, verdict, dry=dry),
+                        pending_note(home, adapter),
+                    ),
+                    "",
                 ),
                 started=run.started,
                 seconds=round(time.perf_counter() - run.began, 2),
@@ -325,51 +324,8 @@ class _TrainingRun:
         )
 
 
-@dataclass(slots=True)
-class Sweep:
-    """The trials of one run: those with a verdict, and those whose training failed."""
-
-    made: list[Trial] = field(default_factory=list)
-    broken: list[tuple[TrialPlan, DiscernError]] = field(default_factory=list)
-
-    @property
-    def best(self) -> Trial:
-        """The trial to publish or to explain."""
-        return max(self.made, key=lambda trial: trial.rank)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the last trial left nothing to wish for."""
-        passed = [trial.verdict for trial in self.made[-1:] if trial.verdict.passed]
-        return any(not verdict.unlearnt for verdict in passed)
-
-    @property
-    def count(self) -> int:
-        """How many trials were run."""
-        return len(self.made) + len(self.broken)
-
-    @property
-    def tried(self) -> list[Tried]:
-        """Every trial and how it came out."""
-        failed = [Tried(plan, frozenset({FAILED})) for plan, _ in self.broken]
-        return [*(trial.tried for trial in self.made), *failed]
-
-    @property
-    def leading(self) -> Tried:
-        """What the next trial starts from."""
-        return self.best.tried if self.made else self.tried[-1]
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """An entry of the report on each, in order."""
-        best = self.best
-        entries = [trial.entry(chosen=trial is best) for trial in self.made]
-        entries += [broken_down(plan, error) for plan, error in self.broken]
-        return tuple(sorted(entries, key=lambda entry: entry.number))
-
-
 def _fail(run: Run, error: BaseException, base: BaseEntry) -> None:
-    """Write the report of a failed run; never raise an error of its own."""
+    """Write the report of a failed run; errors here are ignored."""
     sentence = (
         error.sentence
         if isinstance(error, DiscernError)

@@ -2,8 +2,8 @@
 
 Composing and testing use as much CPU as training, and llama.cpp may crash on a new adapter. The child
 has low priority (`trainer/subprocesses.py`), and a crash costs one attempt at the night. It reads its
-request as one line of JSON and writes events, then a report or an error. It ends when it is told to
-cancel, when its input closes, and when its parent dies.
+request as one line of JSON and writes events, then a report or an error. It ends when it receives a
+cancel request, when its input closes, and when its parent dies.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from memory import errors
 from memory.errors import CutOffError, DiscernError, TrainingError
 from memory.files.bounded_read import parse_object
 from memory.sentence import Sentence, Stored, to_plain
-from memory.settings.paths import Home
-from memory.settings.settings import Settings
-from trainer.events import OnEvent, message_to_json, read_event
+from trainer.background_thread import background_thread
+from trainer.event_json import message_to_json, read_event
+from trainer.events import OnEvent
+from trainer.launch.worker_client import STOPPED
 from trainer.night.request import RunRequest
-from trainer.night.run import STOPPED
 from trainer.report.report import Report
 from trainer.subprocesses import lower_priority
 
@@ -47,7 +47,7 @@ def run_in_child(
     on_event: OnEvent = lambda event: None,
     cancel: threading.Event | None = None,
 ) -> Report:
-    """Call `trainer.night.night.run_night` in a child process, with the same events, report and errors.
+    """Run `trainer.night.night.run_night` in a child process, with the same events, report and errors.
 
     A practice is not supported.
 
@@ -57,16 +57,10 @@ def run_in_child(
     """
     home = request.home.prepare()
     cancel = cancel or threading.Event()
-    work = {
-        "home": [str(path) for path in (home.config, home.data, home.state, home.cache)],
-        "settings": request.settings.model_dump(mode="json"),
-        "model": str(request.model_path),
-        "force": request.force,
-    }
     with _child(home.state / LOG) as child, _cancelling(child, cancel):
         assert child.stdin is not None
         assert child.stdout is not None
-        _send(child.stdin, json.dumps(work))
+        _send(child.stdin, json.dumps(request.to_json()))
         for line in child.stdout:
             try:
                 said = parse_object(line)
@@ -136,9 +130,8 @@ def _child(log: Path) -> Iterator[subprocess.Popen[str]]:
 @contextmanager
 def _cancelling(child: subprocess.Popen[str], cancel: threading.Event) -> Iterator[None]:
     """Pass `cancel` on to the child while the block runs; kill it if it does not end."""
-    done = threading.Event()
 
-    def watch() -> None:
+    def watch(done: threading.Event) -> None:
         while not done.wait(0.1):
             if cancel.is_set():
                 assert child.stdin is not None
@@ -147,13 +140,8 @@ def _cancelling(child: subprocess.Popen[str], cancel: threading.Event) -> Iterat
                     child.kill()
                 return
 
-    thread = threading.Thread(target=watch, name="discern-cancel", daemon=True)
-    thread.start()
-    try:
+    with background_thread(watch, "discern-cancel"):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def _send(pipe: IO[str], line: str) -> None:
@@ -194,12 +182,7 @@ def main() -> None:
     from trainer.night.night import run_night
 
     try:
-        request = RunRequest(
-            Home(*(Path(path) for path in work["home"])),
-            Settings.model_validate(work["settings"]),
-            Path(work["model"]),
-            force=work["force"],
-        )
+        request = RunRequest.from_json(work)
         report = run_night(
             request, on_event=lambda event: say(event=message_to_json(event)), cancel=cancel
         )

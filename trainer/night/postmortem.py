@@ -1,7 +1,7 @@
-"""What became of each lesson, why it did not work where it did not, and what to do about it.
+"""Explain the outcome of each lesson, why it failed if it did, and what to do about it.
 
-Four ways to fail: *not learnt* (repelled), *learnt but overreaching* (look-alikes or unrelated answers
-moved), *another lesson lost* (held until now), *form broken* (replies that do not end). Pure.
+A lesson can fail in four ways: it was not learned (*repelled*); it was learned too broadly, so that
+look-alikes or unrelated answers changed; another lesson was lost; or replies are malformed. Pure.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from trainer.night.trials.trial import Trial
 
 STOPPED = "stopped"
-"""Why a training ended that a person wished to end (`trainer/fit/training_loop.py`)."""
+"""Reason of a training that the user stopped (`trainer/fit/training_loop.py`)."""
 LONG = 120
-"""Tokens from which a reply is long to learn by heart."""
+"""Tokens above which a reply is hard to memorize."""
 FEW = 4
-"""Rephrasings below which a wording is not easily met again."""
+"""Number of rephrasings below which other wordings are likely to fail."""
 
 
 def fates(
     differences: Sequence[Difference], curriculum: Curriculum, best: Trial, baselines: Baselines
 ) -> tuple[Fate, ...]:
-    """Return the fate of every lesson, in order, then of what was left out."""
+    """Return the fate of every lesson in order, then of the differences that were left out."""
     spoken = best.verdict.spoken
     made: list[Fate] = []
     for number, lesson in enumerate(curriculum.lessons):
@@ -88,7 +88,7 @@ def _left_out(differences: Sequence[Difference], curriculum: Curriculum) -> list
 
 
 def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sentence, Sentence]:
-    """Return why a lesson failed and what to do, both empty where it did not."""
+    """Return why a lesson failed and what to do; both are empty if it did not."""
     if fate in ("held", "learnt"):
         if rephrased >= 0.5 or not lesson.held_out:
             return NOTHING, NOTHING
@@ -161,14 +161,14 @@ def _last(best: Trial, difference: str) -> float | None:
 def advice(
     best: Trial, every: Sequence[Fate], settings: Settings, untried: TrialPlan | None
 ) -> tuple[Sentence, ...]:
-    """Return what to do next about the measures that failed, a sentence each.
+    """Return what to do about the measures that failed, a sentence each.
 
-    `untried` is what the night would have tried next.
+    `untried` is the trial that the night would have run next.
     """
     verdict = best.verdict
     failed = {item.name for item in verdict.measures if not item.passed}
     if failed and best.curves.reason == STOPPED:
-        # No setting is to blame for what had no time.
+        # The settings are not to blame: there was no time.
         return (
             Sentence("The training was stopped early: run `discern train --force` to train again."),
         )
@@ -222,7 +222,7 @@ def advice(
 
 
 def _not_tried(plan: TrialPlan, untried: TrialPlan | None, settings: Settings) -> Sentence:
-    """Return the advice to do what the night had no try left for, in terms of the settings."""
+    """Return the advice to run the next trial by hand, in terms of the settings."""
     if untried is None:
         return Sentence(
             "Everything the results suggest was already tried. Shorten the better answers, or use "
@@ -287,7 +287,7 @@ def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> Sentence
 
 
 def capped(best: Trial, settings: Settings) -> Sentence:
-    """Return a note on matrices that hold less than the rank of the settings; "" where all hold it."""
+    """Return a note on matrices that are too small for the configured rank, "" if there are none."""
     found = best.curves.ended.capped if best.curves.ended else {}
     if not found:
         return NOTHING
@@ -313,7 +313,7 @@ def noise(verdict: Verdict) -> Sentence:
 
 
 def rows(verdict: Verdict) -> tuple[Beside, Beside]:
-    """Return the new adapter's own lines beside the others: alone, and as it is served."""
+    """Return the rows of the new adapter, alone and as served, to compare with the baselines."""
     alone, served = verdict.alone, verdict.spoken
     return (
         Beside(Sentence("this adapter"), alone.lessons, alone.rephrasings, "alone"),
@@ -322,7 +322,7 @@ def rows(verdict: Verdict) -> tuple[Beside, Beside]:
 
 
 def states(fates: Sequence[Fate], held: Sequence[bool], *, published: bool) -> dict[str, State]:
-    """Return where each trained difference stands; after a rejected night, under what serves on."""
+    """Return the state of each trained difference; after a rejection, under the current adapter."""
     states: dict[str, State] = {}
     for number, fate in enumerate(fate for fate in fates if fate.trained):
         right = fate.good if published else held[number]

@@ -1,8 +1,8 @@
-"""Ask the base ahead what the next night would ask it, in a child process while a chat is idle.
+"""Ask the base in advance what the next night would ask, in a child process while a chat is idle.
 
-The child has its own engine on the CPU with one thread, and runs only when nothing else wants the
-processor. It may be killed at any moment: answers are saved as they come, and the next child continues.
-It reads its request as one line of JSON, and ends when its parent dies.
+The child has its own engine, on the CPU with one thread, and runs only when no other process needs the
+CPU. It may be killed at any time: answers are saved as they come, and the next child continues. It
+reads its request as one line of JSON, and ends when its parent dies.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING
 from agent.child_process import die_with_parent, environment
 from memory.errors import DiscernError
 from memory.files.bounded_read import parse_object
-from memory.settings.paths import Home
-from memory.settings.settings import Settings
 from trainer.night.request import RunRequest
 from trainer.subprocesses import lower_priority
 
@@ -29,13 +27,13 @@ if TYPE_CHECKING:
 
 NICE = 19
 _SPARE = 768 << 20
-"""Bytes of memory that must stay free beside a second engine."""
+"""Bytes of memory that must stay free with a second engine."""
 
 
 def fits(request: RunRequest, info: ModelInfo) -> bool:
-    """Whether the memory holds a second engine; false also where the chat's model is on a GPU.
+    """Whether a second engine fits into memory; False also if the chat's model is on a GPU.
 
-    There a night asks the base in a moment, and a CPU would take hours for what it asks.
+    A GPU answers the prompts of a night quickly, and a CPU would take hours for them.
     """
     from agent.llama.gguf.header import read_header
     from agent.llama.gguf.llama_file import on_card
@@ -50,16 +48,10 @@ def fits(request: RunRequest, info: ModelInfo) -> bool:
 
 
 class Preparation:
-    """A child that asks ahead."""
+    """A child process that asks in advance."""
 
     def __init__(self, request: RunRequest) -> None:
-        """Start it."""
-        home = request.home
-        work = {
-            "home": [str(path) for path in (home.config, home.data, home.state, home.cache)],
-            "settings": request.settings.model_dump(mode="json"),
-            "model": str(request.model_path),
-        }
+        """Start the child."""
         self._child = subprocess.Popen(
             [sys.executable, "-m", "trainer.night.preparation"],
             stdin=subprocess.PIPE,
@@ -72,30 +64,30 @@ class Preparation:
         )
         assert self._child.stdin is not None
         with contextlib.suppress(OSError):  # it has ended already
-            self._child.stdin.write(json.dumps(work) + "\n")
+            self._child.stdin.write(json.dumps(request.to_json()) + "\n")
             self._child.stdin.close()
 
     @property
     def running(self) -> bool:
-        """Whether it is still asking."""
+        """Whether the child is still asking."""
         return self._child.poll() is None
 
     @property
     def succeeded(self) -> bool:
-        """Whether it has asked everything."""
+        """Whether everything was asked."""
         return self._child.poll() == 0
 
     def end(self) -> None:
-        """Kill it without waiting; what it had asked is kept."""
+        """Kill the child without waiting; its answers so far are kept."""
         self._child.kill()
-        # Where much memory is freed, the kernel takes a while.
+        # The kernel needs some time to free much memory.
         threading.Thread(target=self._child.wait, name="discern-reap", daemon=True).start()
 
 
-def stand_back() -> None:
-    """Run only when no other process wants the processor, and end first when memory runs out.
+def run_only_when_idle() -> None:
+    """Run only when the CPU is idle, and end first when memory runs out.
 
-    With DISCERN_NICE, only the priority is lowered, to that.
+    If DISCERN_NICE is set, only lower the priority, to that value.
     """
     if "DISCERN_NICE" in os.environ:
         lower_priority()
@@ -109,17 +101,15 @@ def stand_back() -> None:
 
 
 def main() -> int:
-    """Ask what the request on standard input would ask; the child's entry point."""
+    """Ask for the request on standard input; the child's entry point."""
     from agent.llama.engine import Engine
     from memory.journal.journal import Journal
     from trainer import pipeline
     from trainer.adapters.adapter_staleness import entry_of
     from trainer.lessons.journal_snapshot import take_snapshot
 
-    work = parse_object(sys.stdin.buffer.readline())
-    home = Home(*(Path(path) for path in work["home"]))
-    model = Path(work["model"])
-    settings = Settings.model_validate(work["settings"])
+    request = RunRequest.from_json(parse_object(sys.stdin.buffer.readline()))
+    home, settings, model = request.home, request.settings, request.model_path
     alone = settings.model.model_copy(update={"threads": 1, "gpu_layers": 0})
     with Journal(home.journal) as journal, Engine.open(model, alone) as engine:
         source = pipeline.Source(home, model, entry_of(model, home), take_snapshot(journal))
@@ -129,7 +119,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     die_with_parent()
-    stand_back()
+    run_only_when_idle()
     try:
         sys.exit(main())
     except (DiscernError, ValueError):

@@ -1,9 +1,11 @@
-"""What a training run is asked to do."""
+"""The request of a training run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -13,7 +15,7 @@ from memory.settings.settings import Settings
 class Practice:
     """Several short runs from differently shuffled lessons, instead of a sweep of learning rates.
 
-    The best one that passes the gate is published; none is when `dry`.
+    The best one that passes the gate is published, or with `dry` none.
     """
 
     episodes: int
@@ -41,3 +43,23 @@ class RunRequest:
         from agent.models.serving import served_model
 
         return self.model or served_model(self.settings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the request as JSON values, to pass to a child process; a practice is left out."""
+        home = self.home
+        return {
+            "home": [str(path) for path in (home.config, home.data, home.state, home.cache)],
+            "settings": self.settings.model_dump(mode="json"),
+            "model": str(self.model_path),
+            "force": self.force,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RunRequest:
+        """Return the request that `to_json` wrote."""
+        return cls(
+            Home(*(Path(path) for path in values["home"])),
+            Settings.model_validate(values["settings"]),
+            Path(values["model"]),
+            force=values["force"],
+        )

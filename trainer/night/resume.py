@@ -1,11 +1,11 @@
-"""Continue the trials of a run that was cut off.
+"""Resume the trials of an interrupted run.
 
-The folder of a trial holds its job and, as `trainer/fit/checkpoint.py` saves it, how far it came. The
-next run moves these folders into its own. A trial whose job is still the same continues there; for
-another job, what the folder holds is ignored and replaced.
+The folder of a trial holds its job and its state as saved by `trainer/fit/checkpoint.py`. The next run
+moves these folders into its own. A trial whose job is unchanged resumes there; for another job, the
+contents are ignored and replaced.
 
-Kept are the trials of a run whose process died, of one whose training process was killed, and of a
-night that ended because its chat was closed. A run that the user aborted keeps nothing.
+Trials are kept if the process of the run or of its training was killed, or if the night ended because
+the chat was closed. A run that the user aborted keeps nothing.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from memory.errors import FileError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import read_objects
 from memory.settings.paths import Home
-from trainer.events import Logged, Step, TrialStarted, logged_to_json, read_logged
+from trainer.event_json import logged_to_json, read_logged
+from trainer.events import Logged, Step, TrialStarted
 from trainer.fit.job import CONTROL
 from trainer.night.run import EVENTS
 from trainer.report.report import read_report
 
 STEPS = "steps.jsonl"
-"""The steps that earlier attempts took, in the folder of a trial."""
+"""File in the folder of a trial with the steps of earlier attempts."""
 
 
 def take_over(home: Home, folder: Path) -> bool:
-    """Move the trials of the run that was cut off last into `folder`, that of a new run.
+    """Move the trials of the last interrupted run into `folder`, that of a new run.
 
     Those of older runs are removed. Return whether there were any. The caller holds the training lock.
     """
@@ -53,13 +54,13 @@ def take_over(home: Home, folder: Path) -> bool:
 
 
 def discard(folder: Path) -> None:
-    """Remove the trials of a run that is not to be continued."""
+    """Remove the trials of a run, so that it is not resumed."""
     for trial in folder.glob("try-*"):
         shutil.rmtree(trial, ignore_errors=True)
 
 
 def earlier_steps(trial: Path) -> tuple[Step, ...]:
-    """Return the steps that earlier attempts took in the folder of a trial, in order."""
+    """Return the steps of earlier attempts in the folder of a trial, in order."""
     found: list[Step] = []
     with suppress(OSError, FileError):
         found = list(_steps(map(read_logged, read_objects(trial / STEPS))))
@@ -67,7 +68,7 @@ def earlier_steps(trial: Path) -> tuple[Step, ...]:
 
 
 def merged(earlier: Sequence[Step], later: Sequence[Step]) -> list[Step]:
-    """Return the steps of a training that continued: `later` replaces what it took again."""
+    """Return the steps of a resumed training; `later` replaces steps that were repeated."""
     first = later[0].step if later else None
     return [*(step for step in earlier if first is None or step.step < first), *later]
 
@@ -80,7 +81,7 @@ def _was_cut_off(run: Path) -> bool:
 
 
 def _keep_steps(run: Path, trial: Path) -> None:
-    """Write the steps of a trial, from the events of its run and of those before, into its folder."""
+    """Write all steps of a trial so far into its folder, from the events of its runs."""
     number = trial.name.removeprefix("try-")
     current = ""
     mine: list[Step] = []

@@ -27,28 +27,17 @@ from memory.errors import FileError, HomeError, TrainingError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import LINE, SMALL, open_file, parse_object, read_objects, read_text
 from memory.files.locks import file_lock
-from memory.sentence import Sentence
 from memory.settings.paths import Home, private_folder
-from trainer.events import (
-    Counted,
-    CountedPhase,
-    Event,
-    Logged,
-    OnEvent,
-    Reported,
-    Started,
-    logged_to_json,
-    read_logged,
-)
+from trainer.background_thread import background_thread
+from trainer.event_json import logged_to_json, read_logged
+from trainer.events import Counted, CountedPhase, Event, Logged, OnEvent, Reported, Started
+from trainer.launch.worker_client import STOPPED
 from trainer.report.report import Point, Report, folders
 
 EndRequest = Literal["stop", "abort"]
 KEPT_RUNS = 30
 EVENTS, CONTROL = "events.jsonl", "control"
 POLL_SECONDS = 0.2
-STOPPED = Sentence(
-    "the training was stopped; nothing was published and the current adapter is unchanged"
-)
 
 
 class Cancellation(threading.Event):
@@ -69,7 +58,7 @@ class Cancellation(threading.Event):
 
 @dataclass
 class Run:
-    """A run in progress. `cancel` ends it and keeps nothing, `stop` keeps its best state so far.
+    """A run in progress. `cancel` ends it without a result, `stop` keeps its best state so far.
 
     `guard` is called after every event and raises if the run must end.
     """
@@ -84,7 +73,7 @@ class Run:
     phases: dict[str, float] = field(default_factory=dict)
     curve: list[Point] = field(default_factory=list)
     listeners: list[OnEvent] = field(default_factory=list)
-    """Parts of the run that follow its events, besides `on_event`."""
+    """More callbacks for the events, besides `on_event`."""
     _phase: str = ""
     _since: float = field(default_factory=time.perf_counter)
     _events: IO[str] | None = None
@@ -92,10 +81,9 @@ class Run:
     @contextmanager
     def watching_control(self) -> Iterator[None]:
         """Act on requests to end the run while the block runs."""
-        done = threading.Event()
         path = self.folder / CONTROL
 
-        def watch() -> None:
+        def watch(done: threading.Event) -> None:
             while not done.wait(POLL_SECONDS):
                 try:
                     word = read_text(path, SMALL).strip()
@@ -106,13 +94,8 @@ class Run:
                 elif word == "stop":
                     self.stop.set()
 
-        thread = threading.Thread(target=watch, name="discern-control", daemon=True)
-        thread.start()
-        try:
+        with background_thread(watch, "discern-control"):
             yield
-        finally:
-            done.set()
-            thread.join()
 
     def emit(self, event: Event) -> None:
         """Write an event to `events.jsonl`, pass it to `on_event`, and measure the time of its phase.
@@ -316,15 +299,28 @@ def training_lock(home: Home) -> Iterator[None]:
         HomeError: the lock file cannot be written.
     """
     path = home.state / "training.lock"
+    with try_lock(path) as free:
+        if not free:
+            raise TrainingError(
+                "a training is already running (process {process}); follow it with `discern train "
+                "watch` or stop it with `discern train stop`",
+                process=_holder(path),
+            )
+        path.write_text(str(os.getpid()), encoding="ascii")
+        yield
+
+
+@contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Try to lock a file without waiting; yield whether the lock was free.
+
+    Raises:
+        HomeError: the file cannot be written.
+    """
     try:
         lock = file_lock(path)
-        lock.acquire()
-    except Timeout:
-        raise TrainingError(
-            "a training is already running (process {process}); follow it with `discern train "
-            "watch` or stop it with `discern train stop`",
-            process=_holder(path),
-        ) from None
+        with suppress(Timeout):
+            lock.acquire()
     except OSError as error:
         raise HomeError(
             "cannot write {path}: {strerror}; check its permissions",
@@ -332,8 +328,7 @@ def training_lock(home: Home) -> Iterator[None]:
             strerror=error.strerror,
         ) from error
     try:
-        path.write_text(str(os.getpid()), encoding="ascii")
-        yield
+        yield lock.is_locked
     finally:
         lock.release()
 

@@ -103,8 +103,8 @@ def _add(
     def pulse() -> None:
         while True:
             if not running.locked() and not over.is_set():
-                # Replaced, so that a job from before the clock was set back does not wait. The interval
-                # keeps it in the store: removing it breaks a scheduler that is shut down.
+                # Replace the job: an older one would wait if the clock was set back. The interval keeps
+                # it in the store, because removing it breaks a scheduler that is shut down.
                 scheduler.add_job(
                     tick,
                     "interval",

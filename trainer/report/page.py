@@ -1,8 +1,8 @@
 """A report as one self-contained HTML page: verdict first, then why, then every detail.
 
 No scripts, no network, nothing outside the file: a policy in its head forbids all of it. Every text
-passes `report_plots.safe`. Light and dark follow the reader's system; the language is the one in force
-when it is written.
+passes `trainer.report.plots.safe`. Light and dark follow the reader's system; the language is that of
+the interface when the page is written.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def _gate(measures: Sequence[Measure]) -> str:
 def _measure(item: Measure) -> str:
     colour, sign = ("good", "✓") if item.passed else ("warn", "!") if item.warned else ("bad", "✗")
     value, mark = item.value, item.threshold
-    if item.name in ("kl", "perplexity"):  # no shares: the threshold stands in the middle
+    if item.name in ("kl", "perplexity"):  # not shares: the threshold is drawn in the middle
         value, mark = (value / (2 * mark) if mark > 0 else float(value > 0)), 0.5
     return (
         f'<tr><td class="{colour}">{sign}</td><td>{_text(render(item.sentence))}</td>'
@@ -297,7 +297,7 @@ def _attempts(attempts: Sequence[Attempt]) -> str:
 
 
 def _times(report: Report) -> str:
-    """Return a table of how long each part took, and how long it was expected to take."""
+    """Return a table of the estimated and the actual time of each part."""
     if not report.estimated:
         return ""
     guessed, took = grouped(dict(report.estimated)), dict(grouped(by_stage(report.phases)))

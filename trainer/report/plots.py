@@ -1,6 +1,6 @@
-"""Small drawings in SVG for the report's page: curves and bars, without scripts or outside parts.
+"""SVG drawings for the report's page: curves and bars, without scripts or external resources.
 
-Colours come from classes of `trainer/report.css`. Pure; every text is escaped here.
+Colours are set by classes in `trainer/report/page.css`. Pure; every text is escaped here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LEFT, BOTTOM, TOP, RIGHT = 46, 22, 8, 12
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One curve: (step, value) points, a class for its colour, and what a pointer over it says."""
+    """One curve: (step, value) points, a CSS class for its colour, and its tooltip."""
 
     points: Sequence[tuple[float, float]]
     colour: str
@@ -37,7 +37,7 @@ def safe(text: str) -> str:
 
 
 def curves(series: Sequence[Series], label: str, *, zero: bool = False, share: bool = False) -> str:
-    """Return a chart of `series` over the steps; `label` says what it shows, for those who hear it.
+    """Return a chart of `series` over the steps; `label` describes it for screen readers.
 
     `zero` draws a line at 0, `share` fixes the range to 0…1 and writes percents.
     """
@@ -80,7 +80,7 @@ def curves(series: Sequence[Series], label: str, *, zero: bool = False, share: b
 
 
 def bar(share: float, colour: str = "", mark: float | None = None, width: int = 220) -> str:
-    """Return a bar filled by `share` (0 to 1), with an upright stroke where the threshold `mark` is."""
+    """Return a bar filled by `share` (0 to 1), with a vertical line at the threshold `mark`."""
     filled = round(width * min(1.0, max(0.0, share if math.isfinite(share) else 1.0)), 1)
     stroke = ""
     if mark is not None:

@@ -1,7 +1,7 @@
-"""What a night found: a frozen value that reads itself back from JSON.
+"""The report of a night, and its JSON.
 
-How it looks is elsewhere: `trainer/report/page.py` makes one self-contained HTML file of it, `tui` what
-a terminal shows. What a failure means and what to do about it: `trainer/night/postmortem.py`.
+`trainer/report/page.py` renders it as one self-contained HTML file, `tui` in the terminal;
+`trainer/night/postmortem.py` explains failures.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from memory.sentence import NOTHING, Sentence, Stored, to_plain, verbatim
 
 Verdict = Literal["published", "rejected", "practised", "nothing", "failed"]
 GOOD, BAD = ("held", "learnt"), ("repelled", "lost again")
-"""Fates of what was trained: held before and still, newly learnt; never taken in, taken in before and
-now lost."""
+"""Fates of trained lessons: held as before, newly learned; not learned, learned before but lost."""
 
 
 BesideKind = Literal["", "base", "recall", "current", "alone", "served"]
-"""What a row of the comparison is: the base, recall, the adapter until now, the new one alone and as
-it is served; "" in reports of earlier versions."""
+"""Kind of a row of the comparison: the base, recall, the current adapter, the new one alone and as
+served; "" in reports of earlier versions."""
 
 
 def _sentence(value: object, info: ValidationInfo) -> Sentence:
@@ -44,10 +43,10 @@ StoredSentence: TypeAlias = Annotated[Sentence, PlainValidator(_sentence)]
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure of the gate beside its threshold; `sentence` says it in words.
+    """A measure of the gate and its threshold; `sentence` describes both.
 
-    `warned` is a threshold missed by so little that the adapter may serve. `strict` is the same figure
-    with every changed token counted, None where there is no such difference.
+    `warned` is true if the threshold is missed by so little that the adapter may be published. `strict`
+    is the value with every changed token counted, None if the measure has none.
     """
 
     name: str
@@ -56,24 +55,23 @@ class Measure:
     passed: bool
     sentence: StoredSentence
     drift: bool = False
-    """Whether it measures what must not change (else what must be learnt)."""
+    """Whether it measures what must not change, rather than what must be learned."""
     warned: bool = False
     strict: float | None = None
 
     @property
     def may_serve(self) -> bool:
-        """Whether this measure lets the adapter serve."""
+        """Whether this measure allows the adapter to be published."""
         return self.passed or self.warned
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one lesson: the reply before (base alone) and after (with the adapter).
+    """The outcome of one lesson: the reply before (base alone) and after (with the adapter).
 
     `kind` is contrast, hold or naming. `fate` is held, learnt, repelled, lost again, or says why it was
-    left out. `current` tells whether the adapter that served until now had it, `recall` whether the
-    base has it with the difference in its context (None: not asked). `cause` and `advice` are filled
-    where it failed.
+    left out. `current` tells whether the previous adapter reproduces it, `recall` whether the base does
+    with the difference in its context (None: not asked). `cause` and `advice` are set if it failed.
     """
 
     difference: str
@@ -84,34 +82,34 @@ class Fate:
     after: str
     fate: str
     rephrasings: float = 1.0
-    """Share of its held-out rephrasings that were answered likewise."""
+    """Share of its held-out rephrasings with the expected reply."""
     current: bool | None = None
     recall: bool | None = None
     reworded: tuple[tuple[str, str], ...] = ()
-    """Held-out rephrasings answered otherwise, and what was said."""
+    """Held-out rephrasings with another reply, and that reply."""
     cause: StoredSentence = NOTHING
     advice: StoredSentence = NOTHING
     replaced_by: str = ""
-    """Id of the newer difference that counts instead of this one, which was left out."""
+    """Id of the newer difference that replaces this one."""
 
     @property
     def trained(self) -> bool:
-        """Whether it was trained on (not left out)."""
+        """Whether it was trained, not left out."""
         return self.fate in (*GOOD, *BAD)
 
     @property
     def good(self) -> bool:
-        """Whether the adapter has it."""
+        """Whether the adapter reproduces it."""
         return self.fate in GOOD
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A question that nothing was marked on and whose answer moved.
+    """An unmarked question whose answer changed.
 
-    `near` tells look-alikes of lessons from unrelated ones; `undecided` that the base would also say
-    this, so that the gate does not count it; `spread` that it is answered in a lesson's words.
-    `after` is "" where it was only counted.
+    `near` is true for a look-alike of a lesson; `undecided` if the base could also give this answer, so
+    that the gate does not count it; `spread` if the answer has a lesson's words. `after` is "" if the
+    answer was not generated.
     """
 
     asked: str
@@ -123,7 +121,7 @@ class Change:
     harm: str = ""
     """How it became worse: "refusal", "wrong" (it was right), "form" (empty or without an end)."""
     difference: str = ""
-    """The difference whose words it has."""
+    """Id of the difference whose words it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +135,9 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What the adapter is measured beside: the base alone, recall, the adapter that served until now.
+    """A row of the comparison with the baselines.
 
-    Shares of the lessons and of their held-out rephrasings that get the expected reply.
+    It has the shares of lessons and of held-out rephrasings that get the expected reply.
     """
 
     name: StoredSentence
@@ -150,10 +148,10 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One learning rate or practice run: what the gate said of it, and its curves.
+    """One trial or practice episode: the verdict of the gate, and the curves of its training.
 
-    `margins` holds for each difference (step, nats): how far its expected reply is ahead of anything
-    else; above 0 it is said. `reason` is why the training ended: learnt, steps, time or stopped.
+    `margins` has (step, nats) for each difference: the lead of its expected reply, which is generated
+    if that is above 0. `reason` is why the training ended: learnt, steps, time or stopped.
     """
 
     number: int
@@ -170,16 +168,15 @@ class Attempt:
     margins: dict[str, tuple[tuple[int, float], ...]] | None = None
     chosen: bool = False
     change: StoredSentence = NOTHING
-    """What is different from the first one."""
+    """What is different from the first trial."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of a night. `seconds` in all, `phases` each one's seconds.
+    """The outcome of a night.
 
-    `estimated` is what was estimated before it began, by stage (`trainer/stages.py`).
-
-    `notes` are sentences that a person should know besides the verdict, `advice` what to do next.
+    `seconds` is the total time, `phases` the seconds of each phase, `estimated` the estimate before it
+    started, by stage (`trainer/stages.py`). `notes` add to the verdict, `advice` says what to do next.
     """
 
     verdict: Verdict
@@ -211,10 +208,10 @@ class Report:
     def from_json(cls, data: dict[str, Any] | str) -> Report:
         """Return the report that `to_json` wrote (a mapping or its JSON text).
 
-        Fields that another version added are left out; missing ones have their default.
+        Unknown fields of other versions are ignored; missing ones get their default.
 
         Raises:
-            ValueError: it is no report.
+            ValueError: it is not a report.
         """
         record = parse_object(data) if isinstance(data, str) else data
         return _REPORT.validate_python(record, context=Stored(record))
@@ -224,7 +221,7 @@ _REPORT = TypeAdapter(Report)
 
 
 def read_report(folder: Path) -> Report | None:
-    """Return the report of the run in `folder`; None when it was cut off or is unreadable."""
+    """Return the report of the run in `folder`; None if there is none or it cannot be read."""
     try:
         return require_report(folder)
     except HomeError:
@@ -235,7 +232,7 @@ def require_report(folder: Path) -> Report:
     """Return the report of the run in `folder`.
 
     Raises:
-        HomeError: it was cut off and left none, or what it left cannot be read.
+        HomeError: the run was interrupted and has no report, or the report cannot be read.
     """
     path = folder / "report.json"
     try:
@@ -258,10 +255,7 @@ def require_report(folder: Path) -> Report:
 
 
 def unreadable(folder: Path) -> Sentence:
-    """Return why the report of the run in `folder` cannot be read.
-
-    Nothing if it can be read, or if there is none.
-    """
+    """Return why the report of the run in `folder` cannot be read; nothing if it can, or is missing."""
     try:
         require_report(folder)
     except HomeError as error:
@@ -272,9 +266,9 @@ def unreadable(folder: Path) -> Sentence:
 def latest(
     runs: Path, pass_over: Callable[[Sentence], object] = lambda said: None
 ) -> Report | None:
-    """Return the newest report of a run under the folder `runs`; None when there is none.
+    """Return the newest report below the folder `runs`; None if there is none.
 
-    `pass_over` is told of every newer one that cannot be read, in a sentence.
+    `pass_over` is called with a sentence for every newer report that cannot be read.
     """
     for folder in folders(runs):
         if (found := read_report(folder)) is not None:
@@ -285,7 +279,7 @@ def latest(
 
 
 def every(runs: Path) -> list[tuple[Path, Report]]:
-    """Return the folders of all runs that have a report, with it, the newest first."""
+    """Return the folder and the report of every run that has one, the newest first."""
     found = ((folder, read_report(folder)) for folder in folders(runs))
     return [(folder, report) for folder, report in found if report is not None]
 

@@ -101,7 +101,7 @@ def save_card(
     cases: int = 0,
     history: str = "one run of trainer/starter from nothing",
 ) -> None:
-    """Write `card.json` beside the GGUF: what it is, what it cost, and its results."""
+    """Write `card.json` next to the GGUF: description, cost of the training, and results."""
     from gguf import GGUFReader
 
     from trainer.starter.asking import LANGUAGES, groups
@@ -150,13 +150,15 @@ def save_card(
 def main(arguments: list[str] | None = None) -> int:
     """Build from the command line and print each event as a line of JSON."""
     parser = argparse.ArgumentParser(description="Build the starter model.")
-    parser.add_argument("out", type=Path, help="folder for the build; taken up where it was left")
+    parser.add_argument(
+        "out", type=Path, help="folder for the build; an interrupted build is resumed"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=0.0, help="training time")
     parser.add_argument("--tokens", type=int, default=0, help="training tokens")
     parser.add_argument("--size", choices=sorted(SIZES), default="small")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--measure", type=int, default=60, help="cases a column and language")
+    parser.add_argument("--measure", type=int, default=60, help="cases per column and language")
     given = parser.parse_args(arguments)
     if not given.minutes and not given.tokens:
         parser.error("give --minutes or --tokens")

@@ -1,7 +1,7 @@
 """Write the network and its vocabulary as a GGUF that llama.cpp loads like any Qwen3.
 
 This includes the metadata, the chat template and the quantisation (matrices Q8_0, norms F32). The file
-is written beside its target and renamed. A width that Q8_0 cannot hold is refused.
+is written next to its target and renamed. A width that Q8_0 cannot hold is refused.
 """
 
 from __future__ import annotations

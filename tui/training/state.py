@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from memory.errors import FileError
 from memory.files.bounded_read import read_objects
 from memory.sentence import NOTHING, Sentence
+from trainer.event_json import read_logged
 from trainer.events import (
     BatchHalved,
     Composing,
@@ -29,7 +30,6 @@ from trainer.events import (
     StepsPlanned,
     Trained,
     TrialStarted,
-    read_logged,
 )
 from trainer.night.run import EVENTS
 from trainer.stages import PER_TRIAL, STAGES

@@ -185,5 +185,7 @@ def _finite(tensor: Any) -> bool:
     return bool(((data.view(np.uint16) & exponent) != exponent).all())
 
 
-def _refusal(path: Path, why: Sentence) -> AdapterError:
-    return AdapterError("cannot use the adapter {path}: {why}; train again", path=path, why=why)
+def _refusal(path: Path, cause: Sentence) -> AdapterError:
+    return AdapterError(
+        "the adapter {path} is invalid: {cause}; train again", path=path, cause=cause
+    )

@@ -21,7 +21,7 @@ from memory.errors import DiscernError
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from tests.support.values import quick_settings
-from trainer.events import message_to_json
+from trainer.event_json import message_to_json
 from trainer.night import ledger
 from trainer.night.request import RunRequest
 from trainer.report.report import Report

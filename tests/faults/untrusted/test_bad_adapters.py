@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from agent.adapters import GGUF, BaseEntry, FileEntry, base_sha256, read_pointer, sha256_file
 from agent.chat.chat import Chat
 from agent.chat.graph import Finished
+from agent.child_process import environment
 from agent.llama.engine import Engine
 from agent.llama.gguf.adapter_file import inspect
 from memory.errors import AdapterError
@@ -23,7 +24,6 @@ from memory.files.atomic_write import write_whole
 from memory.settings.paths import Home
 from tests.support.gguf_files import write_lora, write_tiny
 from tests.support.values import quick_settings
-from trainer import subprocesses
 from trainer.adapters import publish
 from trainer.evaluate.probe import probe
 from trainer.launch import validate_candidate
@@ -116,6 +116,8 @@ def goes_on(chat: Chat, old: str) -> None:
     said = chat.update_adapter()
     assert said is not None
     assert "was not loaded" in str(said)
+    assert "cannot" not in str(said)  # it was said already
+    assert str(said).count(".gguf") <= 1
     assert "\n" not in str(said)
     assert chat.update_adapter() is None
     assert chat.adapter is not None
@@ -146,7 +148,7 @@ def test_a_file_cut_off_anywhere_is_refused(
     record_property("faults", len(sizes))
     for size in sizes:
         part.write_bytes(whole[:size])
-        with pytest.raises(AdapterError, match="cannot use the adapter"):
+        with pytest.raises(AdapterError, match="is invalid"):
             inspect(part)
 
 
@@ -165,7 +167,7 @@ def test_random_bytes_in_the_header_never_break_the_reader(
         try:
             inspect(part, "qwen3")
         except AdapterError as error:
-            assert "cannot use the adapter" in str(error)  # noqa: PT017 - some of the files stay valid
+            assert "is invalid" in str(error)  # noqa: PT017 - some of the files stay valid
 
 
 @pytest.mark.parametrize("name", MALFORMED)
@@ -238,16 +240,22 @@ def test_an_adapter_that_crashes_llama_cpp_crashes_only_the_probe(
     bad = write_lora(tmp_path / "bad.gguf", alpha=np.float64(8))
     with pytest.raises(AdapterError, match=r"crashes llama\.cpp"):
         probe(bad, tiny)
-    assert subprocesses.environment()["PYTHONPATH"].endswith(str(tmp_path))
+    assert environment()["PYTHONPATH"].endswith(str(tmp_path))
 
 
 def test_the_probe_says_why_it_refuses(tmp_path: Path, tiny: Path) -> None:
     probe(write_lora(tmp_path / "good.gguf"), tiny)
-    with pytest.raises(AdapterError, match="not finite"):
-        probe(write_lora(tmp_path / "bad.gguf", **MALFORMED["not a number"][0]), tiny)
+    bad = write_lora(tmp_path / "bad.gguf", **MALFORMED["not a number"][0])
+    with pytest.raises(AdapterError, match="not finite") as refused:
+        probe(bad, tiny)
     other = write_tiny(tmp_path / "other.gguf", width=96, head=48)
-    with pytest.raises(AdapterError, match="failed the load test"):
+    with pytest.raises(AdapterError, match="failed the load test") as misfit:
         probe(tmp_path / "good.gguf", other)
+    for error, path in ((refused, bad), (misfit, tmp_path / "good.gguf")):
+        said = str(error.value)
+        assert said.count(str(path)) == 1
+        assert said.endswith("; train again")
+        assert said.count("; ") == 1
 
 
 def test_an_engine_keeps_its_adapter_when_a_bad_one_is_offered(tmp_path: Path, tiny: Path) -> None:

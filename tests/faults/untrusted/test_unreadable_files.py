@@ -25,8 +25,14 @@ from tests.trainer.adapters.test_publish import put
 from tests.trainer.report.test_report import full
 from trainer.adapters import publish
 from trainer.lessons.anchors import base_answers
-from trainer.night.ledger import try_lock
-from trainer.night.run import find_active_run, follow, prune_runs, requested_end, training_lock
+from trainer.night.run import (
+    find_active_run,
+    follow,
+    prune_runs,
+    requested_end,
+    training_lock,
+    try_lock,
+)
 from trainer.report.report import Report, every, latest, require_report
 from tui.cli.completion_queries import adapters as glanced
 from tui.cli.main import run

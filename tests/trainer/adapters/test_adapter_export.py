@@ -23,6 +23,7 @@ from memory.settings.settings import Settings
 from tests.support.architectures import SMALL, write_like
 from tests.support.gguf_files import write_tiny
 from tests.support.values import difference
+from trainer.adapters import adapter_export
 from trainer.adapters.adapter_export import ExportRequest, export
 from trainer.adapters.gguf_lora import write_gguf_lora
 from trainer.adapters.merge import merge
@@ -245,3 +246,21 @@ def test_an_adapter_taken_out_is_private_and_noted(
     with Journal(home.journal) as journal:
         known = [path for path, _ in journal.exported_copies.noted()]
     assert known == [out, gguf_out, tmp_path / "lora.gguf.md"]
+
+
+def test_a_config_that_cannot_be_read_is_named_once(
+    home: Home,
+    settings: Settings,
+    base: Path,
+    adapter: Adapter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(adapter_export, "verify", lambda adapter, sha256=None: None)
+    path = adapter.folder / "adapter_config.json"
+    path.write_text("{")
+    request = ExportRequest(adapter, tmp_path / "peft", form="peft", model=base)
+    with pytest.raises(AdapterError) as refused:
+        export(home, settings, request)
+    said = str(refused.value)
+    assert said.count(str(path)) == said.count("cannot read") == said.count("; ") == 1

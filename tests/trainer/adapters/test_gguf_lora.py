@@ -103,3 +103,17 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path, fault: str) -> None:
         path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(AdapterError, match="peft"):
         write_gguf_lora(tmp_path / "peft", tmp_path / "a.gguf", base=base)
+
+
+def test_an_adapter_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
+    folder = tmp_path / "peft"
+    folder.mkdir()
+    with pytest.raises(AdapterError) as missing:
+        write_gguf_lora(folder, tmp_path / "a.gguf", base=tmp_path / "m.gguf")
+    (folder / "adapter_config.json").write_text("{")
+    with pytest.raises(AdapterError) as damaged:
+        write_gguf_lora(folder, tmp_path / "a.gguf", base=tmp_path / "m.gguf")
+    for error in (missing, damaged):
+        said = str(error.value)
+        assert said.startswith(f"cannot read the adapter in {folder}: ")
+        assert said.count(str(folder)) == said.count("cannot read") == said.count("; ") == 1

@@ -8,7 +8,14 @@ from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from trainer.fit.hyperparameters import LAYERS, Overrides, recipe_of
 from trainer.fit.job import Sample
-from trainer.fit.lr_schedule import A_STEP, TOP_AGAIN, WARM_UP, Schedule, step_size, steps_for
+from trainer.fit.lr_schedule import (
+    RESTART_RATE,
+    STEP_SAMPLES,
+    WARM_UP,
+    Schedule,
+    step_size,
+    steps_for,
+)
 
 
 def test_a_deeper_base_takes_smaller_steps(home: Home) -> None:
@@ -53,13 +60,13 @@ def test_a_further_round_begins_lower_and_stays_within_the_steps_allowed() -> No
     for _ in range(10):
         schedule.take()
     assert schedule.over
-    assert schedule.again(8, 100)
+    assert schedule.restart(8, 100)
     rates = [schedule.take() for _ in range(8)]
     assert schedule.over
-    assert rates[0] == TOP_AGAIN
+    assert rates[0] == RESTART_RATE
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] > 0
-    assert not schedule.again(8, 18)
+    assert not schedule.restart(8, 18)
 
 
 def test_a_step_holds_more_anchors_the_more_of_them_moved() -> None:
@@ -68,7 +75,7 @@ def test_a_step_holds_more_anchors_the_more_of_them_moved() -> None:
     assert first[0] > first[1]
     assert moved[0] < moved[1]
     assert learnt[0] < moved[0]
-    assert {sum(size) for size in (first, moved, learnt)} == {A_STEP}
+    assert {sum(size) for size in (first, moved, learnt)} == {STEP_SAMPLES}
     many = [Sample((1, 2), 1, number) for number in range(250)]
     assert step_size(many, 0, 1)[1] == first[1] + 2
     assert step_size(one, 1, 1) == first

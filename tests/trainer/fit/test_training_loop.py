@@ -169,7 +169,7 @@ def test_a_step_in_parts_has_the_gradients_of_the_step_at_once(tiny: Path, tmp_p
         model = with_adapter(job, {}, "cpu")
         stepper = Stepper(model, job.recipe, "cpu", lambda tokens: None)
         stepper.part = part
-        stepper.know_the_base(job.samples)
+        stepper.compute_base_log_probabilities(job.samples)
         outcome = stepper(job.samples)
         assert set(outcome.margins) == set(job.samples[:2])
         assert set(outcome.divergences) == {job.samples[2]}
@@ -185,8 +185,8 @@ def test_what_is_looked_at_comes_out_as_in_a_step_and_trains_nothing(
     job = make_job(tiny, tmp_path)
     model = with_adapter(job, {}, "cpu")
     stepper = Stepper(model, job.recipe, "cpu", lambda tokens: None)
-    stepper.know_the_base(job.samples)
-    looked = stepper.look(job.samples)
+    stepper.compute_base_log_probabilities(job.samples)
+    looked = stepper.evaluate(job.samples)
     assert all(parameter.grad is None for parameter in model.parameters())
     stepped = stepper(job.samples)
     assert looked.margins == pytest.approx(stepped.margins, abs=1e-5)
@@ -203,7 +203,7 @@ def test_what_moved_is_put_back_before_a_training_ends(
     many = tuple(replace(anchor, tokens=(65 + n, *anchor.tokens[1:])) for n in range(40))
     drawn: set[int] = set()
     looked: list[int] = []
-    step, look = Stepper.__call__, Stepper.look
+    step, look = Stepper.__call__, Stepper.evaluate
 
     def noting(self: Stepper, samples: Any) -> Any:
         drawn.update(sample.tokens[0] for sample in samples if sample.lesson == ANCHOR)
@@ -215,7 +215,7 @@ def test_what_moved_is_put_back_before_a_training_ends(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Stepper, "__call__", noting)
-        patch.setattr(Stepper, "look", counting)
+        patch.setattr(Stepper, "evaluate", counting)
         _, events = run(replace(job, samples=(*job.samples[:2], *many)), tmp_path / "job", capsys)
     assert events[-1]["phase"] == "trained"
     assert events[-1]["learnt"] == 1.0
@@ -258,10 +258,10 @@ def test_the_contrast_on_a_span_counts_the_span_alone(tiny: Path, tmp_path: Path
     span = replace(whole, parts=(6, 7, 6, 7))
     model = with_adapter(job, {}, "cpu")
     stepper = Stepper(model, job.recipe, "cpu", lambda tokens: None)
-    stepper.know_the_base([whole, span])
+    stepper.compute_base_log_probabilities([whole, span])
     for sample, start, end in ((whole, 4, 9), (span, 6, 7)):
         for tokens, found in zip(
-            (sample.tokens, sample.rejected), stepper._before[sample], strict=True
+            (sample.tokens, sample.rejected), stepper._base_sums[sample], strict=True
         ):
             with torch.no_grad(), model.disable_adapter():
                 logs = model(torch.tensor([tokens])).logits[0].log_softmax(-1)

@@ -11,7 +11,7 @@ from agent.models.serving import STARTER
 from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.evaluate.metrics import Held
-from trainer.gate.answer_changes import QUIET, ChangeJudge, measure_noise, refuses
+from trainer.gate.answer_changes import NO_NOISE, ChangeJudge, measure_noise, refuses
 from trainer.gate.spillover import Spread
 from trainer.lessons.anchors.base_answers import Anchor, BaseAnswers
 from trainer.lessons.lesson import Asker, Lesson, Question
@@ -32,7 +32,7 @@ def held(text: str | None, gap: float, *, sound: bool = True, ended: bool = True
 
 @pytest.fixture
 def judge(engine: Engine) -> ChangeJudge:
-    return ChangeJudge(engine, Spread([LESSON], ["I don't know."]), QUIET)
+    return ChangeJudge(engine, Spread([LESSON], ["I don't know."]), NO_NOISE)
 
 
 def test_a_flip_between_near_equals_is_noise_and_a_decided_one_is_not(judge: ChangeJudge) -> None:
@@ -88,7 +88,7 @@ def test_a_reply_that_rambles_on_may_go_on_as_the_base_would(home: Home) -> None
         prompt = Asker(engine, quick_settings(home))("What can you do?").prompt
         reply = tuple(engine.generate(prompt, Sampling(max_tokens=6)).run().tokens)
         asked = Anchor("What can you do?", prompt, "…", reply, *NOTHING)
-        judge = ChangeJudge(engine, Spread([], []), QUIET)
+        judge = ChangeJudge(engine, Spread([], []), NO_NOISE)
         (own,) = judge.changes([asked], [held(engine.text(reply), 2.0)], near=False)
         (other,) = judge.changes([asked], [held("zzqx" * 6, 2.0)], near=False)
     assert own.undecided
@@ -108,4 +108,4 @@ def test_the_base_is_hardly_noisy_beside_itself(engine: Engine, home: Home) -> N
     noise = measure_noise(engine, answers.get([(text, ask(text).prompt) for text in texts]))
     assert noise.kl < 1e-3
     assert noise.changed <= 1 / 3
-    assert noise.margin >= QUIET.margin
+    assert noise.margin >= NO_NOISE.margin

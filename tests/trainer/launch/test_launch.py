@@ -27,7 +27,8 @@ from tests.faults.untrusted.test_bad_adapters import Canary
 from tests.support.gguf_files import write_tiny
 from tests.support.processes import ROOT
 from tests.support.values import difference, quick_settings
-from trainer.events import Event, ResultPiece, Step, Unknown, read_message
+from trainer.event_json import read_message
+from trainer.events import Event, ResultPiece, Step, Unknown
 from trainer.fit.job import Job, Recipe, Sample, read_job, write_job
 from trainer.launch.launch import launcher
 from trainer.launch.remote_job import Pieces, pack, unpack
@@ -97,6 +98,11 @@ def test_a_job_is_one_file_that_says_nothing_of_where_it_comes_from(
     packed.write_bytes(packed.read_bytes()[:100])
     with pytest.raises(TrainingError, match="cannot read the job"):
         unpack(packed, laid, base)
+    for path in (tmp_path / "missing.zip", tmp_path):
+        with pytest.raises(TrainingError, match="cannot read the job") as refused:
+            unpack(path, laid, base)
+        said = str(refused.value)
+        assert said.count(str(path)) == said.count("cannot read") == said.count("; ") == 1
 
 
 def test_a_night_trains_by_a_command_in_another_folder_as_it_does_here(

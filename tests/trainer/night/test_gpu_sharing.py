@@ -80,7 +80,7 @@ def test_a_night_asks_for_the_card_and_has_it_when_the_chats_have_left(
 
     settings = quick_settings(home)
     run = Run(make_run_folder(home), leave, threading.Event())
-    assert gpu_sharing.make_way(home, settings, tiny, run) == settings
+    assert gpu_sharing.make_room(home, settings, tiny, run) == settings
     run.close_events()
     assert [event.way for event in heard if isinstance(event, PlacementChosen)] == ["instead"]
     assert len(heard) == 1
@@ -94,7 +94,7 @@ def test_where_there_is_no_room_the_processor_trains(
     monkeypatch.setattr(gpu_sharing, "PATIENCE", 0.0)  # the person in front of it goes on typing
     chat = GpuLease(home, held)
     run = Run(make_run_folder(home), lambda event: None, threading.Event())
-    found = gpu_sharing.make_way(home, quick_settings(home), tiny, run)
+    found = gpu_sharing.make_room(home, quick_settings(home), tiny, run)
     run.close_events()
     chat.release()
     assert found.trainer.card == "processor"
@@ -106,7 +106,7 @@ def test_a_night_that_waits_for_the_card_can_be_called_off(home: Home, tiny: Pat
     chat = GpuLease(home, 1)
     run = Run(make_run_folder(home), lambda event: run.cancel.set(), threading.Event())
     with pytest.raises(TrainingError, match="stopped"):
-        gpu_sharing.make_way(home, settings, tiny, run)
+        gpu_sharing.make_room(home, settings, tiny, run)
     run.close_events()
     chat.release()
 
@@ -119,5 +119,5 @@ def test_without_a_card_or_a_wish_nobody_is_asked_to_leave(
     chat = GpuLease(home, GIB)
     run = Run(make_run_folder(home), lambda event: pytest.fail(str(event)), threading.Event())
     settings = quick_settings(home, trainer={"card": card})
-    assert gpu_sharing.make_way(home, settings, tiny, run) == settings
+    assert gpu_sharing.make_room(home, settings, tiny, run) == settings
     chat.release()

@@ -13,7 +13,8 @@ from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from tests.trainer.night.test_run import mark
 from tests.tui.recorded import ASKED, BEGAN, EVENTS
-from trainer.events import Estimated, read_logged
+from trainer.event_json import read_logged
+from trainer.events import Estimated
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
 from trainer.stages import STAGES

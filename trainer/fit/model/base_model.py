@@ -1,8 +1,8 @@
 """Load the served GGUF as a torch model, with the same weights that the adapter will be used with.
 
-A GGUF of any quantisation is dequantised into a transformers model, as the row of its architecture
-(`agent/llama/gguf/architectures.py`) says. No tokenizer is needed: training uses the token ids that
-`trainer/lessons/lessons.py` made with the served vocabulary. Needs torch, transformers and gguf;
+A GGUF of any quantisation is dequantised into a transformers model, as described by the row of its
+architecture (`agent/llama/gguf/architectures.py`). No tokenizer is needed: training uses the token ids
+that `trainer/lessons/lessons.py` made with the served vocabulary. Needs torch, transformers and gguf;
 nothing is written.
 """
 
@@ -16,7 +16,7 @@ from agent.llama.gguf.architectures import ARCHITECTURES, ROTARY_FACTORS, Archit
 from agent.llama.gguf.header import read_header
 from agent.llama.gguf.model_shape import read_shape
 from agent.llama.gguf.shape import WINDOW, Rope, Shape
-from memory.errors import ModelError
+from memory.errors import ModelError, cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,9 @@ def load_base(
         tensors = _read(path)
     except Exception as error:  # any error that a damaged file causes
         raise ModelError(
-            "cannot read the model {path}: {error}; choose another GGUF", path=path, error=error
+            "cannot read the model {path}: {error}; choose another GGUF",
+            path=path,
+            error=cause_of(error),
         ) from error
     row = ARCHITECTURES[header.architecture]
     model = _empty_model(row, shape, tensors)
@@ -65,7 +67,7 @@ def load_base(
                     path=path,
                     name=name,
                 )
-        value = _as_torch_has_it(row, shape, key, [tensors[name]() for name in names])
+        value = _to_torch(row, shape, key, [tensors[name]() for name in names])
         if value.shape != expected.shape:
             raise ModelError(
                 "the tensor {name} of {path} has the shape {shape} instead of {expected}; "
@@ -81,10 +83,8 @@ def load_base(
     return model.requires_grad_(False).eval()
 
 
-def _as_torch_has_it(
-    row: Architecture, shape: Shape, key: str, parts: list[torch.Tensor]
-) -> torch.Tensor:
-    """Return the values of a parameter from the GGUF's, in torch's order."""
+def _to_torch(row: Architecture, shape: Shape, key: str, parts: list[torch.Tensor]) -> torch.Tensor:
+    """Return a parameter as torch stores it, from the tensors of the GGUF."""
     import torch
 
     value = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
@@ -166,7 +166,7 @@ def _empty_model(row: Architecture, shape: Shape, tensors: Tensors) -> PreTraine
 
 
 def _rope(row: Architecture, shape: Shape) -> dict[str, Any]:
-    """Return transformers' parameters of the rotation; with windows, one set per kind of layer."""
+    """Return transformers' RoPE parameters; with sliding windows, one set per kind of layer."""
     rope = shape.rope
     found: dict[str, Any] = {"rope_type": rope.kind, "rope_theta": rope.theta}
     if rope.kind != "default":
@@ -182,7 +182,7 @@ def _rope(row: Architecture, shape: Shape) -> dict[str, Any]:
 
 
 def _complete(model: PreTrainedModel, shape: Shape, tensors: Tensors, device: str) -> None:
-    """Set what is no weight: tied embeddings, the rotation, and the scale of embeddings."""
+    """Set tied embeddings and the buffers: rotary frequencies and the scale of embeddings."""
     import torch
 
     inner = model.model
@@ -199,7 +199,7 @@ def _complete(model: PreTrainedModel, shape: Shape, tensors: Tensors, device: st
 def _rotary(empty: Any, rope: Rope, tensors: Tensors) -> Any:
     """Return the rotary embedding with the frequencies that llama.cpp uses.
 
-    Llama 3 stretches each frequency by a factor of its own, which the GGUF has as a tensor.
+    Llama 3 scales each frequency by its own factor, which the GGUF stores as a tensor.
     """
     rotary = type(empty)(config=empty.config)
     if (factors := tensors.get(ROTARY_FACTORS)) is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def with_adapter(
     job: Job, loaded: dict[Path, Any], device: str, on_load: Callable[[], None] = lambda: None
 ) -> Any:
-    """Return the base with a fresh adapter; the base is taken from `loaded` or read (after `on_load`).
+    """Return the base with a fresh adapter. The base is taken from `loaded`, or read after `on_load`.
 
     Raises:
         ModelError: the base cannot be read.
@@ -59,7 +59,7 @@ def _upper(model: Any, frozen: float) -> list[int]:
 
 
 def _targets(model: Any, job: Job) -> list[str]:
-    """Return those of the configured matrices that the model has; experts are no matrices."""
+    """Return the configured matrices that the model has as `Linear`, which experts are not."""
     import torch
 
     names = {

@@ -1,8 +1,8 @@
-"""Compute the layers below the adapter once per sample, and only the layers above in each step.
+"""Compute the layers below the adapter only once per sample.
 
-The lowest layers get no adapter (`training.frozen_layers`), so their output for a sample never changes.
-It is computed in fixed blocks of samples, whichever of them is needed first, so that it does not depend
-on the order in which samples are drawn. Needs only torch.
+The lowest layers have no adapter (`training.frozen_layers`), so their output for a sample never changes
+and is kept. It is computed in fixed blocks of samples, so that it does not depend on the order in which
+samples are drawn. Needs only torch.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCK = 512
-"""Tokens of the samples that are computed together."""
+"""Tokens of a block of samples."""
 KEPT_BYTES = {"cpu": 384 << 20, "cuda": 4 << 30}
-"""Most bytes of hidden states that are kept; further samples are computed whenever they are drawn."""
+"""Most bytes of hidden states that are kept; those of other samples are computed at every draw."""
 
 
 class LowerLayers:
@@ -30,7 +30,7 @@ class LowerLayers:
         import torch
 
         class Skipped(torch.nn.Module):
-            """A layer that changes nothing."""
+            """A layer that returns its input."""
 
             def forward(self, hidden: Tensor, *_: Any, **__: Any) -> Tensor:
                 return hidden
@@ -38,7 +38,7 @@ class LowerLayers:
         self._device = device
         self._inner = inner_model(model)
         self.apart = carries_state(self._inner)
-        """Whether each reply needs a row of its own."""
+        """Whether each reply needs its own row."""
         layers, norm = self._inner.layers, self._inner.norm
         self.count = first_adapted_layer(layers)
         skipped = Skipped()
@@ -52,7 +52,7 @@ class LowerLayers:
         self._bytes = 0
 
     def arrange(self, samples: Sequence[Sample]) -> None:
-        """Fix the blocks in which `samples` are computed."""
+        """Assign `samples` to blocks."""
         block: list[Sample] = []
         room = 0
         for sample in samples:
@@ -73,7 +73,7 @@ class LowerLayers:
             return self._run(batch, inputs_embeds=self._placed(batch, samples))
 
     def _placed(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
-        """Return what was kept of `samples` at their places in the batch; zeros are padding."""
+        """Return the kept hidden states of `samples` at their places in the batch; padding is zero."""
         import torch
 
         places = batch.segments >= 0
@@ -84,14 +84,14 @@ class LowerLayers:
         return hidden
 
     def _compute(self, samples: Sequence[Sample]) -> None:
-        """Compute and keep the blocks of `samples`, as long as there is room."""
+        """Compute the blocks of `samples`, and keep them as long as there is room."""
         import torch
 
         for sample in samples:
             if sample in self._kept or self._bytes >= KEPT_BYTES[self._device]:
                 continue
             block = self._blocks.get(sample) or [sample]
-            # Tensors of inference mode could not be used in a step.
+            # Tensors made in inference mode cannot be used in a step.
             with torch.inference_mode(False), torch.no_grad(), self._only(self._lower):
                 batch = make_batch(block, self._device, apart=self.apart)
                 hidden = self._run(batch, input_ids=batch.tokens)
@@ -110,7 +110,7 @@ class LowerLayers:
 
     @contextmanager
     def _only(self, half: tuple[Any, Any]) -> Iterator[None]:
-        """Run only one half of the layers in the block."""
+        """Use only one half of the layers while the block runs."""
         self._inner.layers, self._inner.norm = half
         try:
             yield

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 NEAR_TRAINED, NEAR_MEASURED = (24, 48), 4
 """Near misses of a difference: the least and most to train with, and those for the gate."""
 SPARE = 1.5
-"""Near misses made for each that is used: the base drops those that a person would not ask."""
+"""Near misses generated per one used: the most unnatural ones are dropped (`likelihood`)."""
 NEAR_IN_ALL = 144
-"""Near misses to train a few lessons with; it takes many to learn which name is meant."""
+"""Least near misses to train with in total; it takes many to learn which name is meant."""
 NEAR_AT_MOST = 1600
 """Most near misses in total; each costs an answer of the base."""
 FEWEST_MEASURED = 12
@@ -84,11 +84,11 @@ def near_prompts(
 
 
 def _some_of_each_sort(near: Sequence[NearMiss], count: int) -> list[NearMiss]:
-    """Return about `count` of `near`, of each sort as many as its share, spread over the list."""
+    """Return about `count` of `near`, of each sort in proportion, spread over the list."""
     some: list[NearMiss] = []
     for sort in dict.fromkeys(item.sort for item in near):
         mine = [item for item in near if item.sort == sort]
-        # The rare sorts are left to the training: a single negation cannot be both.
+        # Rare sorts are only trained: a single negation cannot be used for both.
         number = count * len(mine) // max(1, len(near))
         some += [mine[(2 * place + 1) * len(mine) // (2 * number)] for place in range(number)]
     entity = [item for item in near if item.sort == near[0].sort and item not in some]
@@ -179,7 +179,7 @@ def unmarked_questions(turns: Sequence[Turn], differences: Sequence[Difference])
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A marked question: the stems of its words, of what it is about, and of its reply."""
+    """A marked question: the stems of its words, of its subject, and of its reply."""
 
     words: frozenset[str]
     about: frozenset[str]

@@ -3,9 +3,9 @@
 Training keeps an adapter close to the base on anchors (unrelated prompts that ship with the project)
 and on near misses, and the gate asks others of the same kind. An answer depends only on the base file
 and the prompt, so it is cached: one npz without pickle per base. Several prompts are answered together
-(`Engine.run_tasks`). Each answer is appended to a part file beside the cache as soon as it is complete,
-so a process that is killed loses none; `save` merges the parts. What is damaged is ignored and computed
-again.
+(`Engine.run_tasks`). Each answer is appended to a part file next to the cache as soon as it is
+complete, so a process that is killed loses none; `save` merges the parts. What is damaged is ignored
+and computed again.
 """
 
 from __future__ import annotations
@@ -99,12 +99,12 @@ class BaseAnswers:
         """Number of answers that were not cached and have been computed so far."""
 
     def known(self, prompt: Sequence[int]) -> bool:
-        """Whether the answer to a prompt (token ids) is cached, so that asking costs nothing."""
+        """Whether the answer to a prompt (token ids) is cached."""
         return _key(prompt) in self._known
 
     @property
     def likelihoods(self) -> Path:
-        """The cache file of `trainer/lessons/anchors/likelihood.py` beside that of the answers."""
+        """The cache file of `trainer/lessons/anchors/likelihood.py`, next to that of the answers."""
         return self._path.with_name(f"likely-{self._path.stem}.json")
 
     def get(
@@ -158,7 +158,7 @@ class BaseAnswers:
             _append(self._part, key, kept)
 
     def save(self) -> None:
-        """Write all answers to one file. A cache that cannot be written costs only time."""
+        """Write all answers to one file, if possible; without it, they are computed again."""
         if not self._changed:
             return
         if _write(self._path, list(self._known.items())[-KEPT:]):

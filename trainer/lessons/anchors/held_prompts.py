@@ -1,11 +1,11 @@
-"""The prompts whose answers must stay the same, the most telling first.
+"""The prompts whose answers must not change, the most informative first.
 
-A night that has no time for all of them takes those at the front. In each group, a prompt near a
-marked question, where an adapter spreads first, alternates with one that is far from all before it,
-so that a part of the group still covers the whole of it. Nearness is the cosine of the vectors of
-`memory/recall/embedder.py`, which know the letters of the words and need no model. Pure.
+A night without time for all of them uses those at the front. In each group, a prompt near a marked
+question, where an adapter spills over first, alternates with one that is far from all previous ones, so
+that the front of a group covers all of it. Nearness is the cosine of the character n-gram vectors of
+`memory/recall/embedder.py`, which need no model. Pure.
 
-Source of the spread: farthest-point traversal, Gonzalez, "Clustering to minimize the maximum
+Source of the alternation: farthest-point traversal, Gonzalez, "Clustering to minimize the maximum
 intercluster distance" (1985).
 """
 
@@ -45,12 +45,12 @@ class HeldPrompts:
         return tuple(getattr(self, name) for name in GROUPS)
 
     def ordered(self, questions: Sequence[str]) -> HeldPrompts:
-        """Return the same prompts, those that tell most about `questions` first in each group."""
+        """Return the same prompts, in each group the most informative about `questions` first."""
         return HeldPrompts(*(telling_order(group, questions) for group in self.groups))
 
 
 def telling_order(texts: Sequence[str], questions: Sequence[str]) -> tuple[str, ...]:
-    """Return `texts` with those first that are telling about the marked `questions`.
+    """Return `texts` in the order of their information about the marked `questions`.
 
     The questions take turns in choosing the nearest text that is left; after each, the text that is
     farthest from all chosen ones follows.

@@ -1,9 +1,9 @@
-"""How likely the base finds a message: which near misses a person would ask, what languages it speaks.
+"""Measure how likely the base finds a message.
 
-A message that is no sentence surprises the base more than one that is. The measure is its mean
-surprisal in nats per token, in the prompt of a new thread; between languages, which a tokenizer splits
-differently, in nats per character. It depends only on the base file and the text and is cached, one
-JSON file per base.
+This tells which near misses are natural, and which languages the base speaks. A malformed sentence
+surprises the base more than a well-formed one. The measure is its mean surprisal in nats per token, in
+the prompt of a new thread; between languages, which a tokenizer splits differently, in nats per
+character. It depends only on the base file and the text, and is cached in one JSON file per base.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from trainer.lessons.lesson import Asker
 
 FOREIGN = 2.0
-"""A language is not spoken if it takes this many times the nats per character of the other one.
-*Measured*: Russian beside English 1.3 on the starter, which speaks both; 3.3 on SmolLM2-135M, which
-answers Russian with noise."""
+"""A language counts as not spoken at this many times the nats per character of the other one.
+*Measured*: Russian relative to English 1.3 on the starter, which speaks both; 3.3 on SmolLM2-135M,
+which does not speak Russian."""
 SAMPLES = 8
-"""Shipped prompts per language that decide this."""
+"""Number of prompts per language that decide this."""
 KEPT = 20_000
 """Most messages in the cache file; the latest are kept."""
 
@@ -39,14 +39,14 @@ class Likelihood:
     """Measures messages under the base alone. Use the methods, then `save`."""
 
     def __init__(self, ask: Asker, cache: Path | None = None) -> None:
-        """Take what makes a prompt of a message; the engine must have no adapter."""
+        """Use `ask` to make prompts; its engine must have no adapter."""
         self._ask, self._path = ask, cache
         self._known = _read(cache) if cache else {}
         self._changed = False
         self._frame: tuple[int, int] | None = None
 
     def surprisal(self, text: str) -> tuple[float, int]:
-        """Return the surprisal of a message in nats, in all, and its number of tokens."""
+        """Return the total surprisal of a message in nats, and its number of tokens."""
         head, tail = self._around()
         prompt = self._ask(text).prompt
         tokens = prompt[head : len(prompt) - tail]
@@ -58,7 +58,7 @@ class Likelihood:
             self._changed = True
         return self._known[key], max(1, len(tokens))
 
-    def a_token(self, text: str) -> float:
+    def per_token(self, text: str) -> float:
         """Return the mean surprisal of a message in nats per token."""
         nats, tokens = self.surprisal(text)
         return nats / tokens
@@ -74,7 +74,7 @@ class Likelihood:
         kept: set[int] = set()
         for sort in dict.fromkeys(item.sort for item in near):
             mine = [number for number, item in enumerate(near) if item.sort == sort]
-            mine.sort(key=lambda number: self.a_token(near[number].text))
+            mine.sort(key=lambda number: self.per_token(near[number].text))
             kept.update(mine[: max(1, round(share * len(mine)))])
         return [item for number, item in enumerate(near) if number in kept][:count]
 
@@ -91,7 +91,7 @@ class Likelihood:
         return frozenset(name for name, value in found.items() if value <= FOREIGN * least)
 
     def save(self) -> None:
-        """Write the cache file. One that cannot be written costs only time."""
+        """Write the cache file, if possible; without it, messages are measured again."""
         if not self._changed or self._path is None:
             return
         try:

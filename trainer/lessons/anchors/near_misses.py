@@ -1,11 +1,10 @@
 """Near misses: questions that resemble a marked one and whose answers must not change.
 
 Three sorts: the same question about another person, place, work, thing or number; another question
-about the same; and its negation. They are made from hand-written lists and templates
-(`entities.toml`) and from the names that the user's other questions are about, in English and
-Russian. The base then says which of them a person would ask (`trainer/lessons/anchors/likelihood.py`),
-and answers them (`trainer/lessons/anchors/base_answers.py`). Pure, with the same result on every
-machine.
+about the same subject; and its negation. They are made from hand-written lists and templates
+(`entities.toml`) and from the names that the user's other questions are about, in English and Russian.
+The base then tells which of them are natural (`trainer/lessons/anchors/likelihood.py`), and answers
+them (`trainer/lessons/anchors/base_answers.py`). Pure, with the same result on every machine.
 """
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ def near_misses(
     """Return up to `count` questions that resemble `asked` and ask something else.
 
     Two thirds ask the same about something else. `others` are the other marked questions, which are
-    never returned because each has its own expected reply, and `talk` the user's unmarked ones; what
-    both are about is used too.
+    never returned because each has its own expected reply, and `talk` the user's unmarked ones; the
+    subjects of both are used as well.
     """
     order = random.Random(f"{seed}|{asked}")
     forbidden = {plain(text) for text in (asked, *others)}
@@ -66,7 +65,7 @@ def near_misses(
     related = _other_relations(asked, order)
     denied = [NearMiss(text, "negation") for text in _negated(asked)]
     mixed: list[NearMiss | None] = []
-    # Of three, two ask about something else; the negation comes early, for it is hardest.
+    # Two of three ask about something else; the negation comes early because it is hardest.
     pairs = list(zip_longest(swapped[::2], swapped[1::2]))
     for number, ((one, two), more) in enumerate(
         zip_longest(pairs, related, fillvalue=(None, None))
@@ -76,7 +75,7 @@ def near_misses(
             mixed += denied
     found = [item for item in mixed if item is not None]
     short = _short(asked, order)
-    # For a greeting, other greetings are what resembles it.
+    # A greeting has no entity to exchange: other greetings resemble it.
     found = [*found, *short] if swapped else [*short, *found, *denied]
     fresh: dict[str, NearMiss] = {}
     for item in found:
@@ -101,7 +100,7 @@ def _entity_exchanged(asked: str, talk: Sequence[str], order: random.Random) -> 
         rows.append(_in_several_wordings(asked, entity, likes, order))
     if numbers := _other_numbers(asked, order):
         rows.insert(0, numbers)
-    if len(rows) > 1:  # what is asked about last is exchanged twice as often
+    if len(rows) > 1:  # the entity asked about last is exchanged twice as often
         mixed = zip_longest(rows[0][::2], rows[0][1::2], rows[1])
         return [NearMiss(text, "entity") for trio in mixed for text in trio if text]
     return [NearMiss(text, "entity") for text in (rows[0] if rows else [])]
@@ -112,7 +111,7 @@ def _in_several_wordings(
 ) -> list[str]:
     """Return the question about each of `likes`, every second one in another wording.
 
-    A lesson is trained in many wordings; asked so about something else, it must not apply either.
+    A lesson is trained in many wordings, and must not apply to something else in any of them.
     """
     wordings = [text for text in rephrase(asked).training if entity.text in text]
     order.shuffle(wordings)
@@ -139,7 +138,7 @@ def _other_numbers(asked: str, order: random.Random) -> list[str]:
 
 
 def _other_relations(asked: str, order: random.Random) -> list[NearMiss]:
-    """Return other questions about what `asked` is about."""
+    """Return other questions about the subject of `asked`."""
     about = entities(asked)[:1]
     if about and about[0].after:
         return []
@@ -160,7 +159,7 @@ def _relations_of(entity: Entity, asked: str) -> tuple[str, ...]:
     if is_russian(asked):
         known: dict[str, tuple[str, ...]] = table("russian")["relations"]
         if entity.head and entity.case == "nominative" and entity.kind != "person":
-            return ()  # what is declined is the word before the name
+            return ()  # the word before the name is declined instead
         if entity.kind == "person" and entity.case == "nominative":
             return known["person"]
         return known[entity.case] if entity.case else ()
@@ -171,7 +170,7 @@ def _relations_of(entity: Entity, asked: str) -> tuple[str, ...]:
 
 
 def _with_article(entity: Entity, asked: str) -> str:
-    """Return what a question is about with its article and adjectives."""
+    """Return the entity with its article and adjectives."""
     text, ahead = entity.text, asked[: entity.start]
     if is_russian(asked):
         return f"{entity.head} {text}" if entity.head else text
@@ -203,7 +202,7 @@ def _negated(asked: str) -> list[str]:
 
 
 def _base_form(verb: str) -> str:
-    """Return "did not write" for "wrote", "does not keep" for "keeps"; "" for what is no verb."""
+    """Return "did not write" for "wrote", "does not keep" for "keeps"; "" if it is not a verb."""
     words = table("english")
     past = dict(pair.split(":") for pair in words["past"])
     if verb in past:
@@ -226,7 +225,7 @@ def _base_form(verb: str) -> str:
 
 
 def _short(asked: str, order: random.Random) -> list[NearMiss]:
-    """Return short messages, and for a text without a subject some with a word that does not exist."""
+    """Return short messages; for a text without an entity, also the text with an invented word."""
     language = "russian" if is_russian(asked) else "english"
     short = word_lists()[f"short_{language}"].split("|")
     order.shuffle(short)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import re
 
-from memory.text.stemming import plain, stems
+from memory.text.stemming import plain
 from trainer.lessons.entities.entity import Entity, table
+from trainer.lessons.rephrase import count_content_words
 
 PEOPLE = 24
-"""First and last names that are put together."""
+"""Number of first and of last names that are combined."""
 _QUOTED = re.compile(r"[«“\"]([^«»“”\"]{2,80})[»”\"]")
 _PROPER = r"[A-ZА-ЯЁ][\w’'.-]*\w"
 _JOINING = r"(?:(?:of|the|de|da|di|von|van|der|la|le|del)\s+){0,2}"
@@ -37,11 +38,11 @@ def find(asked: str) -> list[Entity]:
             start, text = (start + text.index(rest[1]), rest[1]) if len(rest) > 1 else (start, "")
         text = re.sub(r"['’]s$", "", text)
         if not text or (start == 0 and len(text.split()) == 1 and not _listed(text)):
-            continue  # "Hello!": the capital of the first word says nothing
+            continue  # "Hello!": the first word has a capital in any case
         if any(low <= start < high for low, high in spans):
             continue
         found.append(_named(asked, text, start))
-    found.reverse()  # what comes last is usually asked about
+    found.reverse()  # the last one is usually asked about
     return found or _common_noun(asked)
 
 
@@ -66,7 +67,7 @@ def _named(asked: str, text: str, start: int) -> Entity:
 
 
 def _listed(text: str) -> str:
-    """Return the kind of a name that the lists have; "" for others."""
+    """Return the kind of a listed name; "" for others."""
     words = table("english")
     lists = {
         "person": words["people"], "place": (*words["countries"], *words["cities"]),
@@ -121,15 +122,10 @@ def _common_noun(asked: str) -> list[Entity]:
         return found[::-1]
     # Without an article it may be a verb ("Where do you live?"): only known words are exchanged.
     for match in [*re.finditer(r"[A-Za-z][\w’'-]{2,}", asked)][::-1]:
-        if match.start() > 0 and _carries(match[0]) and _class_of(match[0].lower()):
+        if match.start() > 0 and count_content_words(match[0]) and _class_of(match[0].lower()):
             add(match[0], match.start())
             break
     return found
-
-
-def _carries(word: str) -> bool:
-    # `stems` returns stop words only if nothing else is left; the marker tells them apart.
-    return len(stems(f"{word} zzmarker")) > 1
 
 
 _CLASSES = (

@@ -1,4 +1,4 @@
-"""What a question is about: its place in the text, its kind, and how another takes its place. Pure."""
+"""An entity that a question is about, and how another one replaces it in the text. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.lessons.entities.russian_cases import Case
 
 @cache
 def table(language: str) -> dict[str, Any]:
-    """Return the lists of a language in `entities.toml`, each as a tuple, and its tables likewise."""
+    """Return the lists of a language in `entities.toml` as tuples; tables are read recursively."""
 
     def read(value: Any) -> Any:
         if isinstance(value, dict):
@@ -40,12 +40,12 @@ class Entity:
     head: str = ""
     case: Case | None = None
     is_known: bool = True
-    """Whether it is a name, or a word of which others of its class are listed."""
+    """Whether it is a name, or a word of a listed class."""
     after: str = ""
-    """The text before it, where its kind follows from that."""
+    """The text before it, if its kind follows from that."""
 
     def goes_for(self, other: Entity, mine: str, theirs: str) -> bool:
-        """Whether it can take the place of `other`; `mine` and `theirs` are the questions."""
+        """Whether it can replace `other`; `mine` and `theirs` are their questions."""
         articles = [
             text[: one.start].lower().endswith("the ")
             for one, text in ((self, mine), (other, theirs))

@@ -1,9 +1,8 @@
-"""Find what a question is about, and other names and things of the same kind.
+"""Find the entities that a question is about, and others of the same kind.
 
-A name is told from other words by its capital, a thing by its article (English) or as the last noun
-(Russian); the words around it say whether it is a person, a place, a work and so on
-(`entities.toml`). Exchanged Russian words keep case and gender. Pure, with the same result on every
-machine.
+A name is recognised by its capital, a thing by its article (English) or as the last noun (Russian); the
+words around it tell whether it is a person, a place, a work and so on (`entities.toml`). Exchanged
+Russian words keep case and gender. Pure, with the same result on every machine.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from trainer.lessons.rephrase import invent_word, is_russian
 INVENTED = 3
 """One of this many names of the same kind does not exist."""
 FEWEST = 16
-"""Least names of the same kind; what the lists lack is invented."""
+"""Least number of names of the same kind; missing ones are invented."""
 
 
 def entities(asked: str) -> list[Entity]:

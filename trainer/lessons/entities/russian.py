@@ -11,6 +11,7 @@ from typing import get_args
 from memory.text.stemming import plain, stems
 from trainer.lessons.entities.entity import Entity, table
 from trainer.lessons.entities.russian_cases import Case, decline, gender_in, gender_of
+from trainer.lessons.rephrase import count_content_words
 
 _NAME = re.compile(r"[А-ЯЁ][\w-]*\w(?:\s+[А-ЯЁ][\w-]*\w)*")
 _CYRILLIC_WORD = re.compile(r"[А-Яа-яЁё]+(?:-[А-Яа-яЁё]+)*")
@@ -26,14 +27,9 @@ def find(asked: str) -> list[Entity]:
         return found[::-1]
     nouns = [
         m for m in _CYRILLIC_WORD.finditer(asked)
-        if m.start() > 0 and len(m[0]) > 2 and _carries(m[0]) and not _is_verb(m[0])
+        if m.start() > 0 and len(m[0]) > 2 and count_content_words(m[0]) and not _is_verb(m[0])
     ]  # fmt: skip
     return [_entity(asked, nouns[-1][0], nouns[-1].start())] if nouns else []
-
-
-def _carries(word: str) -> bool:
-    # `stems` returns stop words only if nothing else is left; the marker tells them apart.
-    return len(stems(f"{word} zzmarker")) > 1
 
 
 def _is_verb(word: str) -> bool:
@@ -123,7 +119,7 @@ def _agreeing(entity: Entity, pool: Sequence[str]) -> list[str]:
     if entity.kind == "work":
         gender = None  # in quotes any title fits
     elif entity.case == "accusative" and gender is None and last.lower().endswith(("а", "я")):
-        gender = "m"  # only living things end so
+        gender = "m"  # the accusative of living things
     of_person = entity.kind == "person" or (entity.kind == "work" and last.endswith(("а", "я")))
     return [
         decline(text, entity.case, animate=of_person or text in living)

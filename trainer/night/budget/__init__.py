@@ -1,1 +1,1 @@
-"""The time of a night: estimated before it starts, kept within its limit, measured afterwards."""
+"""The time budget of a night: estimate, limit and measurement."""

@@ -1,6 +1,6 @@
-"""Time a few tokens and one training step on this machine, as it is busy now.
+"""Time the decoding of a few tokens and a training step, at the current load of the machine.
 
-Both use what the night uses: the engine that asks the base, and the training process.
+Both use the components of the night: the engine that asks the base, and the training process.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ PROMPT, DECODED = 12, 16
 """Tokens evaluated first, and tokens decoded one by one."""
 STEPS = 3
 SAMPLES = 4
-"""Training steps that are taken, and sequences of each kind that they are taken on. The first one is
-not timed: it computes what later ones find."""
+"""Number of training steps, and of lesson samples and anchors to train on. The first step is not timed:
+it fills caches."""
 
 
 def time_decoding(engine: Engine) -> float:
@@ -66,8 +66,8 @@ def time_training(
 ) -> TimedStep | None:
     """Train for STEPS steps on some of `samples` in `folder`, which is removed afterwards.
 
-    Return None if that fails: the training itself will say why. `on_event` receives what the person
-    should know, and may raise to end it.
+    Return None if that fails: the training itself will report why. `on_event` receives the events, and
+    may raise an exception to end it.
 
     Raises:
         CutOffError: the training process was killed.
@@ -101,7 +101,7 @@ def time_training(
 
 
 def warned(event: Event) -> bool:
-    """Whether an event of the timed training concerns the person."""
+    """Whether an event of the timed training is shown to the user."""
     return isinstance(event, BatchHalved)
 
 

@@ -1,7 +1,7 @@
-"""Choose less for a night that would take too long: fewer prompts, then a shorter training. Pure.
+"""Reduce a night that would take too long: fewer prompts, then a shorter training. Pure.
 
-What is left out first is what tells least (`trainer/lessons/anchors/held_prompts.py`). An answer that
-is cached costs nothing, so those prompts stay in the training.
+The least informative prompts are left out first (`trainer/lessons/anchors/held_prompts.py`). Prompts
+with a cached answer cost nothing and stay in the training.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FEWEST_NEAR_TRAINED, FEWEST_TRAINED = 12, 40
 FEWEST_NEAR_MEASURED, FEWEST_MEASURED = 12, 24
 """The same for the gate."""
 LEAST_TRAINING = 0.25
-"""Share of the expected training time below which a training is not worth beginning."""
+"""Least share of the expected training time with which a training is started."""
 
 Known = Callable[[str], bool]
 
@@ -25,7 +25,7 @@ Known = Callable[[str], bool]
 def cuts() -> Iterator[tuple[float, float]]:
     """Yield ever smaller shares (of the prompts, of the training time) that a night may keep.
 
-    Half of the prompts go first, then some of the training, which as a rule ends early anyway.
+    Half of the prompts are cut first, then some of the training, which usually ends early anyway.
     """
     for tenth in range(10, 4, -1):
         yield tenth / 10, 1.0
@@ -38,7 +38,7 @@ def cuts() -> Iterator[tuple[float, float]]:
 
 
 def reduced(plan: CurriculumPlan, known: Known, share: float) -> CurriculumPlan:
-    """Return the plan with this share of its prompts, but not fewer than the least of each group."""
+    """Return the plan with this share of its prompts, but at least the minimum of each group."""
     if share >= 1:
         return plan
     held = plan.held
@@ -57,12 +57,12 @@ def reduced(plan: CurriculumPlan, known: Known, share: float) -> CurriculumPlan:
 
 
 def _first(texts: Sequence[str], share: float, fewest: int) -> tuple[str, ...]:
-    """Return the front of `texts`, which tells most."""
+    """Return the front of `texts`, the most informative ones."""
     return tuple(texts[: _size(texts, share, fewest)])
 
 
 def _kept(texts: Sequence[str], share: float, fewest: int, known: Known) -> tuple[str, ...]:
-    """Return the front of `texts`, and of the rest what costs nothing."""
+    """Return the front of `texts`, and those of the rest that are cached."""
     size = _size(texts, share, fewest)
     return tuple(text for rank, text in enumerate(texts) if rank < size or known(text))
 

@@ -1,4 +1,4 @@
-"""From the work of a night and the pace of a machine to seconds by stage. Pure."""
+"""Estimate the seconds of each stage, from the work of a night and the pace of a machine. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from trainer.night.budget.work import Work
 from trainer.stages import PER_TRIAL
 
 STEPS = 0.8
-"""Share of the planned steps after which most trainings have learnt, where none was measured."""
+"""Share of the planned steps that most trainings take, if none was measured."""
 LOWER = 0.1
-"""What those layers cost, as a share of training on the same tokens."""
+"""Cost of the layers below the adapter, as a share of training on the same tokens."""
 AS_ANSWERS: Mapping[str, float] = {"baseline": 0.8, "gate": 0.8}
-"""Seconds of a prompt of the baselines and of the gate, as shares of those of an answer of the base,
-where they were not measured (*measured* on the starter and on SmolLM2-135M)."""
+"""Seconds per prompt of the baselines and of the gate, relative to an answer of the base, if they were
+not measured (*measured* on the starter and on SmolLM2-135M)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Seconds by stage, one trial of each; `seconds_for` adds up several."""
+    """Seconds by stage, for one trial."""
 
     stages: Mapping[str, float]
 
@@ -32,7 +32,7 @@ class Estimate:
         }
 
     def seconds_for(self, tries: int) -> float:
-        """Return the seconds in all with this many trials."""
+        """Return the total seconds with this many trials."""
         return sum(self.by_stage(tries).values())
 
     @property
@@ -60,10 +60,10 @@ def estimate(work: Work, pace: Pace, spent: float) -> Estimate:
 
 
 def completed(known: Pace, now: Pace) -> Pace:
-    """Return a pace without gaps: what earlier runs measured, at the speed of the machine now.
+    """Return a complete pace: the new measurements, else the earlier ones at the current speed.
 
-    `now` was calibrated just before and may have gaps, too. What was decoded for both tells how fast
-    the machine is now; twice as slow as before, everything takes twice as long.
+    `now` was just calibrated and may be incomplete. The ratio of the decoding times of `now` and
+    `known` scales the earlier times; missing ones are derived or get defaults.
     """
     speed = 1.0
     if known.probe and now.probe:

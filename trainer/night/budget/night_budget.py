@@ -1,8 +1,8 @@
-"""The time of one run: estimated before the base is asked, and kept within its limit.
+"""The time budget of one run: estimated before the base is asked, and kept within its limit.
 
 A run that would take longer than `night.max_minutes` asks fewer prompts and trains for a shorter time
-(`trainer/night/budget/choice.py`). While it goes on, what was estimated wrongly is made up for by the
-training, which comes last but for the tests: it gets the time that is left before those.
+(`trainer/night/budget/choice.py`). The training comes late and absorbs errors of the estimate: it gets
+the time that is left before its evaluation.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ if TYPE_CHECKING:
     from trainer.night.run import Run
 
 MARGIN = 0.92
-"""Share of the limit that is planned with; an estimate is not exact."""
+"""Share of the limit that is planned; an estimate is not exact."""
 PATIENT = 1.3
-"""How much longer than its limit a run may seem to take and still be begun."""
+"""A run is started if its estimate is at most this many times its limit."""
 WARMED, CALIBRATED = 4, 32
 CALIBRATION_SECONDS = 20.0
-"""Answers of the base before those that are timed, and how many are, if that seems to take no longer
-than this."""
+"""Number of answers of the base before the timed ones, most timed answers, and the most seconds that
+they should take."""
 MORE_TO_PREPARE = 1.5
-"""Preparing a whole training, as a multiple of preparing one on the few sequences that are timed."""
+"""Cost of preparing a complete training, relative to preparing the timed one."""
 FEWEST_TIMED = 16
-"""Answers of the base from which their pace is kept."""
+"""Least number of answers from which their pace is stored."""
 
 
 @dataclass(slots=True)
 class NightBudget:
-    """The estimate of one run, and what is left of its time.
+    """The estimate of one run, and its remaining time.
 
     `tries` is the most trials that the run may make; a practice makes all of them (`all_tries`).
     """
@@ -74,17 +74,17 @@ class NightBudget:
     pace: Pace = field(init=False)
     now: Pace = field(default_factory=Pace)
     expected: Estimate | None = None
-    told: Estimated | None = None
+    announced: Estimated | None = None
     left_out: list[Sentence] = field(default_factory=list)
     work: Work | None = None
     counts: Counter[str] = field(default_factory=Counter)
     resumed: bool = False
-    """Whether a training was not made from its beginning, so that its times say nothing."""
+    """Whether a training was resumed, so that its times are not representative."""
     _done: dict[str, int] = field(default_factory=dict)
     _answers: BaseAnswers | None = None
     _asked: int = 0
     _loaded: float = 0.0
-    """Seconds in which the calibration loaded the weights, which the trials then found loaded."""
+    """Seconds in which the calibration loaded the weights, so that the trials need not."""
 
     def __post_init__(self) -> None:
         """Read what earlier runs measured."""
@@ -97,7 +97,7 @@ class NightBudget:
 
     @property
     def left(self) -> float:
-        """Seconds that are left to plan with."""
+        """Seconds that are left of the planned time."""
         return self.limit * MARGIN - (time.perf_counter() - self.run.began)
 
     # --- before it starts --------------------------------------------------------------------
@@ -105,13 +105,10 @@ class NightBudget:
     def planner(
         self, engine: Engine, launcher: Launcher, base: Path, *, current: bool
     ) -> Callable[[CurriculumPlan, BaseAnswers], CurriculumPlan]:
-        """Return what chooses, from all that could be asked, what there is time for.
+        """Return a function that reduces a plan to what there is time for.
 
-        It calibrates and tells the estimate. `current` says whether an adapter serves, which is
-        measured too.
-
-        Raises:
-            TrainingError: not even the least that makes sense fits into the limit.
+        It calibrates and emits the estimate. `current` tells whether there is a current adapter, which
+        is measured too. The function raises TrainingError if not even the minimum fits the limit.
         """
 
         def choose(plan: CurriculumPlan, answers: BaseAnswers) -> CurriculumPlan:
@@ -145,8 +142,8 @@ class NightBudget:
         self.run.check()
         anchors: tuple[Anchor, ...] = ()
         if not self.known.answer or not self.known.measured:
-            # These answers are needed anyway, and are kept. The first ones are not timed: what they
-            # start (several prompts at a time, threads by timing) is found by all others.
+            # These answers are needed anyway, and are cached. The first ones are not timed because they
+            # include one-time work (batching, choosing the number of threads).
             fits = CALIBRATION_SECONDS / max(1e-6, 3 * probe)
             ask = Asker(engine, self.settings)
             pairs = [(text, ask(text).prompt) for text in plan.held.trained]
@@ -178,7 +175,7 @@ class NightBudget:
     def _choose(
         self, plan: CurriculumPlan, known: Callable[[str], bool], sizes: Sizes
     ) -> CurriculumPlan:
-        """Take the first cut that fits; see `choice.cuts`."""
+        """Return the plan after the first cut that fits; see `choice.cuts`."""
         spent = time.perf_counter() - self.run.began
         pace = completed(self.known, self.now)
         self.pace = pace = _with_guesses(pace)
@@ -206,8 +203,8 @@ class NightBudget:
         tries = self.tries if self.all_tries else min(self.tries, max(1, round(pace.tries)))
         while tries > 1 and self.expected.seconds_for(tries) > room:
             tries -= 1
-        self._say_what_is_left_out(plan, chosen, kept)
-        self.told = Estimated(
+        self._record_what_is_left_out(plan, chosen, kept)
+        self.announced = Estimated(
             seconds=round(self.expected.seconds_for(tries), 1),
             limit=round(self.limit, 1),
             tries=tries,
@@ -215,10 +212,10 @@ class NightBudget:
             stages={name: round(value, 2) for name, value in self.expected.by_stage(tries).items()},
             left_out=self.left_out[0] if self.left_out else NOTHING,
         )
-        self.run.emit(self.told)
+        self.run.emit(self.announced)
         return chosen
 
-    def _say_what_is_left_out(
+    def _record_what_is_left_out(
         self, plan: CurriculumPlan, chosen: CurriculumPlan, training: float
     ) -> None:
         fewer = plan.held.count - chosen.held.count
@@ -246,7 +243,7 @@ class NightBudget:
     # --- while it runs -----------------------------------------------------------------------
 
     def asking_is_over(self) -> bool:
-        """Whether there is no time left to ask the base what must stay the same."""
+        """Whether there is no time left to ask the base."""
         expected = self.expected
         if expected is None:
             return False
@@ -255,7 +252,7 @@ class NightBudget:
 
     @property
     def training_seconds(self) -> float:
-        """Seconds that the next training may take: what is left before its tests."""
+        """Seconds that the next training may take: what is left before its evaluation."""
         most = self.settings.training.max_minutes * 60
         if self.expected is None:
             return most
@@ -272,24 +269,31 @@ class NightBudget:
         return self.left >= one + self.expected.stages["publish"]
 
     def skip(self, change: Sentence) -> None:
-        """Note a trial that is not made because it would not end in time; `change` is what is new."""
+        """Record that a trial is skipped for lack of time; `change` is what is different in it."""
+        minutes = self.settings.night.max_minutes
         self.left_out.append(
             Sentence(
                 "skipped another attempt ({change}): it would not have finished within "
                 "{minutes:g} minutes (night.max_minutes)",
                 change=change,
-                minutes=self.settings.night.max_minutes,
+                minutes=minutes,
+            )
+            if change
+            else Sentence(
+                "skipped another attempt: it would not have finished within {minutes:g} minutes "
+                "(night.max_minutes)",
+                minutes=minutes,
             )
         )
 
     @property
     def allows_another_scale(self) -> bool:
-        """Whether the gate may ask everything once more at another strength of the adapter."""
+        """Whether there is time for another evaluation at a lower adapter strength."""
         expected = self.expected
         return expected is None or self.left >= expected.stages["gate"] + expected.stages["publish"]
 
     def hear(self, event: Event) -> None:
-        """Count what the run does."""
+        """Count the work of the run from its events."""
         match event:
             case Counted(phase=phase, done=done):
                 before = self._done.get(phase, 0)
@@ -307,11 +311,11 @@ class NightBudget:
 
     @property
     def estimated(self) -> tuple[tuple[str, float], ...]:
-        """What was estimated, by stage, for the report."""
-        return tuple(self.told.stages.items()) if self.told else ()
+        """The estimate by stage, for the report."""
+        return tuple(self.announced.stages.items()) if self.announced else ()
 
     def end(self) -> None:
-        """Keep what this run measured, for the next one on this model and machine."""
+        """Store the measurements of this run for the next one on this model and machine."""
         if self.work is None or self._answers is None:
             return
         took, counts, old = by_stage(self.run.phase_seconds()), self.counts, self.pace
@@ -348,7 +352,7 @@ class NightBudget:
 
 
 def _with_guesses(pace: Pace) -> Pace:
-    """Fill what could not be timed from how fast tokens are decoded."""
+    """Return a pace with missing times guessed from the decoding speed."""
     one = pace.probe / calibration.DECODED
     guess = {
         "answer": pace.answer or 40 * one,

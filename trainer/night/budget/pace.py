@@ -1,7 +1,7 @@
-"""How long units of work take with one model on one machine, as earlier runs measured it.
+"""Store how long units of work take with one model on one machine.
 
-`pace.json` in the state folder has the latest figures of each model (by the sha256 of its file) and
-machine. A file that is missing or damaged costs only a calibration.
+`pace.json` in the state folder has the latest measurements of each model (by the sha256 of its file)
+and machine. If it is missing or damaged, the next run calibrates.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from memory.settings.paths import Home
 
 FILE = "pace.json"
 KEPT = 24
-"""Models and machines that are kept, the latest measured."""
+"""Number of entries kept, the latest ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds of each unit of work; 0 where it was not measured.
+    """Seconds per unit of work; 0 if it was not measured.
 
-    `probe` is decoding a few tokens (`trainer/night/budget/calibration.py`): how fast the machine was
-    then. `answer` is an answer of the base that is not cached, `held` the rest of composing for each
-    prompt; `baseline` and `gate` are one prompt of each; `load` is preparing a training on `tokens`
-    tokens, `token` training on one token, `export` making a file that can be served, `publish`
-    publishing it and writing the report.
+    `probe`: decoding a few tokens (`trainer/night/budget/calibration.py`), as a measure of the speed of
+    the machine. `answer`: an answer of the base that is not cached. `held`: the rest of composing, per
+    prompt. `baseline`, `gate`: a prompt of each. `load`: preparing a training on `tokens` tokens.
+    `token`: training on a token. `export`: converting the adapter to GGUF. `publish`: publishing it and
+    writing the report.
     """
 
     probe: float = 0.0
@@ -52,7 +52,7 @@ class Pace:
     step_tokens: float = 0.0
     """Tokens in a training step."""
     tries: float = 0.0
-    """Trials until one passed, or all."""
+    """Number of trials."""
 
     @property
     def measured(self) -> bool:
@@ -61,19 +61,19 @@ class Pace:
 
 
 def machine() -> str:
-    """Return what identifies this machine in the file: its name, kind and processors."""
+    """Return the key of this machine: its name, type and number of processors."""
     return f"{platform.node()}|{platform.machine()}|{os.cpu_count()}"
 
 
 def read_pace(home: Home, sha256: str) -> Pace:
-    """Return what was measured with this model on this machine."""
+    """Return the measurements for this model on this machine."""
     found = _read(home.state / FILE).get(_key(sha256), {})
     known = {item.name for item in fields(Pace)}
     return Pace(**{name: float(found[name]) for name in known if _is_time(found.get(name))})
 
 
 def keep_pace(home: Home, sha256: str, pace: Pace) -> None:
-    """Store what was measured; if it cannot be written, the next run calibrates again."""
+    """Store measurements, if possible; without them, the next run calibrates again."""
     path = home.state / FILE
     every = _read(path)
     every.pop(_key(sha256), None)

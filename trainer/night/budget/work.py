@@ -1,4 +1,4 @@
-"""How much a night has to do, before any of it is done. Pure."""
+"""Compute the amount of work of a night in advance. Pure."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
     from trainer.lessons.lessons import CurriculumPlan
 
 ANCHOR_TOKENS = 60
-"""Tokens of an anchor with the base's reply, roughly."""
+"""Approximate tokens of an anchor with the base's reply."""
 AGAIN, IN_CONTEXT = 0.5, 2.0
-"""Share of the prompts that are asked again in a context, and what one costs there, as a multiple."""
+"""Share of the prompts that are asked again in a context, and the relative cost of one there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a night does. `uncached` of `prompts` must still be asked of the base.
+    """The work of a night; the base must still be asked `uncached` of the `prompts`.
 
-    A prompt in a context counts IN_CONTEXT times in `uncached`. `baselines` and `gate` are prompts,
-    `tokens` those of all sequences of a training, `steps` its most steps, with `step_tokens` each.
+    A prompt in a context counts IN_CONTEXT times in `uncached`. `baselines` and `gate` are numbers of
+    prompts, `tokens` is the size of all training sequences, `steps` the most steps, with `step_tokens`
+    each.
     """
 
     uncached: float
@@ -43,7 +44,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What of a night's work does not depend on which prompts are chosen."""
+    """The part of the work that does not depend on the chosen prompts."""
 
     baselines: int
     lessons_tested: int

@@ -1,4 +1,4 @@
-"""The gate's verdict on a trial, in its folder, so that a run that was cut off need not test again."""
+"""Keep the gate's verdict on a trial in its folder, so that a resumed run need not evaluate again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _VERDICT = TypeAdapter(Verdict)
 
 
 def verdict_key(candidate: Candidate, settings: Settings, held_now: Sequence[bool]) -> str:
-    """Return a digest of all that the gate's verdict on `candidate` depends on."""
+    """Return a digest of everything that the gate's verdict on `candidate` depends on."""
     lessons = candidate.lessons
     curriculum = lessons.curriculum
     with open_file(candidate.gguf) as file:
@@ -56,12 +56,12 @@ def keep_verdict(folder: Path, key: str, verdict: Verdict) -> None:
         name: sorted(value) if isinstance(value, frozenset) else value
         for name, value in values.items()
     }
-    with suppress(OSError):  # it costs only another test
+    with suppress(OSError):  # without it, the gate evaluates again
         write_whole(folder / FILE, json.dumps({**to_plain(plain), "key": key}, ensure_ascii=False))
 
 
 def kept_verdict(folder: Path, key: str) -> Verdict | None:
-    """Return what was kept under `key`; None if nothing was, or it is damaged."""
+    """Return the verdict kept under `key`; None if there is none, or it is damaged."""
     try:
         found = read_json(folder / FILE)
         if found.get("key") != key:

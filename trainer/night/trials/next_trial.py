@@ -1,13 +1,13 @@
-"""Decide what to try after an adapter was refused: what the reason for the refusal suggests.
+"""Decide what to try after a rejection, depending on its reason.
 
-    spread       look-alikes changed: train those that did, and near misses more often; then leave out
-                 the differences that still spread
-    harm         answers became wrong, a refusal or endless: train those, too
-    drift        unrelated answers changed: hold them more firmly, then a smaller learning rate
-    not learnt   more steps if they had run out, else a larger learning rate
+    spread       look-alikes changed: train them, and near misses more often; then leave out the
+                 differences that still spread
+    harm         answers became wrong, a refusal or endless: train these questions
+    drift        unrelated answers changed: a larger weight on anchors, then a smaller learning rate
+    not learnt   more steps if they ran out, else a larger learning rate
     form         replies loop or are empty: a smaller learning rate
 
-Each try changes the best one so far, and none is repeated. Pure.
+Each trial changes the best one so far, and none is repeated. Pure.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TRIES = 3
 """Most adapters that a night trains."""
 MORE, FIRMER, LONGER = 3.0, 2.0, 2.0
-"""Factors of how often near misses are trained, of the weight of what must not change, of the steps."""
+"""Factors of how often near misses are trained, of the weight of anchors, and of the steps."""
 STEP = 2.0
 """Factor between two learning rates, beyond those of the settings."""
 LEARN = frozenset({"lessons", "alone", "rephrasings", "kept"})
@@ -35,17 +35,17 @@ FORM = frozenset({"sound", "endless"})
 NAMED = SPREAD | {"harmed", "endless"}
 """Measures that name the questions whose answers changed, so that the next trial can train them."""
 FAILED = "failed"
-"""In place of a measure: the training itself failed."""
+"""Stands for a measure if the training itself failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrialPlan:
     """What one trial trains with.
 
-    `near` multiplies how often near misses are drawn, `anchors` the weight of what must not change,
-    `longer` how often lessons are shown.
-    `hard` are questions of the gate that an earlier trial got wrong, to train with; `without` are
-    differences to leave out. `change` says in words what is different from the first trial.
+    `near` multiplies how often near misses are drawn, `anchors` the weight of anchors, `longer` how
+    often lessons are shown. `hard` are questions of the gate that an earlier trial got wrong, which are
+    trained; `without` are differences to leave out. `change` says what is different from the first
+    trial.
     """
 
     number: int
@@ -66,12 +66,12 @@ class TrialPlan:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """How a trial came out.
+    """The outcome of a trial.
 
-    `failed` are the names of the measures that refused it, `ended` is why the training ended.
-    `changed` are the look-alike questions whose answers changed, and all whose answers got a lesson's
-    words or became worse;
-    `removable` are the differences that spread to other questions and may be left out.
+    `failed` are the names of the measures that failed, `ended` is why the training ended. `changed` are
+    the look-alike questions whose answers changed, and all questions whose answers contain a lesson's
+    words or became worse. `removable` are the differences that spread to other questions and may be
+    left out.
     """
 
     plan: TrialPlan
@@ -103,7 +103,7 @@ def most_trials(practice: Practice | None) -> int:
 
 
 def next_plan(tried: Sequence[Tried], best: Tried, training: TrainingSettings) -> TrialPlan | None:
-    """Return what to try next, None if nothing sensible is left.
+    """Return the next trial; None if no promising one is left.
 
     `tried` are all trials so far, `best` is the best of them.
     """
@@ -115,9 +115,9 @@ def next_plan(tried: Sequence[Tried], best: Tried, training: TrainingSettings) -
 
 
 def _suggested(best: Tried, training: TrainingSettings, retried: bool) -> Iterator[TrialPlan]:
-    """Yield the changes that the reason for a refusal suggests, the most promising first.
+    """Yield the trials that the reason for a rejection suggests, the most promising first.
 
-    `retried` tells whether a trial was already trained beside hard questions.
+    `retried` tells whether a trial was already trained with hard questions.
     """
     failed, plan = best.failed, best.plan
     if FAILED in failed:
@@ -184,7 +184,7 @@ def _longer(plan: TrialPlan) -> TrialPlan:
 
 
 def _rates(plan: TrialPlan, training: TrainingSettings, *, higher: bool) -> Iterator[TrialPlan]:
-    """Yield the plan at the next learning rates of the settings in one direction, then one beyond."""
+    """Yield the plan at the learning rates of the settings in one direction, then at one beyond."""
     rates = {rate for rate in training.learning_rates if (rate > plan.rate) == higher}
     found = sorted(rates - {plan.rate}, key=lambda rate: abs(rate - plan.rate))
     beyond = plan.rate * STEP if higher else plan.rate / STEP

@@ -44,7 +44,7 @@ CURVE_POINTS = 120
 
 @dataclass(slots=True)
 class Curves:
-    """What the events of one training told: its loss, margins and last event."""
+    """The curves of one training: its loss, margins and last event."""
 
     points: list[Point] = field(default_factory=list)
     margins: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
@@ -75,11 +75,11 @@ class Trial:
     verdict: Verdict
     curves: Curves
     held_now: tuple[bool, ...] = ()
-    """Whether the adapter until now reproduces each of its lessons."""
+    """Whether the current adapter reproduces each of its lessons."""
 
     @property
     def tried(self) -> Tried:
-        """What `trainer/night/trials/next_trial.py` needs to know of it."""
+        """The outcome, for `trainer/night/trials/next_trial.py`."""
         verdict, curriculum = self.verdict, self.candidate.lessons.curriculum
         failed = {item.name for item in verdict.measures if not item.may_serve}
         if verdict.unlearnt:
@@ -90,7 +90,7 @@ class Trial:
             if one
         }
         removable = verdict.spreading - held
-        # A night that leaves out most of what was marked has failed.
+        # Leaving out most of the marks is no success.
         if len(removable) * 2 > len(curriculum.differences):
             removable = frozenset()
         changed = {
@@ -104,7 +104,7 @@ class Trial:
 
     @property
     def rank(self) -> tuple[bool, bool, float, float]:
-        """Order trials: passed, without warnings, how much was learnt and kept, how little changed."""
+        """The rank among trials: passed, without warnings, learned and unchanged shares, divergence."""
         verdict = self.verdict
         values = {measure.name: measure for measure in verdict.measures}
         kept = sum(
@@ -149,10 +149,10 @@ class TrialContext:
     held_now: Sequence[bool]
     """Whether the current adapter reproduces each lesson."""
     another_scale: Callable[[], bool] = lambda: True
-    """Whether there is time to test an adapter at one more strength."""
+    """Whether there is time to evaluate an adapter at another strength."""
 
     def changed_by(self, plan: TrialPlan) -> TrialContext:
-        """Return what the trial of `plan` learns and is measured on."""
+        """Return the context with the curriculum of `plan`."""
         curriculum = self.lessons.curriculum
         kept = [lesson.difference not in plan.without for lesson in curriculum.lessons]
         if plan.hard:
@@ -173,7 +173,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
     run, settings = context.run, context.settings
     context = context.changed_by(plan)
     folder = run.folder / f"try-{plan.number}"
-    folder.mkdir(exist_ok=True)  # it is there if an earlier attempt began this trial
+    folder.mkdir(exist_ok=True)  # it exists if an earlier attempt started this trial
     run.curve.clear()
     run.emit(TrialStarted(plan.number, plan.rate, plan.seed))
     listener = _Listener(folder, run, earlier_steps(folder))
@@ -199,8 +199,8 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
     return Trial(plan, candidate, verdict, listener.curves, tuple(context.held_now))
 
 
-def broken_down(plan: TrialPlan, error: DiscernError) -> Attempt:
-    """Return the entry in the report for a trial that failed."""
+def failed_entry(plan: TrialPlan, error: DiscernError) -> Attempt:
+    """Return the entry of a failed trial in the report."""
     return Attempt(
         number=plan.number,
         rate=plan.rate,
@@ -223,12 +223,12 @@ class _Listener:
     folder: Path
     run: Run
     earlier: Sequence[Step] = ()
-    """Steps of an attempt that was cut off, which the training may continue."""
+    """Steps of an interrupted attempt, which the training may resume."""
     curves: Curves = field(default_factory=Curves)
     told: bool = False
 
     def hear(self, event: Event) -> None:
-        """Take in an event of the training."""
+        """Handle an event of the training."""
         if isinstance(event, Step | Trained) and self.earlier:
             before = event.step if isinstance(event, Step) else event.steps + 1
             again, self.earlier = self.earlier, ()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from memory.errors import NothingToTrainError, TrainingError
-from trainer.events import Estimated, Event, Step, Trained, TrialStarted, logged_to_json
+from trainer.event_json import logged_to_json
+from trainer.events import Estimated, Event, Step, Trained, TrialStarted
 from tui.cli.shared_options import as_json, model_option, open_home, print_json, step
 from tui.terminal.printing import echo
 from tui.terminal.signals import on_signals

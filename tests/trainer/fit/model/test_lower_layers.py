@@ -31,7 +31,7 @@ def stepper_of(job: Job) -> Stepper:
 
 
 def gradients(stepper: Stepper, samples: Any) -> list[torch.Tensor]:
-    stepper.know_the_base(samples)
+    stepper.compute_base_log_probabilities(samples)
     stepper(samples)
     return [p.grad.clone() for p in stepper.model.parameters() if p.grad is not None]
 
@@ -71,8 +71,8 @@ def test_what_is_kept_does_not_depend_on_what_is_drawn_first(job: Job) -> None:
     for first in (0, 2):
         stepper = stepper_of(job)
         stepper.lower.arrange(job.samples)
-        stepper.look([job.samples[first]])
-        stepper.look(job.samples)
+        stepper.evaluate([job.samples[first]])
+        stepper.evaluate(job.samples)
         found.append([stepper.lower._kept[sample] for sample in job.samples])
     for one, other in zip(*found, strict=True):
         assert torch.equal(one, other)

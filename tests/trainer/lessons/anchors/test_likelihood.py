@@ -30,7 +30,7 @@ def test_what_is_no_sentence_surprises_more(likelihood: Likelihood) -> None:
         ("What is the capital of Japan?", "What the of is Japan capital?"),
         ("Какая столица у Италии?", "Столица какая Италии у?"),
     ):
-        assert likelihood.a_token(good) < likelihood.a_token(bad)
+        assert likelihood.per_token(good) < likelihood.per_token(bad)
 
 
 def test_each_sort_loses_its_least_natural_ones_and_the_order_stays(likelihood: Likelihood) -> None:

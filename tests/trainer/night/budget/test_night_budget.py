@@ -10,6 +10,7 @@ import pytest
 
 from agent.adapters import read_pointer
 from memory.errors import TrainingError
+from memory.sentence import NOTHING, Sentence
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from tests.trainer.night.test_run import mark
@@ -128,3 +129,15 @@ def test_what_is_left_is_shared_out_between_training_and_tests(home: Home, tiny:
     run.began -= 90
     assert not budget.allows_another_scale
     assert budget.training_seconds == pytest.approx(75)  # less would be in vain
+
+
+def test_an_attempt_that_is_skipped_is_described_by_what_is_different_in_it(
+    home: Home, tiny: Path
+) -> None:
+    run = Run(make_run_folder(home), lambda event: None, threading.Event())
+    budget = NightBudget(run, home, quick_settings(home), "a" * 64, 2, all_tries=True)
+    budget.skip(NOTHING)
+    budget.skip(Sentence("with a learning rate of {rate:g}", rate=1e-3))
+    first, second = map(str, budget.left_out)
+    assert first.startswith("skipped another attempt: it would not have finished")
+    assert second.startswith("skipped another attempt (with a learning rate of 0.001): it would")
