@@ -33,6 +33,7 @@ from memory.errors import AdapterError, FileError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import SMALL, open_file, parse_object, read_bytes, read_json
 from memory.recall.learned import NOTHING_LEARNED, Learned
+from memory.recall.scope import FLOOR
 from memory.sentence import Sentence
 
 GGUF = "adapter.gguf"
@@ -96,9 +97,17 @@ class Manifest(_Model):
         )
 
     @property
+    def floor(self) -> float:
+        """The floor of the `Scope` of its questions that it was tested in; 0 for all messages."""
+        found = self.settings.get("scope")
+        if isinstance(found, bool):  # written by earlier versions
+            return FLOOR if found else 0.0
+        return found if isinstance(found, float) and 0 < found <= 1 else 0.0
+
+    @property
     def scoped(self) -> bool:
         """Whether it was tested to answer only messages related to what it was trained on."""
-        return self.settings.get("scope") is True
+        return self.floor > 0
 
 
 class Adapter(_Model):

@@ -256,7 +256,7 @@ class Bench:
         home, settings = self._home(folder)
         alone = self._alone(night, marks)
         self._measure(("ours alone", n, seed), marks, alone, took)
-        if night.scoped:
+        if night.floor:
             self._measure(
                 ("ours unscoped", n, seed), marks, replace(alone, in_scope=everything), took
             )
@@ -266,9 +266,8 @@ class Bench:
     def _alone(self, night: Night, marks: Sequence[RealMark]) -> Served:
         adapter = Path(night.adapter) if night.adapter else None
         asked = [mark.asked for mark in marks]
-        return Served(
-            adapter, night.scale, in_scope=Scope(asked).includes if night.scoped else everything
-        )
+        scope = Scope(asked, night.floor).includes if night.floor else everything
+        return Served(adapter, night.scale, in_scope=scope)
 
     def _nights(self, seed: int, folder: Path) -> None:
         """Run five nights on growing marks; `lost` are marks that the previous night had learned.

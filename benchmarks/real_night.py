@@ -71,8 +71,8 @@ class Night:
     attempts: Sequence[Mapping[str, Any]]
     holds: Sequence[str]
     changes: Sequence[Sequence[Any]]
-    scoped: bool = False
-    """Whether the adapter answers only messages that are related to the marks."""
+    floor: float = 0.0
+    """The floor of the scope of the marks that the adapter answers; 0 for all messages."""
 
     @property
     def published(self) -> bool:
@@ -175,11 +175,11 @@ def _night(home: Home, count: int, report: Report, took: tuple[float, float]) ->
 
     adapter: Path | None = None
     holds = [fate.difference for fate in report.fates if fate.good]
-    scoped = False
+    floor = 0.0
     if report.adapter:
         published = read_adapter(home.adapters, report.adapter)
         adapter, holds = published.gguf, list(published.manifest.holds)
-        scoped = published.manifest.scoped
+        floor = published.manifest.floor
     else:
         for attempt in report.attempts:
             if attempt.chosen:
@@ -213,7 +213,7 @@ def _night(home: Home, count: int, report: Report, took: tuple[float, float]) ->
         changes=[
             [c.asked, c.before, c.after, c.near, c.undecided, c.spread] for c in report.changes
         ],
-        scoped=scoped,
+        floor=floor,
     )
 
 

@@ -9,7 +9,8 @@ shares are those of the gate: lessons that get the expected reply (asked in a ne
 thread of the mark, and after other marked questions) and their held-out rephrasings. The other columns
 are the gate's too: look-alikes and unrelated answers unchanged, answers with a lesson's words, replies
 that do not end; the last one is processor seconds. An adapter that only changes too much else has a
-second row: evaluated as one that answers only messages related to the marks ("related").
+more rows, until one passes: evaluated as one that answers only messages related to the marks, by the
+floor of their scope.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def evaluate(
 
     Yield the rate, the verdict at full strength, the rows to compare with, and the processor seconds.
     """
+    from memory.recall.scope import FLOORS
     from trainer import loop
     from trainer.evaluate.baselines import measure_baselines
     from trainer.gate.publication_gate import Evaluation, measure
@@ -86,10 +88,11 @@ def evaluate(
                 evaluation = Evaluation(engine, made, settings.gate, recall)
                 verdict = measure(candidate.gguf, 1.0, evaluation)
                 yield rate, verdict, baselines.rows, seconds
-                if verdict.only_drifts and not verdict.passed:
-                    evaluation = replace(evaluation, scope=scope_of(lessons))
-                    verdict = measure(candidate.gguf, 1.0, evaluation)
-                    yield rate, verdict, baselines.rows, 0.0
+                for floor in FLOORS if verdict.only_drifts else ():
+                    if not verdict.passed:
+                        evaluation = replace(evaluation, scope=scope_of(lessons, floor))
+                        verdict = measure(candidate.gguf, 1.0, evaluation)
+                        yield rate, verdict, baselines.rows, 0.0
             if verdict.passed:
                 return
 
@@ -117,7 +120,7 @@ def main() -> None:
                     f"{count}",
                     f"{seed}",
                     f"{rate:g}",
-                    "related" if verdict.scoped else "all",
+                    f"from {verdict.floor:g}" if verdict.scoped else "all",
                     *_cells(verdict, rows),
                     f"{seconds:.0f}",
                 ]

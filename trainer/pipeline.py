@@ -18,7 +18,7 @@ from agent.chat.recall_context import Recaller
 from memory.difference import Difference
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
-from memory.recall.scope import Scope
+from memory.recall.scope import FLOOR, FLOORS, Scope
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -235,10 +235,10 @@ def probe(candidate: Candidate) -> None:
     probing.probe(candidate.gguf, candidate.lessons.model)
 
 
-def scope_of(lessons: Lessons) -> Scope:
+def scope_of(lessons: Lessons, floor: float = FLOOR) -> Scope:
     """Return the scope of an adapter trained on `lessons`: messages related to them."""
     taught = frozenset(lessons.curriculum.differences)
-    return Scope(item.asked for item in lessons.differences if item.id in taught)
+    return Scope((item.asked for item in lessons.differences if item.id in taught), floor)
 
 
 def gate(
@@ -251,7 +251,6 @@ def gate(
     """Evaluate a candidate that passed `probe`, with recall as the chat would use it."""
     judging = judging or Judging()
     lessons = candidate.lessons
-    related = scope_of(lessons)
     evaluation = Evaluation(
         engine,
         lessons.curriculum,
@@ -260,8 +259,10 @@ def gate(
         judging.held_now,
         judging.progress,
         another_scale=judging.another_scale,
-        scope=related if settings.chat.scope == "always" else None,
-        fallback=related if settings.chat.scope == "auto" else None,
+        scope=scope_of(lessons) if settings.chat.scope == "always" else None,
+        fallbacks=(
+            [scope_of(lessons, floor) for floor in FLOORS] if settings.chat.scope == "auto" else ()
+        ),
     )
     return judge(candidate.gguf, evaluation)
 
@@ -298,7 +299,7 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
             differences=made.differences,
             fingerprints=fingerprints(lessons.differences),
             learned=learned_from(made.lessons, verdict.holds, lessons.differences, made.superseded),
-            settings={**candidate.settings, "scope": verdict.scoped},
+            settings={**candidate.settings, "scope": verdict.floor},
             metrics=measures_to_json(verdict.measures),
             versions={name: version(name) for name in PACKAGES},
         ),

@@ -76,7 +76,11 @@ class CurrentAdapter:
         if adapter is None or self._questions is None or not adapter.manifest.scoped:
             return adapter
         if self._scope is None or self._scope[0] != adapter.id:
-            self._scope = adapter.id, Scope(self._questions(adapter.manifest.differences))
+            manifest = adapter.manifest
+            self._scope = (
+                adapter.id,
+                Scope(self._questions(manifest.differences), manifest.floor),
+            )
         self._aside = not self._scope[1].includes(message)
         wanted = None if self._aside else (adapter.gguf, adapter.manifest.scale)
         if self._engine.adapter != wanted:

@@ -39,7 +39,7 @@ class Side:
     """One side of a comparison: an adapter (None for the base alone), its scale, and recall or not.
 
     What the adapter has `learned` is not recalled. The base answers questions that are not related to
-    the differences in `only`, unless that is empty.
+    the differences in `only` by a `Scope` of this `floor`, unless `only` is empty.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Side:
     recall: bool = False
     learned: Learned = field(default=NOTHING_LEARNED, compare=False)
     only: tuple[str, ...] = field(default=(), compare=False)
+    floor: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ def side(home: Home, word: str, base: BaseEntry, *, recall: bool = False) -> Sid
         recalled,
         manifest.learned,
         manifest.differences if manifest.scoped else (),
+        manifest.floor,
     )
 
 
@@ -133,7 +135,9 @@ def compare(
 
     recaller = Recaller.from_journal(journal, settings.recall, engine)
     order = list(dict.fromkeys(sides))
-    scopes = {who: Scope(journal.differences.questions(who.only)) for who in order if who.only}
+    scopes = {
+        who: Scope(journal.differences.questions(who.only), who.floor) for who in order if who.only
+    }
     done = 0
     try:
         for start in range(0, len(asked), AT_ONCE):

@@ -33,8 +33,13 @@ class Verdict:
     """Ids of the few differences that were not learnt, if all others were (see `unlearned.py`)."""
     noise: Noise = NO_NOISE
     """How much the base's own answers vary."""
-    scoped: bool = False
-    """Whether the adapter was tested to answer only messages that are related to the lessons."""
+    floor: float = 0.0
+    """The floor of the `Scope` that the adapter was tested in; 0 if it answered all messages."""
+
+    @property
+    def scoped(self) -> bool:
+        """Whether the adapter was tested to answer only messages that are related to the lessons."""
+        return self.floor > 0
 
     @property
     def passed(self) -> bool:

@@ -76,8 +76,8 @@ class Evaluation:
     progress: Progress = lambda done, total: None
     scope: Scope | None = None
     """What the adapter answers when it serves; None for all messages."""
-    fallback: Scope | None = None
-    """What it may answer instead, if it changes too many answers to all messages; None for nothing."""
+    fallbacks: Sequence[Scope] = ()
+    """What it may answer instead, if it changes too many answers to all messages; the widest first."""
     noise: Noise = NO_NOISE
     """How much the base's own answers vary; `judge` measures it."""
     another_scale: Callable[[], bool] = lambda: True
@@ -87,8 +87,8 @@ class Evaluation:
 def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
     """Evaluate `adapter`; if it only changes too many answers, look for a way to serve it.
 
-    It then answers only what is within `evaluation.fallback`, and its scale is lowered if that may
-    help. The engine has no adapter when this returns.
+    It then answers only what is within one of `evaluation.fallbacks`, and its scale is lowered if that
+    may help. The engine has no adapter when this returns.
     """
     engine, curriculum = evaluation.engine, evaluation.curriculum
     try:
@@ -97,9 +97,15 @@ def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
         evaluation = replace(evaluation, noise=noise)
         said = _ask(adapter, 1.0, evaluation)
         verdict = _decide(adapter, 1.0, evaluation, said)
-        if evaluation.fallback and not verdict.passed and verdict.only_drifts:
-            evaluation = replace(evaluation, scope=evaluation.fallback)
-            verdict = _decide(adapter, 1.0, evaluation, said)
+        if not verdict.passed and verdict.only_drifts:
+            narrower = [
+                (one, _decide(adapter, 1.0, one, said))
+                for one in (replace(evaluation, scope=scope) for scope in evaluation.fallbacks)
+            ]
+            evaluation, verdict = next(
+                (both for both in narrower if both[1].passed),
+                narrower[0] if narrower else (evaluation, verdict),
+            )
         if not (verdict.only_drifts and verdict.within_reach):
             return verdict
         best, low, high = verdict, LOWEST_SCALE, 1.0
@@ -183,7 +189,7 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
         alone=alone,
         holds=holds,
         noise=evaluation.noise,
-        scoped=scope is not None,
+        floor=scope.floor if scope else 0.0,
     )
     return excuse(verdict, lessons)
 

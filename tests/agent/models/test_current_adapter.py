@@ -52,7 +52,16 @@ def test_related_messages_get_the_adapter_and_others_the_base(
     engine.set_adapter(None)
 
 
-@pytest.mark.parametrize("settings", [{}, {"scope": False}, {"scope": "yes"}])
+def test_a_narrow_scope_has_fewer_messages(engine: Engine, home: Home, tmp_path: Path) -> None:
+    loosely_related = "Is the harbour of Port Ellery deep enough for ferries?"
+    for floor, related in ((0.3, True), (0.7, False)):
+        current = following(engine, home, tmp_path, {"scope": floor})
+        assert (current.route(loosely_related) is not None) == related
+        assert current.route(MARKED) is not None
+    engine.set_adapter(None)
+
+
+@pytest.mark.parametrize("settings", [{}, {"scope": False}, {"scope": "yes"}, {"scope": 0.0}])
 def test_any_other_adapter_answers_everything(
     engine: Engine, home: Home, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
