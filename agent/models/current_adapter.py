@@ -108,10 +108,10 @@ class CurrentAdapter:
             return Sentence("No adapter is in use now; replies come from the base model.")
         count = len(adapter.manifest.differences)
         return Sentence(
-            "Adapter {id} is now in use (trained on {count} difference{s}).",
+            "Adapter {id} is now in use (trained on {n} difference).",
+            "Adapter {id} is now in use (trained on {n} differences).",
             id=adapter.id[:8],
-            count=count,
-            s="s" * (count != 1),
+            n=count,
         )
 
     def _base_sha256(self) -> str:

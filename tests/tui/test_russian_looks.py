@@ -41,11 +41,11 @@ LESSONS = Sentence(
 SENTENCE = Sentence(
     "Adapter rejected ({learnt} learned): {sentence}.",
     learnt=Sentence(
-        "{right} of {lessons} lessons from {count} difference{s}",
+        "{right} of {lessons} lessons from {n} difference",
+        "{right} of {lessons} lessons from {n} differences",
         right=1,
         lessons=2,
-        count=2,
-        s="s",
+        n=2,
     ),
     sentence=LESSONS,
 )
@@ -276,7 +276,7 @@ def test_the_time_that_a_night_takes_is_rendered() -> None:
         Sentence(
             "nightly training takes about {whole} ({estimate}); training.max_minutes stops it after "
             "{limit:g} min",
-            whole=Sentence("{seconds:.0f} minutes", seconds=12.0),
+            whole=Sentence("{n} minute", "{n} minutes", n=12),
             estimate=ESTIMATE,
             limit=10.0,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memory.text.counts import counted
 from tui.cli.completion_values import threads
 from tui.cli.shared_options import model_option, open_home, refuse_contradiction
 from tui.terminal.printing import echo
@@ -86,13 +87,8 @@ def web(
         return await server.run(port, opened)
 
     ended = asyncio.run(serve())
-    echo(
-        (
-            f"Stopped{f', closing {ended} open tab' + 's' * (ended != 1) if ended else ''}. "
-            "All conversations are saved."
-        ),
-        err=True,
-    )
+    closed = f", closing {counted(ended, 'open tab')}" if ended else ""
+    echo(f"Stopped{closed}. All conversations are saved.", err=True)
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memory.text.counts import counted
 from tui.cli.completion_values import differences as ids
 from tui.cli.completion_values import kinds as kinds_offered
 from tui.cli.shared_options import as_json, open_home, print_json
@@ -84,7 +85,7 @@ def list_differences(
     if not everything:
         echo("No marks yet. Mark a reply with /diff in the chat or with `discern mark`.")
     elif not found:
-        echo(f"None of the {len(everything)} marks match.")
+        echo(f"No marks match ({len(everything)} in total).")
 
 
 def standings(item: Difference) -> set[str]:
@@ -147,7 +148,7 @@ def show(identity: str, as_json: bool) -> None:
         if item.edited
         else "",
         "replaced": f"by {item.superseded_by[:8]}" if item.superseded_by else "",
-        "recalled": f"for {item.recalled} turn{'s' * (item.recalled != 1)}",
+        "recalled": f"for {counted(item.recalled, 'turn')}",
         "trained": "into adapter " + ", ".join(name[:8] for name in known.adapters)
         if known.adapters
         else "",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memory.text.counts import counted
 from tui.cli.shared_options import as_json, open_home, print_json, step_bar, working
 from tui.terminal.printing import echo
 
@@ -55,7 +56,7 @@ def export(path: Path, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"path": path, "differences": count})
     else:
-        echo(f"Wrote {count} mark{'s' * (count != 1)} to {path}.")
+        echo(f"Wrote {counted(count, 'mark')} to {path}.")
 
 
 @click.command(
@@ -83,11 +84,11 @@ def import_batch(path: Path, as_json: bool) -> None:
         print_json(batch)
         return
     if not batch.id:
-        echo(f"Nothing new: all {batch.duplicates} marks are already known.")
+        echo(f"Nothing new: {counted(batch.duplicates, 'mark')} already known.")
         return
     _show(batch)
     if batch.announced is not None and batch.announced > batch.count + batch.duplicates:
-        echo(f"The file announces {batch.announced} marks; some may be missing.")
+        echo(f"The file announces {counted(batch.announced, 'mark')}; some may be missing.")
     echo(
         f"Not imported yet. `discern memory confirm {batch.id}` imports them, `discern "
         f"memory reject {batch.id}` discards them."
@@ -116,9 +117,9 @@ def batches(as_json: bool) -> None:
 def _show(batch: Batch) -> None:
     from tui.terminal.sanitize import one_line
 
-    twice = f" ({batch.duplicates} more are already known)" if batch.duplicates else ""
+    twice = f" ({batch.duplicates} more already known)" if batch.duplicates else ""
     echo(
-        f"Batch {batch.id}: {batch.count} mark{'s' * (batch.count != 1)}{twice}, from "
+        f"Batch {batch.id}: {counted(batch.count, 'mark')}{twice}, from "
         f"{one_line(str(batch.source), 60)}, {batch.at.astimezone():%Y-%m-%d %H:%M}"
     )
     for item in batch.items:
@@ -145,11 +146,10 @@ def _settle(identity: str, let_in: bool, as_json: bool) -> None:
     if as_json:
         print_json({"batch": identity, "imported" if let_in else "rejected": count})
         return
-    plural = f"mark{'s' * (count != 1)}"
     if let_in:
-        echo(f"Imported {count} {plural}: recalled from now on, trained in the next run.")
+        echo(f"Imported {counted(count, 'mark')}: recalled from now on, trained in the next run.")
     else:
-        echo(f"Discarded {count} {plural}.")
+        echo(f"Discarded {counted(count, 'mark')}.")
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory confirm 1")
