@@ -104,7 +104,7 @@ async def test_a_training_under_way_and_over(
         await check("asking whether to abort")
         await seat.pilot.press("escape")
         recorded(home, alive=True)
-        await seat.sees("✓ опубликован", "Обучение не идёт. Начать: /train.", "Enter отчёт")
+        await seat.sees("✓ опубликован", "Обучение не идёт. Начать: /train.", "Enter открыть отчёт")
         await check("over")
 
 
@@ -133,7 +133,7 @@ async def test_the_sessions_from_a_search_to_a_deletion(
             seat.app.screen.query_one(name, Input).cursor_blink = False
         await check("sessions")
         await seat.pilot.press("down", "ctrl+r")
-        await seat.sees("Новое имя:", "Enter подтвердить · Esc отмена")
+        await seat.sees("Новое имя:", "Enter сохранить · Esc отмена")
         await seat.pilot.press("ctrl+u", *"работа", "enter")
         await seat.sees("Беседа «работа» уже есть; выберите другое имя.")
         await seat.pilot.press("escape", "ctrl+e")

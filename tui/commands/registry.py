@@ -193,7 +193,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "help",
         "show commands and keys",
-        "Lists all commands, keys and signs. Type to filter; Enter inserts a command.",
+        "Lists all commands, keys and signs. Type to filter; Enter inserts a command, or runs it if it "
+        "takes no argument.",
         "application.help",
         aliases=("?", "keys"),
     ),

@@ -97,6 +97,14 @@ class CompareScreen(Modal[str | None]):
         """Put the sides beside each other if there is room."""
         self._fit()
 
+    def on_descendant_focus(self) -> None:
+        """Show the keys of the prompt."""
+        self._draw()
+
+    def on_descendant_blur(self) -> None:
+        """Show the keys of the screen."""
+        self._draw()
+
     def _fit(self) -> None:
         self.set_class(self.size.width < NARROW, "-narrow")
 
@@ -151,7 +159,10 @@ class CompareScreen(Modal[str | None]):
             self._say(tie if self._better == 2 else self._keys())
 
     def _keys(self) -> str:
-        """Return the keys before a side was chosen."""
+        """Return the keys before a side was chosen; those of the prompt while it has the focus."""
+        if self._line.has_focus:
+            back = hints(keyboard_of(self.app), [("back", tr("back"))])
+            return f"{tr('Enter ask both sides')} · {back}"
         words = (
             ("first_side", ""), ("second_side", tr("sides")), ("blind", tr("blind")),
             ("first_better", ""), ("second_better", tr("better")), ("tie", tr("tie")),

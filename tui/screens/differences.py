@@ -244,7 +244,7 @@ class DifferencesScreen(Modal[Wish | None]):
 
     def _keys(self) -> str:
         words = (
-            ("sift", tr("filter")), ("choose", tr("thread")), ("edit_difference", tr("edit")),
+            ("sift", tr("filter")), ("choose", tr("open")), ("edit_difference", tr("edit")),
             ("pin_difference", tr("pin")), ("supersede", tr("supersede")),
             ("forget", tr("forget")), ("back", tr("back")),
         )  # fmt: skip

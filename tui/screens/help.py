@@ -89,7 +89,7 @@ class HelpScreen(Modal[Command | None]):
         words = (
             ("previous_row", ""),
             ("next_row", tr("choose")),
-            ("choose", tr("insert")),
+            ("choose", tr("insert or run")),
             ("back", tr("back")),
         )
         yield Static(hints(self._keyboard, words), markup=False)

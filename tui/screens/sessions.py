@@ -194,7 +194,7 @@ class SessionsScreen(Modal[Chosen | None]):
         self, what: Literal["rename", "export"], item: Session, label: str, value: str
     ) -> None:
         more = [("export_session", tr("Markdown or JSON"))] if what == "export" else []
-        words = (("choose", tr("confirm")), *more, ("back", tr("cancel")))
+        words = (("choose", tr("save")), *more, ("back", tr("cancel")))
         self._say(hints(keyboard_of(self.app), words))
         self._asking, self._about = what, item
         self._label.update(Content(label))

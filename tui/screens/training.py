@@ -185,7 +185,7 @@ class TrainingScreen(Modal[None]):
         if view.alive:
             pairs = [("train_stop", tr("stop and keep")), ("train_abort", tr("abort"))]
         elif view.folder is not None:
-            pairs = [("train_report", tr("report"))]
+            pairs = [("train_report", tr("open report"))]
         if len(view.state.trials) > 1:
             pairs.append(("try_before", tr("other attempt")))
         if view.folder is not None:

@@ -77,9 +77,9 @@ class ModelPage(SetupPage):
     def _say_keys(self) -> None:
         esc = tr("Esc open chat")
         if self._path.display:
-            self.keys(tr("Enter confirm") + " · " + tr("Esc back"))
+            self.keys(tr("Enter continue") + " · " + tr("Esc back"))
         else:
-            self.keys(tr("↑ ↓ choose") + " · " + tr("Enter confirm") + " · " + esc)
+            self.keys(tr("↑ ↓ choose") + " · " + tr("Enter continue") + " · " + esc)
 
     @work(group="look", exclusive=True)
     async def _look_around(self) -> None:

@@ -63,7 +63,7 @@ class NightPage(SetupPage):
         """Show the question; detecting a timer takes a moment."""
         self.lead(tr("When should Discern train on your marks?"))
         both = tr("↑ ↓ choose") + " · " + tr("Tab change time") + " · "
-        self.keys(both + tr("Enter confirm") + " · " + tr("Esc back"))
+        self.keys(both + tr("Enter continue") + " · " + tr("Esc back"))
         self._draw("open" if self._settings.night.enabled else "asked")
         if self._told:
             self.say(self._told)
