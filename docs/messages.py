@@ -48,7 +48,7 @@ def registry_messages() -> set[str]:
     from trainer.report.report import BAD, GOOD, Verdict
     from trainer.stages import GROUPS
     from tui.app import TEXTUAL_COMMANDS
-    from tui.chat.model_offload import AWAY
+    from tui.chat.training.model_offload import AWAY
     from tui.cli.training.report import LABELS, WITHOUT
     from tui.commands.registry import COMMANDS
     from tui.keys.registry import FIXED, KEYS, PLACES

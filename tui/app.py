@@ -221,7 +221,7 @@ class DiscernApp(PatchedApp):
             yield SystemCommand(
                 command.usage.partition(" ")[0],
                 tr(command.hint),
-                lambda command=command: self._chat_screen.begin_command(command),
+                lambda command=command: self._chat_screen.submission.begin_command(command),
             )
         for key in KEYS:
             if key.where == "chat" and key.id != "back" and self._chat_screen.is_mounted:

@@ -6,7 +6,7 @@ CPU and leaves the GPU to the chat. The free memory is asked of the driver, beca
 itself take a few hundred megabytes of it.
 
 `make_way` makes the room: an event announces that the night needs the GPU, and open chats offload their
-models while nobody types (`tui/chat/model_offload.py`).
+models while nobody types (`tui/chat/training/model_offload.py`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from memory.sentence import Sentence
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.thread_view import ThreadView
-from tui.chat.training import TrainingController
+from tui.chat.training.controller import TrainingController
 
 
 class Polling:

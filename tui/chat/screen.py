@@ -26,10 +26,10 @@ from tui.chat.marking import MarkingController
 from tui.chat.opening import Opened, Opening, OpeningStep
 from tui.chat.polling import Polling
 from tui.chat.reading import ReadingController
+from tui.chat.submission import Submission
 from tui.chat.thread_view import ThreadView
-from tui.chat.training import TrainingController
+from tui.chat.training.controller import TrainingController
 from tui.commands.completion_sources import sources
-from tui.commands.registry import Command, parse
 from tui.keys.bindings import bindings
 from tui.markdown.view import MarkdownView
 from tui.terminal.sanitize import clean, one_line
@@ -72,7 +72,10 @@ class ChatScreen(Screen[None]):
             home=home,
             settings=settings,
             transcript=Transcript(),
-            entry=Entry(lambda: sources(self.context.open_chat), self.submit),
+            entry=Entry(
+                lambda: sources(self.context.open_chat),
+                lambda text: self.submission.submit(text),
+            ),
             status=StatusLine(),
             panel=TrainingPanel(),
             reply=ReplyState(),
@@ -89,16 +92,16 @@ class ChatScreen(Screen[None]):
             self.thread,
             self.conversation,
             self.training,
-            begin=self.begin_command,
+            begin=lambda command: self.submission.begin_command(command),
             leave=self.leave,
         )
+        self.submission = Submission(context, self.conversation, self.handlers)
         self._marking = MarkingController(context, self.conversation, self.handlers.marks)
         self._reading = ReadingController(context, self.thread)
         self._polling = Polling(context, self.thread, self.conversation, self.training)
         self._opening = Opening(home, settings, self.post_message, thread=thread, new=new)
         self.failed: DiscernError | None = None
         """Why the chat could not be opened."""
-        self._send_when_ready = ""
         self._left = False
 
     @property
@@ -149,8 +152,7 @@ class ChatScreen(Screen[None]):
             draft = await asyncio.to_thread(restore_draft, self.context.home, chat.journal)
             if draft:
                 self.composer.write(draft)
-        if self._send_when_ready and self._send_when_ready == self.composer.text:
-            self.submit(self._send_when_ready)  # unless it was edited since
+        self.submission.submit_waiting()
 
     def leave(self) -> None:
         """Leave the application."""
@@ -186,54 +188,6 @@ class ChatScreen(Screen[None]):
     @work(group="preparing")
     async def _poll_preparation(self) -> None:
         await self.training.poll_preparation()
-
-    # --- messages and commands ---------------------------------------------------------------
-
-    def submit(self, text: str) -> None:
-        """Send a message or run a command; while the model loads it is kept in the input."""
-        parsed = parse(text.strip())
-        needs_chat = parsed is None or parsed.command is None or parsed.command.name != "quit"
-        if not text.strip():
-            return
-        if self.context.open_chat is None and needs_chat:
-            self._send_when_ready = text
-            self.status.change(passing=tr("loading; will be sent when ready…"))
-            return
-        if parsed is None and self.conversation.pending:
-            self.status.say(tr("The reply is still being generated. Press Esc to stop it."))
-            return
-        self._send_when_ready = ""
-        edited = self.entry.editing if parsed is None else None
-        self.composer.take()
-        if parsed is None:
-            self.entry.leave_edit()
-            self.conversation.ask(text, instead_of=edited)
-        else:
-            self._run_command(text.strip())
-
-    @work(group="commands")
-    async def _run_command(self, text: str) -> None:
-        parsed = parse(text)
-        assert parsed is not None
-        if parsed.command is None:
-            name, near = one_line(parsed.name, 30), parsed.nearest
-            said = (
-                tr("Unknown command /{name}. Did you mean /{near}?", name=name, near=near)
-                if near
-                else tr("Unknown command /{name}. /help lists all commands.", name=name)
-            )
-            await self.context.say(said, "error")
-            self.entry.give_back(text)
-            return
-        await self.context.attempt(self.handlers.find(parsed.command)(parsed.argument))
-
-    def begin_command(self, command: Command) -> None:
-        """Put a command into the input; run it at once if it takes no argument."""
-        self.composer.focus()
-        if command.argument:
-            self.composer.write(f"/{command.name} ")
-        elif self.context.open_chat is not None:
-            self._run_command(f"/{command.name}")
 
     @work(group="commands")
     async def open_help(self) -> None:

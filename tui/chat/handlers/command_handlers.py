@@ -20,7 +20,7 @@ from tui.chat.handlers.recall import RecallHandler
 from tui.chat.handlers.threads import ThreadHandler
 from tui.chat.handlers.training import TrainingHandler
 from tui.chat.thread_view import ThreadView
-from tui.chat.training import TrainingController
+from tui.chat.training.controller import TrainingController
 from tui.commands.registry import Command
 
 Handler = Callable[[str], Awaitable[None]]

@@ -6,7 +6,7 @@ import asyncio
 
 from memory.i18n.translation import quoted, tr
 from tui.chat.context import ChatContext
-from tui.chat.training import TrainingController
+from tui.chat.training.controller import TrainingController
 
 
 class TrainingHandler:

@@ -13,7 +13,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.support.values import difference, quick_settings
 from tests.tui.seat import Seat, sitting
-from tui.chat import model_offload
+from tui.chat.training import model_offload
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from memory.i18n.render import render
 from memory.i18n.translation import tr
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
-from tui.chat.idle_preparation import IdlePreparation
-from tui.chat.model_offload import ModelOffload
 from tui.chat.thread_view import ThreadView
+from tui.chat.training.idle_preparation import IdlePreparation
+from tui.chat.training.model_offload import ModelOffload
 from tui.training.background import BackgroundTrainings, TrainingEnded, TrainingEvent
 from tui.training.progress import Progress
 
