@@ -48,7 +48,7 @@ def registry_messages() -> set[str]:
     from trainer.report.report import BAD, GOOD, Verdict
     from trainer.stages import GROUPS
     from tui.app import TEXTUAL_COMMANDS
-    from tui.chat.training.model_offload import AWAY
+    from tui.chat.training.model_offload import OFFLOADED
     from tui.cli.training.report import LABELS, WITHOUT
     from tui.commands.registry import COMMANDS
     from tui.keys.registry import FIXED, KEYS, PLACES
@@ -78,7 +78,7 @@ def registry_messages() -> set[str]:
         *(head for head, _ in HEADS.values()),
     }
     found |= {*TEXTUAL_COMMANDS, *TEXTUAL_COMMANDS.values(), "recall"}
-    found |= {AWAY, help.LEGEND, entry.PLACEHOLDER, *EARLIER}
+    found |= {OFFLOADED, help.LEGEND, entry.PLACEHOLDER, *EARLIER}
     for pairs in (contrast_card.LINES, [contrast_card.NOTE], mark_picker.WORDS, welcome.LINES):
         found |= {text for pair in pairs for text in pair if not text.startswith("/")}
     found |= {key.help for key in KEYS} | {status.meaning for status in MARK_STATUSES}

@@ -67,7 +67,7 @@ class Submission:
                 else tr("Unknown command /{name}. /help lists all commands.", name=name)
             )
             await context.say(message, "error")
-            context.entry.give_back(text)
+            context.entry.restore(text)
             return
         await context.attempt(self._handlers.find(parsed.command)(parsed.argument))
 

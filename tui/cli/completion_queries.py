@@ -1,6 +1,6 @@
 """Read-only queries for shell completion: fast, and without side effects.
 
-Nothing is created, locked or opened for writing. Whatever cannot be read is skipped, because
+Nothing is created, locked or opened for writing. Data that cannot be read is skipped, because
 completion must not print errors.
 """
 

@@ -164,7 +164,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader closed the pipe (`discern memory list | head`): not an error.
-        _write_nowhere()
+        _discard_output()
         return 0
     except Terminated as error:
         from tui.cli.shared_options import step
@@ -181,12 +181,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         # Our own errors are DiscernErrors; this is most often the output, on a full disk.
         where = error.filename or "the output"
-        _write_nowhere()
+        _discard_output()
         echo(f"discern: cannot use {where}: {error.strerror or error}", err=True)
         return 2
 
 
-def _write_nowhere() -> None:
+def _discard_output() -> None:
     """Discard buffered output, so that flushing it cannot fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -197,12 +197,12 @@ def main() -> None:
         echo("discern: Windows is not supported. Run Discern in WSL 2.", err=True)
         sys.exit(2)
     set_private_umask()
-    _have_streams()
+    _open_missing_streams()
     raise_on_signals()
     sys.exit(run())
 
 
-def _have_streams() -> None:
+def _open_missing_streams() -> None:
     """Open standard streams that are closed at startup (`discern ask <&-`).
 
     Otherwise the next file opened would get their number and be used as the terminal.

@@ -1,7 +1,7 @@
-"""The comparison screen: two ways of answering a prompt, side by side.
+"""The comparison screen: replies of two configurations to a prompt, side by side.
 
 A side is the base model or an adapter, with or without recall. 1 and 2 change the sides, Enter asks
-both, B hides which is which until one was chosen, M returns the better reply to the chat as a mark.
+both, B hides their names until one is chosen, M returns the better reply to the chat to mark it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ Ask = Callable[[tuple["Side", "Side"], str], Awaitable["Pair"]]
 
 
 class CompareScreen(Modal[str | None]):
-    """The prompt, the two replies, one line of keys; returns the chosen reply.
+    """The prompt, the two replies and the keys; returns the reply to use as the better answer.
 
-    `sides` are all that can be compared, `ask` gets two replies, `prompt` is asked at once.
+    `sides` are the available configurations, `ask` returns two replies; `prompt` is asked immediately.
     """
 
     DEFAULT_CSS = """
@@ -84,7 +84,7 @@ class CompareScreen(Modal[str | None]):
         yield self._foot
 
     def on_mount(self) -> None:
-        """Ask at once if there is a prompt."""
+        """Ask if there is a prompt, else focus the input."""
         self._fit()
         self._draw()
         if self._prompt.strip():
@@ -94,7 +94,7 @@ class CompareScreen(Modal[str | None]):
             self._line.focus()
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Put the sides beside each other if there is room."""
+        """Show the sides side by side if there is room."""
         self._fit()
 
     def on_descendant_focus(self) -> None:
@@ -171,7 +171,7 @@ class CompareScreen(Modal[str | None]):
         return hints(keyboard_of(self.app), words)
 
     def _after(self, *more: tuple[str, str]) -> str:
-        """Return the keys after one was chosen."""
+        """Return the keys after a side was chosen."""
         words = (*more, ("ask_again", tr("ask again")), ("back", tr("back")))
         return hints(keyboard_of(self.app), words)
 
@@ -181,10 +181,10 @@ class CompareScreen(Modal[str | None]):
 
     # --- keys --------------------------------------------------------------------------------
 
-    # While the line has the keyboard it takes these itself, but for the one that leads back.
+    # While the input has the focus, it handles these keys itself, except the one that goes back.
 
     def action_side(self, place: int) -> None:
-        """Change a side to the next way of answering."""
+        """Change a side to the next configuration."""
         self._at[place] = (self._at[place] + 1) % len(self._sides)
         self._go_if_asked()
 

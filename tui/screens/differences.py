@@ -1,7 +1,7 @@
-"""The list of all differences: filtered while typing, with details and actions for one of them.
+"""The list of all differences, with a filter, details and actions.
 
-The list has the focus, and a letter is an action. Pinning and superseding are done here; the rest is
-returned to the chat as a `Wish`.
+The list has the focus, so that letters are actions. Pinning and superseding happen here; other actions
+are returned to the chat as a `DifferenceAction`.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
     from memory.settings.paths import Home
 
 SHOWN = 500
-"""Differences that are listed at most."""
+"""Maximum number of listed differences."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DifferenceAction:
     """An action for the chat to carry out, and its difference."""
 
     verb: Literal["edit", "forget", "thread"]
     difference: Difference
 
 
-class DifferencesScreen(Modal[Wish | None]):
+class DifferencesScreen(Modal[DifferenceAction | None]):
     """A filter line, the list, details of the highlighted difference."""
 
     DEFAULT_CSS = """
@@ -162,11 +162,11 @@ class DifferencesScreen(Modal[Wish | None]):
         self._show(self._chosen)
 
     def on_option_list_option_selected(self) -> None:
-        """Go to where it was marked."""
+        """Open the thread in which it was marked."""
         self._go_to_talk()
 
     def action_take(self) -> None:
-        """Go to where it was marked; from the filter line, focus the list."""
+        """Open the thread in which it was marked; from the filter line, focus the list."""
         listed = self._rows
         if listed.has_focus:
             self._go_to_talk()
@@ -175,7 +175,7 @@ class DifferencesScreen(Modal[Wish | None]):
 
     def _go_to_talk(self) -> None:
         if (item := self._chosen) is not None:
-            self.dismiss(Wish("thread", item))
+            self.dismiss(DifferenceAction("thread", item))
 
     def on_input_changed(self) -> None:
         """Filter while typing."""
@@ -196,7 +196,7 @@ class DifferencesScreen(Modal[Wish | None]):
     def action_edit(self) -> None:
         """Edit the difference in the chat."""
         if (item := self._chosen) is not None:
-            self.dismiss(Wish("edit", item))
+            self.dismiss(DifferenceAction("edit", item))
 
     def action_pin(self) -> None:
         """Pin or unpin the difference."""
@@ -209,7 +209,7 @@ class DifferencesScreen(Modal[Wish | None]):
         if item is None:
             return
         if self._forgetting == item.id:
-            self.dismiss(Wish("forget", item))
+            self.dismiss(DifferenceAction("forget", item))
             return
         self._say(
             tr(

@@ -1,6 +1,6 @@
 """The list of commands and keys, filtered while typing.
 
-Enter returns the highlighted command, Esc nothing. It needs neither mouse nor colour.
+Enter returns the highlighted command.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEGEND = "Signs beside replies"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of help; `command` is what Enter returns."""
+    """A row of help; Enter returns its `command`."""
 
     section: str
     name: str
@@ -56,7 +56,7 @@ def rows(keyboard: Keyboard) -> list[Row]:
 
 
 class HelpScreen(Modal[Command | None]):
-    """A filter line, the rows, one line of keys."""
+    """A filter line, the rows and the keys."""
 
     DEFAULT_CSS = """
     HelpScreen { layout: vertical; background: $background; }

@@ -1,4 +1,4 @@
-"""The session list: all threads, latest first, or the turns that contain the words searched for.
+"""The session list: all threads, latest first, or search results.
 
 Typing searches; keys rename, delete and export the highlighted thread. The screen returns the thread to
 open. Wide terminals show the end of the highlighted thread beside the list.
@@ -27,7 +27,7 @@ from memory.i18n.translation import tr, trn
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line
-from tui.views.session_text import what_goes
+from tui.views.session_text import deletion_summary
 from tui.widgets.common.session_list import SessionList
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Where to continue: a thread, and the turn that was found in it.
+    """The thread to open, and the turn that was found in it.
 
-    `open_deleted` is set if the open thread was deleted, so that what the chat shows is gone.
+    `open_deleted` is set if the thread that is open in the chat was deleted.
     """
 
     thread: str
@@ -49,7 +49,7 @@ class Chosen:
 
 
 class SessionsScreen(Modal[Chosen | None]):
-    """A search line, the list, the end of the highlighted thread, one line of keys."""
+    """A search line, the list, a preview of the highlighted thread, and the keys."""
 
     DEFAULT_CSS = """
     SessionsScreen { layout: vertical; background: $background; }
@@ -130,7 +130,7 @@ class SessionsScreen(Modal[Chosen | None]):
             self._list.walk(how)
 
     def action_take(self) -> None:
-        """Open the highlighted thread or answer the question; wait for a search under way."""
+        """Open the highlighted thread or answer the question; wait for a running search."""
         row = self._list.chosen
         self._taking = self._asking is None and not self._list.fresh
         if self._asking is not None:
@@ -151,7 +151,7 @@ class SessionsScreen(Modal[Chosen | None]):
     def action_rename(self) -> None:
         """Ask for a new name."""
         if self._asking is None and (row := self._list.chosen) is not None:
-            # A name from another program is offered without characters that no name may have.
+            # A name from another program may contain characters that are not allowed.
             self._ask("rename", row.session, tr("New name:"), one_line(row.session.name, 80))
 
     def action_delete(self) -> None:
@@ -165,7 +165,7 @@ class SessionsScreen(Modal[Chosen | None]):
             return
         keyboard = keyboard_of(self.app)
         self._say(
-            what_goes(one_line(item.name, 40), item.turns, item.marks)
+            deletion_summary(one_line(item.name, 40), item.turns, item.marks)
             + " "
             + tr(
                 "Press {key} again to delete · {back} cancel",

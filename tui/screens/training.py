@@ -43,7 +43,7 @@ from tui.widgets.training.phases import Phases
 
 DRAW_SECONDS = 0.25
 NARROW, SHORT = 64, 20
-"""Columns below which the curves are hidden, rows below which the stages are."""
+"""Columns below which the curves are hidden, and rows below which the stages are hidden."""
 
 
 def now() -> datetime:

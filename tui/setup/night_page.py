@@ -1,4 +1,4 @@
-"""The second question of the setup: when to train; and the timer that would be installed."""
+"""The second question of the setup: when to train; and a preview of the timer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class NightPage(SetupPage):
-    """Every night while Discern is open, by a system timer, or only when asked."""
+    """When to train: nightly while Discern is open, nightly by a system timer, or on request."""
 
     DEFAULT_CSS = """
     NightPage > .time {
@@ -40,7 +40,7 @@ class NightPage(SetupPage):
     """
 
     class Answered(Message):
-        """The schedule and its time; `plan` is a timer to be confirmed."""
+        """A schedule was chosen; `plan` is a timer to confirm."""
 
         def __init__(self, when: When, at: str, plan: Installation | None = None) -> None:
             super().__init__()
@@ -55,7 +55,7 @@ class NightPage(SetupPage):
         self._no_timer = ""
 
     def parts(self) -> list[Widget]:
-        """Return the list, and the time."""
+        """Return the list and the input for the time."""
         label = Static(tr("Time") + "  ", markup=False)
         return [self._list, Horizontal(label, self._time, classes="time")]
 
@@ -161,15 +161,15 @@ class NightPage(SetupPage):
 
 
 class PlanPage(SetupPage, can_focus=True):
-    """The system timer; Enter installs it."""
+    """A preview of the system timer; Enter installs it."""
 
     DEFAULT_CSS = """
     PlanPage > VerticalScroll { height: auto; max-height: 13; background: $panel; padding: 0 1; }
     PlanPage > VerticalScroll > Static { height: auto; }
     """
 
-    class Agreed(Message):
-        """Install the timer."""
+    class Confirmed(Message):
+        """The user confirmed the timer."""
 
     def __init__(self, plan: Installation) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ class PlanPage(SetupPage, can_focus=True):
         self._text = VerticalScroll(Static(clean(plan.preview), markup=False), can_focus=False)
 
     def parts(self) -> list[Widget]:
-        """Return the text."""
+        """Return the preview."""
         return [self._text]
 
     def on_mount(self) -> None:
@@ -197,7 +197,7 @@ class PlanPage(SetupPage, can_focus=True):
         if event.key == "enter":
             event.stop()
             self.say(tr("Installing…"), quiet=True)
-            self.post_message(self.Agreed())
+            self.post_message(self.Confirmed())
         elif event.key in ("up", "down"):
             event.stop()
             self._text.scroll_relative(y=1 if event.key == "down" else -1, animate=False)

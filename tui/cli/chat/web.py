@@ -79,7 +79,9 @@ def web(
         echo("Open this address in a browser on this machine. Press Ctrl-C to stop.", err=True)
         if then_open:
             # In a thread: a terminal browser blocks its caller until it is closed.
-            threading.Thread(target=_open, args=(authenticator.once(),), daemon=True).start()
+            threading.Thread(
+                target=_open, args=(authenticator.one_time_url(),), daemon=True
+            ).start()
 
     async def serve() -> int:
         light = "light" in settings.ui.theme

@@ -65,7 +65,7 @@ def list_differences(
         item
         for item in everything
         if (wanted is None or item.kind == wanted or (item.kind or "").startswith(f"{wanted}/"))
-        and (state is None or state in standings(item))
+        and (state is None or state in state_names(item))
         and (text is None or text.casefold() in "\n".join(words(item).values()).casefold())
         and (since is None or item.at.astimezone() >= since.astimezone())
     ]
@@ -88,8 +88,8 @@ def list_differences(
         echo(f"No marks match ({len(everything)} in total).")
 
 
-def standings(item: Difference) -> set[str]:
-    """Return all state names that apply to a difference."""
+def state_names(item: Difference) -> set[str]:
+    """Return the names of all states of a difference."""
     found = {"superseded"} if item.superseded_by else {item.state.value}
     return found | ({"pinned"} if item.pinned else set())
 
@@ -131,14 +131,14 @@ def show(identity: str, as_json: bool) -> None:
         print_json({**asdict(item), "adapters": known.adapters})
         return
     kind = f" ({item.kind})" if item.kind else ""
-    standing = ", ".join(sorted(standings(item)))
+    states = ", ".join(sorted(state_names(item)))
     spoke = f"{item.model}{f' with adapter {item.adapter[:8]}' if item.adapter else ''}"
     nats = [("reply", item.surprisal), ("next message", item.next_surprisal)]
     facts = {
         "id": item.id,
         "marked": f"{item.at.astimezone():%Y-%m-%d %H:%M} in "
         + (f"thread {item.thread}" if item.thread else "a deleted thread"),
-        "moment": f"{item.moment}{kind}, {standing}",
+        "moment": f"{item.moment}{kind}, {states}",
         **words(item),
         "spoke": spoke,
         "surprise": ", ".join(

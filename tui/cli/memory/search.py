@@ -1,4 +1,4 @@
-"""`discern memory search, why, suggest`: what is recalled, and which replies may be worth marking."""
+"""`discern memory search, why, suggest`: what is recalled, and which replies may need a mark."""
 
 from __future__ import annotations
 

@@ -134,19 +134,19 @@ def preview(item: Any) -> str:
     return f"{item.moment:8} {item.asked} => {sounds}"
 
 
-def _settle(identity: str, let_in: bool, as_json: bool) -> None:
+def _decide(identity: str, accept: bool, as_json: bool) -> None:
     from memory.memory import Memory
     from memory.transfer.exchange import confirm as take
     from memory.transfer.exchange import reject as drop
 
     home, settings = open_home()
-    doing = working("importing" if let_in else "discarding")
+    doing = working("importing" if accept else "discarding")
     with Memory.open(home, settings, dense=False) as memory, doing:
-        count = (take if let_in else drop)(memory, identity)
+        count = (take if accept else drop)(memory, identity)
     if as_json:
-        print_json({"batch": identity, "imported" if let_in else "rejected": count})
+        print_json({"batch": identity, "imported" if accept else "rejected": count})
         return
-    if let_in:
+    if accept:
         echo(f"Imported {counted(count, 'mark')}: recalled from now on, trained in the next run.")
     else:
         echo(f"Discarded {counted(count, 'mark')}.")
@@ -157,7 +157,7 @@ def _settle(identity: str, let_in: bool, as_json: bool) -> None:
 @as_json
 def confirm(batch: str, as_json: bool) -> None:
     """Confirm an imported batch."""
-    _settle(batch, True, as_json)
+    _decide(batch, True, as_json)
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory reject 1")
@@ -165,7 +165,7 @@ def confirm(batch: str, as_json: bool) -> None:
 @as_json
 def reject(batch: str, as_json: bool) -> None:
     """Discard an imported batch."""
-    _settle(batch, False, as_json)
+    _decide(batch, False, as_json)
 
 
 COMMANDS = (export, import_batch, batches, confirm, reject)

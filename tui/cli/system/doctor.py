@@ -56,9 +56,9 @@ def doctor(model: str | None, as_json: bool) -> int:
 
     found: list[Finding] = []
     for look in (_python, _packages, _home, _settings, _journal, _checkpoints, _disk, _device):
-        found += _looked_at(look)
-    found += _looked_at(lambda: _model(model))
-    found += _looked_at(_adapter)
+        found += _run_check(look)
+    found += _run_check(lambda: _model(model))
+    found += _run_check(_adapter)
     step("")
     broken = any(item.state == "broken" for item in found)
     if as_json:
@@ -76,7 +76,7 @@ def doctor(model: str | None, as_json: bool) -> int:
     return 2 if broken else 0
 
 
-def _looked_at(look: Callable[[], list[Finding]]) -> list[Finding]:
+def _run_check(look: Callable[[], list[Finding]]) -> list[Finding]:
     name = getattr(look, "__name__", "").strip("_<>").replace("lambda", "model")
     step(f"checking the {name}")
     try:

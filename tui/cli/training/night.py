@@ -51,7 +51,7 @@ def _once(as_json: bool) -> int:
     cancel = Cancellation()
     ended: list[int] = []
     try:
-        with _leaves(cancel, ended, waiting=False):
+        with _suspending_on_signals(cancel, ended, waiting=False):
             found = run_if_due(
                 RunRequest(home, settings), on_event=Progress(), cancel=cancel, run=run_in_child
             )
@@ -85,7 +85,7 @@ def _serve() -> int:
     echo(f"Next night: {when:%Y-%m-%d %H:%M}. Press Ctrl-C to stop.", err=True)
     cancel = Cancellation()
     ended: list[int] = []
-    with _leaves(cancel, ended, waiting=True):
+    with _suspending_on_signals(cancel, ended, waiting=True):
         serve(
             RunRequest(home, settings),
             NightListeners(
@@ -99,7 +99,9 @@ def _serve() -> int:
 
 
 @contextmanager
-def _leaves(cancel: Cancellation, ended: list[int], *, waiting: bool) -> Iterator[None]:
+def _suspending_on_signals(
+    cancel: Cancellation, ended: list[int], *, waiting: bool
+) -> Iterator[None]:
     """Suspend the night when the service stops or the machine shuts down, so that it can resume."""
 
     def leave(number: int) -> None:

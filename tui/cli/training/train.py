@@ -91,7 +91,7 @@ def train(
     if action == "watch":
         return _watch(home, as_json)
     if action is not None:
-        return _tell(home, action, as_json)
+        return _request_end(home, action, as_json)
 
     from agent.models.serving import served_model
     from trainer.night.night import run_night
@@ -104,7 +104,7 @@ def train(
     ended: list[int] = []
     step("starting")
     try:
-        with _interrupts(stop, cancel, ended):
+        with _stopping_on_signals(stop, cancel, ended):
             report = run_night(
                 RunRequest(home, settings, served_model(settings), force=force, practice=practice),
                 on_event=Progress(),
@@ -134,7 +134,9 @@ def train(
 
 
 @contextmanager
-def _interrupts(stop: threading.Event, cancel: threading.Event, ended: list[int]) -> Iterator[None]:
+def _stopping_on_signals(
+    stop: threading.Event, cancel: threading.Event, ended: list[int]
+) -> Iterator[None]:
     """Set `stop` at the first Ctrl-C and `cancel` at the second.
 
     SIGTERM and SIGHUP set `cancel` and are recorded in `ended`.
@@ -158,7 +160,7 @@ def _interrupts(stop: threading.Event, cancel: threading.Event, ended: list[int]
         yield
 
 
-def _tell(home: Home, word: Literal["stop", "abort"], as_json: bool) -> int:
+def _request_end(home: Home, word: Literal["stop", "abort"], as_json: bool) -> int:
     from trainer.night.run import request_end
 
     folder = request_end(home, word)

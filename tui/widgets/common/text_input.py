@@ -1,4 +1,4 @@
-"""The text area of the input and of cards: text goes in and comes out unchanged."""
+"""The text area of the input and the cards; it does not change the text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tui.terminal.textual_patches.widgets import Edit, EditResult, Location, Pat
 
 
 class PlainTextArea(PatchedTextArea):
-    """A text area without a border, as high as its text."""
+    """A text area without a border, with the height of its text."""
 
     DEFAULT_CSS = """
     PlainTextArea {
@@ -25,7 +25,7 @@ class PlainTextArea(PatchedTextArea):
 
     @property
     def text(self) -> str:
-        """What is written, with every line end that it was given."""
+        """The text with its original line ends."""
         return restored(super().text)
 
     @text.setter

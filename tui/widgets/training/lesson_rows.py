@@ -1,4 +1,4 @@
-"""Results of each lesson, worst first: how many of its wordings come out right."""
+"""Results of each lesson, worst first: how many of its wordings are answered correctly."""
 
 from __future__ import annotations
 
