@@ -10,6 +10,7 @@ from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.thread_view import ThreadView
 from tui.chat.training.controller import TrainingController
+from tui.views.error_text import full_sentence
 
 
 class Polling:
@@ -59,5 +60,4 @@ class Polling:
         for notice in filter(None, (index, *chat.notices)):
             if notice not in self._noticed:
                 self._noticed.add(notice)
-                said = render(notice)
-                await self._context.say(f"{said[:1].upper()}{said[1:]}.")
+                await self._context.say(full_sentence(render(notice)))

@@ -1,4 +1,4 @@
-"""Sending what was written in the input: a message, or a slash command."""
+"""Sending the text of the input: a message or a slash command."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ import click
 
 from memory.errors import DiscernError
 from memory.settings.paths import set_private_umask
-from tui.cli.completion_values import model_files, threads
+from tui.cli.completion_values import model_files
+from tui.cli.shared_options import continue_option, step, thread_option
 from tui.terminal.printing import echo
 from tui.terminal.signals import Terminated, raise_on_signals
 
@@ -114,13 +115,8 @@ Examples:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EXAMPLES,
 )
-@click.option(
-    "--thread",
-    metavar="NAME",
-    help="Open this thread instead of the last one.",
-    shell_complete=threads,
-)
-@click.option("-c", "--continue", "go_on", is_flag=True, help="Continue the last thread.")
+@thread_option
+@continue_option
 @click.option("--new", is_flag=True, help="Start a new thread.")
 @click.option(
     "--model",
@@ -167,14 +163,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         return 0
     except Terminated as error:
-        from tui.cli.shared_options import step
-
         step("")
         echo(f"discern: {error}; everything saved so far is kept", err=True)
         return 128 + error.number
     except DiscernError as error:
-        from tui.cli.shared_options import step
-
         step("")  # clear the status line
         echo(f"discern: {error}", err=True)
         return error.exit_code

@@ -1,4 +1,4 @@
-"""The registry of keys: what each one does, and where.
+"""The registry of keys: their actions and places.
 
 The bindings (`tui/keys/bindings.py`), the Help screen, the hints of the palette and `docs/commands.md`
 are generated from it. `[keys]` in `config.toml` remaps keys by id.

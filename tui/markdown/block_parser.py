@@ -1,4 +1,4 @@
-"""Parses Markdown into blocks, and records where parsing of a growing text can resume.
+"""Parsing Markdown into blocks, with the places where parsing of a growing text can resume.
 
 Blank lines between list items and the numbers of items are kept as written, so that no block depends on
 text after its own block, item, row or line of code.

@@ -23,6 +23,7 @@ from memory.i18n.translation import tr
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line
+from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
     from trainer.evaluate.compare import Pair, Side
@@ -41,8 +42,6 @@ class CompareScreen(Modal[str | None]):
 
     DEFAULT_CSS = """
     CompareScreen { layout: vertical; background: $background; }
-    CompareScreen > Input { height: 1; border: none; padding: 0 1; background: transparent; }
-    CompareScreen > Input:focus { border: none; background-tint: transparent; }
     CompareScreen > Horizontal { height: 1fr; border-top: solid $line; }
     CompareScreen VerticalScroll { width: 1fr; height: 1fr; padding: 0 2; scrollbar-size-vertical: 1; }
     CompareScreen VerticalScroll > Static { height: auto; }
@@ -67,7 +66,7 @@ class CompareScreen(Modal[str | None]):
         self._better: int | None = None
         """The column that was chosen; 2 is a tie."""
         # Kept as attributes: a query finds nothing once the screen is emptied.
-        self._line = Input(one_line(prompt, 2000), placeholder=tr("Prompt for both sides"))
+        self._line = LineInput(one_line(prompt, 2000), placeholder=tr("Prompt for both sides"))
         self._columns = [VerticalScroll(can_focus=False) for _ in range(2)]
         self._heads = [Static("", markup=False, classes="side") for _ in range(2)]
         self._said = [Static("", markup=False, classes="said") for _ in range(2)]

@@ -18,7 +18,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Static
 from textual.widgets.option_list import Option
 
 from memory.errors import DiscernError
@@ -32,6 +32,7 @@ from tui.training.training_effects import TrainingEffect, training_effects
 from tui.views.difference_view import details
 from tui.views.mark_status import MARK_STATUSES, mark_status, retained_ids
 from tui.widgets.common.option_lists import SafeOptionList
+from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
     from memory.difference import Difference
@@ -55,14 +56,6 @@ class DifferencesScreen(Modal[DifferenceAction | None]):
 
     DEFAULT_CSS = """
     DifferencesScreen { layout: vertical; background: $background; }
-    DifferencesScreen > Input { height: 1; border: none; padding: 0 1; background: transparent; }
-    DifferencesScreen > Input:focus { border: none; background-tint: transparent; }
-    DifferencesScreen > OptionList {
-        height: 1fr; border: none; padding: 0; background: transparent;
-        scrollbar-size-vertical: 1;
-        &:focus { border: none; background-tint: transparent; }
-        &:nocolor > .option-list--option-highlighted { text-style: underline; }
-    }
     DifferencesScreen > VerticalScroll {
         height: 1fr; padding: 0 2; border-top: solid $line; scrollbar-size-vertical: 1;
     }
@@ -82,7 +75,7 @@ class DifferencesScreen(Modal[DifferenceAction | None]):
         self._forgetting: str | None = None
         self._old: Difference | None = None
         # Kept as attributes: a query finds nothing once the screen is emptied.
-        self._filter_line, self._rows = Input(one_line(words, 200)), SafeOptionList()
+        self._filter_line, self._rows = LineInput(one_line(words, 200)), SafeOptionList()
         self._scroll, self._whole = VerticalScroll(can_focus=False), Static("", markup=False)
         self._foot = Static("", markup=False, classes="keys")
 

@@ -23,6 +23,7 @@ from tui.screens.modal import Modal
 from tui.terminal.sanitize import one_line
 from tui.views.mark_status import MARK_STATUSES
 from tui.widgets.common.option_lists import SafeOptionList
+from tui.widgets.common.text_input import LineInput
 
 LEGEND = "Signs beside replies"
 
@@ -61,14 +62,6 @@ class HelpScreen(Modal[Command | None]):
     DEFAULT_CSS = """
     HelpScreen { layout: vertical; background: $background; }
     HelpScreen > Static { height: 1; padding: 0 1; color: $muted; }
-    HelpScreen > Input { height: 1; border: none; padding: 0 1; background: transparent; }
-    HelpScreen > Input:focus { border: none; background-tint: transparent; }
-    HelpScreen > OptionList {
-        height: 1fr; border: none; padding: 0; background: transparent;
-        scrollbar-size-vertical: 1;
-        &:focus { border: none; background-tint: transparent; }
-        &:nocolor > .option-list--option-highlighted { text-style: underline; }
-    }
     """
     AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
@@ -79,7 +72,7 @@ class HelpScreen(Modal[Command | None]):
         self._rows = rows(keyboard)
         self._shown: list[Row | None] = []
         # Kept as attributes: a query finds nothing once the screen is emptied.
-        self._line = Input(one_line(words, 200), placeholder=tr("Help · type to filter"))
+        self._line = LineInput(one_line(words, 200), placeholder=tr("Help · type to filter"))
         self._listed = SafeOptionList()
 
     def compose(self) -> ComposeResult:

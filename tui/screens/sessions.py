@@ -22,13 +22,14 @@ from textual.widgets import Input, Static
 
 from agent.forget.residual_copies import cleared_by_training
 from memory.errors import DiscernError
-from memory.i18n.render import render
 from memory.i18n.translation import tr, trn
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line
+from tui.views.error_text import error_text
 from tui.views.session_text import deletion_summary
 from tui.widgets.common.session_list import SessionList
+from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
     from agent.chat.chat import Chat
@@ -53,8 +54,6 @@ class SessionsScreen(Modal[Chosen | None]):
 
     DEFAULT_CSS = """
     SessionsScreen { layout: vertical; background: $background; }
-    SessionsScreen Input { height: 1; border: none; padding: 0 1; background: transparent; }
-    SessionsScreen Input:focus { border: none; background-tint: transparent; }
     SessionsScreen > #asking { display: none; height: 1; }
     SessionsScreen.-asking > #asking { display: block; }
     SessionsScreen #label { width: auto; padding: 0 0 0 1; color: $accent; }
@@ -73,10 +72,10 @@ class SessionsScreen(Modal[Chosen | None]):
         self._open_deleted = self._taking = False
         # Kept as attributes: a query finds nothing once the screen is emptied.
         placeholder = tr("Sessions · type to search all conversations")
-        self._search = Input(one_line(words, 200), placeholder=placeholder, id="search")
+        self._search = LineInput(one_line(words, 200), placeholder=placeholder, id="search")
         self._list = SessionList(chat)
         self._label = Static("", markup=False, id="label")
-        self._line = Input(id="line", select_on_focus=False)
+        self._line = LineInput(id="line", select_on_focus=False)
         self._keys = Static("", markup=False, classes="keys")
 
     def compose(self) -> ComposeResult:
@@ -223,8 +222,7 @@ class SessionsScreen(Modal[Chosen | None]):
         try:
             said = await asyncio.to_thread(change)
         except DiscernError as error:
-            text = render(error.sentence)
-            self._warn(f"{text[:1].upper()}{text[1:]}.")
+            self._warn(error_text(error))
             return
         self._say(said)
         self._look(at)

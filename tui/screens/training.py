@@ -109,7 +109,7 @@ class TrainingScreen(Modal[None]):
         self._follower.close()
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Hide what has no room."""
+        """Hide the parts that do not fit."""
         self._fit()
         self.call_after_refresh(self._draw)
 

@@ -1,4 +1,4 @@
-"""The download page: what the file is, confirmation, progress."""
+"""The download page: facts about the file, confirmation, progress."""
 
 from __future__ import annotations
 

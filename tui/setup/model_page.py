@@ -19,6 +19,7 @@ from memory.settings.settings import Settings
 from tui.setup.setup import Choice, check_model, choices, starter_card
 from tui.setup.setup_page import SetupPage
 from tui.widgets.common.choices import Choices, Row
+from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
     from agent.models.compatibility import Compatibility
@@ -28,10 +29,7 @@ class ModelPage(SetupPage):
     """A list of the starter, local files and downloads, or a path."""
 
     DEFAULT_CSS = """
-    ModelPage > Input {
-        height: 1; border: none; padding: 0 1; background: $panel; margin: 1 0 0 0;
-        &:focus { border: none; background-tint: transparent; }
-    }
+    ModelPage > Input { background: $panel; margin: 1 0 0 0; }
     """
 
     class Chosen(Message):
@@ -52,7 +50,7 @@ class ModelPage(SetupPage):
         self._judged: dict[Path, Compatibility | DiscernError] = {}
         self._described = row
         self._list = Choices()
-        self._path = Input(placeholder=tr("Path to a GGUF file"))
+        self._path = LineInput(placeholder=tr("Path to a GGUF file"))
         self._path.display = False
 
     def parts(self) -> list[Widget]:

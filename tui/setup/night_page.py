@@ -20,6 +20,7 @@ from tui.setup.setup import When, with_time
 from tui.setup.setup_page import SetupPage
 from tui.terminal.sanitize import clean
 from tui.widgets.common.choices import Choices, Row
+from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
     from trainer.night.service import Installation, Kind
@@ -32,10 +33,7 @@ class NightPage(SetupPage):
     NightPage > .time {
         height: 1; margin: 1 0 0 0;
         & > Static { width: auto; }
-        & > Input {
-            width: 9; height: 1; border: none; padding: 0 1; background: $panel;
-            &:focus { border: none; background-tint: transparent; }
-        }
+        & > Input { width: 9; background: $panel; }
     }
     """
 
@@ -50,7 +48,7 @@ class NightPage(SetupPage):
         super().__init__()
         self._home, self._settings, self._told = home, settings, said
         self._list = Choices()
-        self._time = Input(settings.night.time, max_length=5)
+        self._time = LineInput(settings.night.time, max_length=5)
         self._kind: Kind | None = None
         self._no_timer = ""
 

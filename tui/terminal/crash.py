@@ -16,7 +16,7 @@ FILE = "crash.txt"
 
 
 def write_crash_file(home: Home, error: BaseException) -> Path | None:
-    """Write where `error` was raised into the state folder; return the file, None if it failed."""
+    """Write the places of the traceback into the state folder; return the file, None on failure."""
     path = home.state / FILE
     frames = "".join(traceback.format_tb(error.__traceback__))
     try:

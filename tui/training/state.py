@@ -61,7 +61,7 @@ class StageSpan:
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
-    """A stage began; `total` is what it counts to, `attempt` and `rate` are the current trial's."""
+    """A stage began; `total` is its number of items, `attempt` and `rate` are those of the trial."""
 
     stage: str
     total: int

@@ -169,7 +169,7 @@ class Server:
 
 
 def _worth_a_traceback(record: logging.LogRecord) -> bool:
-    """Filter out what aiohttp logs about malformed requests.
+    """Filter out log records of aiohttp about malformed requests.
 
     Anyone on this machine can send those. Failures without a free descriptor are filtered too.
     """

@@ -61,7 +61,7 @@ class CompareHandler:
             context.composer.focus()
 
     def _sides(self) -> list[Side]:
-        """Return what can be compared: base and current adapter, both with recall, other adapters."""
+        """Return the available sides: base and current adapter, both with recall, other adapters."""
         from agent.adapters import list_adapters, read_pointer
         from trainer.adapters.adapter_staleness import entry_of
         from trainer.evaluate.compare import RECALL, side

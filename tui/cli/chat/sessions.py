@@ -10,7 +10,12 @@ import click
 
 from memory.i18n.translation import tr, trn
 from tui.cli.completion_values import threads
-from tui.cli.shared_options import as_json, open_home, print_json
+from tui.cli.shared_options import (
+    as_json,
+    open_home,
+    print_json,
+    yes_option,
+)
 from tui.terminal.printing import Safe, confirm, echo
 
 if TYPE_CHECKING:
@@ -128,7 +133,7 @@ Examples:
 """
 )
 @named
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @as_json
 def delete(name: str, yes: bool, as_json: bool) -> int:
     """Delete a thread and all of its text.

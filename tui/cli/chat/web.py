@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memory.text.counts import counted
-from tui.cli.completion_values import threads
-from tui.cli.shared_options import model_option, open_home, refuse_contradiction
+from tui.cli.shared_options import model_option, open_home, refuse_contradiction, thread_option
 from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
@@ -35,12 +34,7 @@ Ctrl-C stops the server.
 )
 @click.option("--open", "then_open", is_flag=True, help="Open the address in the browser.")
 @click.option("--host", default=LOOPBACK[0], hidden=True)
-@click.option(
-    "--thread",
-    metavar="NAME",
-    help="Open this thread instead of the last one.",
-    shell_complete=threads,
-)
+@thread_option
 @click.option("--new", is_flag=True, help="Start a new thread in each tab.")
 @model_option
 def web(

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memory.text.counts import counted
-from tui.cli.completion_values import differences as ids
 from tui.cli.completion_values import kinds as kinds_offered
-from tui.cli.shared_options import as_json, open_home, print_json
+from tui.cli.shared_options import (
+    as_json,
+    difference_argument,
+    open_home,
+    print_json,
+)
 from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
@@ -111,7 +115,7 @@ def words(item: Difference) -> dict[str, str]:
 @click.command(
     epilog="\b\nExamples:\n  discern memory show 3fa9\n  discern memory show 3fa9 --json"
 )
-@click.argument("identity", metavar="ID", shell_complete=ids)
+@difference_argument
 @as_json
 def show(identity: str, as_json: bool) -> None:
     """Show one mark in full.
@@ -166,7 +170,7 @@ def print_facts(facts: dict[str, str]) -> None:
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory history 3fa9")
-@click.argument("identity", metavar="ID", shell_complete=ids)
+@difference_argument
 @as_json
 def history(identity: str, as_json: bool) -> None:
     """Show all versions of a mark, oldest first."""

@@ -8,7 +8,15 @@ from pathlib import Path
 import click
 
 from memory.text.counts import counted
-from tui.cli.shared_options import as_json, open_home, print_json, step, step_bar, working
+from tui.cli.shared_options import (
+    as_json,
+    open_home,
+    print_json,
+    step,
+    step_bar,
+    working,
+    yes_option,
+)
 from tui.terminal.printing import confirm, echo
 
 
@@ -46,7 +54,7 @@ def backup(path: Path | None, force: bool, as_json: bool) -> None:
 
 @click.command(epilog="\b\nExamples:\n  discern memory restore ~/marks.sqlite")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @as_json
 def restore(path: Path, yes: bool, as_json: bool) -> int:
     """Restore the journal from a backup.

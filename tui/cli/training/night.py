@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memory.errors import SettingsError, TrainingError
-from tui.cli.shared_options import as_json, open_home, print_json, step
+from tui.cli.shared_options import (
+    as_json,
+    open_home,
+    print_json,
+    report_signal,
+    step,
+    yes_option,
+)
 from tui.cli.training.train import Progress
 from tui.terminal.printing import confirm, echo
 from tui.terminal.signals import Terminated, on_signals
@@ -56,11 +63,7 @@ def _once(as_json: bool) -> int:
                 RunRequest(home, settings), on_event=Progress(), cancel=cancel, run=run_in_child
             )
     except TrainingError as error:
-        if not ended:
-            raise
-        step("")
-        echo(f"discern: {error}", err=True)
-        return 128 + ended[0]
+        return report_signal(error, ended)
     step("")
     if as_json:
         print_json(found.to_json() if found else {"verdict": "not due"})
@@ -122,7 +125,7 @@ Examples:
 """
 )
 @click.option("--kind", type=KINDS, help="The timer to use; by default the one this system has.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @as_json
 def install(kind: Any, yes: bool, as_json: bool) -> None:
     """Run nights with the system timer.

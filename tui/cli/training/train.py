@@ -14,11 +14,19 @@ import click
 
 from memory.errors import NothingToTrainError, TrainingError
 from trainer.events import Estimated, Event, Step, Trained, TrialStarted, logged_to_json
-from tui.cli.shared_options import as_json, model_option, open_home, print_json, step
+from tui.cli.shared_options import (
+    as_json,
+    model_option,
+    open_home,
+    print_json,
+    report_signal,
+    step,
+)
 from tui.terminal.printing import echo
 from tui.terminal.signals import on_signals
 from tui.training.estimate_text import estimate_text
 from tui.training.progress import bar, count_in
+from tui.views.error_text import full_sentence
 
 if TYPE_CHECKING:
     from memory.settings.paths import Home
@@ -35,8 +43,7 @@ class Progress:
         """Show one event of the run; the estimate stays."""
         if isinstance(event, Estimated):
             step("")
-            said = estimate_text(event)
-            echo(f"{said[:1].upper()}{said[1:]}.", err=True)
+            echo(full_sentence(estimate_text(event)), err=True)
         parts = [f"{time.monotonic() - self._started:5.1f} s", event.phase]
         if isinstance(event, TrialStarted):
             parts.append(f"run {event.attempt}, rate {event.rate:g}, seed {event.seed}")
@@ -117,11 +124,7 @@ def train(
         print_json({"verdict": "nothing", "sentence": str(error)})
         return 0
     except TrainingError as error:
-        if not ended:
-            raise
-        step("")
-        echo(f"discern: {error}", err=True)
-        return 128 + ended[0]
+        return report_signal(error, ended)
     finally:
         step("")
     if as_json:

@@ -25,7 +25,19 @@ class _Clicked(OptionList):
 
 
 class SafeOptionList(_Clicked):
-    """An option list that ignores page keys before its first layout."""
+    """A list that fills a screen; it ignores page keys before its first layout."""
+
+    DEFAULT_CSS = """
+    SafeOptionList {
+        height: 1fr;
+        border: none;
+        padding: 0;
+        background: transparent;
+        scrollbar-size-vertical: 1;
+        &:focus { border: none; background-tint: transparent; }
+        &:nocolor > .option-list--option-highlighted { text-style: underline; }
+    }
+    """
 
     def __init__(self) -> None:
         super().__init__(markup=False)

@@ -40,11 +40,8 @@ class SessionList(Horizontal):
     DEFAULT_CSS = """
     SessionList { height: 1fr; margin: 1 0; }
     SessionList > OptionList {
-        width: 1fr; height: 1fr; border: none; padding: 0; background: transparent;
-        scrollbar-size-vertical: 1;
-        &:focus { border: none; background-tint: transparent; }
+        width: 1fr;
         & > .option-list--option-highlighted { background: $panel; }
-        &:nocolor > .option-list--option-highlighted { text-style: underline; }
     }
     SessionList > VerticalScroll {
         display: none; width: 1.2fr; height: 1fr; padding: 0 2; border-left: solid $line;

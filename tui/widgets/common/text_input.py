@@ -1,6 +1,8 @@
-"""The text area of the input and the cards; it does not change the text."""
+"""Text inputs: the text area of the input and the cards, and a line at the top of a screen."""
 
 from __future__ import annotations
+
+from textual.widgets import Input
 
 from tui.terminal.escape_stand_ins import replace_line_ends, restored
 from tui.terminal.textual_patches.widgets import Edit, EditResult, Location, PatchedTextArea
@@ -44,3 +46,17 @@ class PlainTextArea(PatchedTextArea):
     def to_document(self, text: str) -> str:
         """Return a text with all line ends but newline replaced by stand-ins."""
         return replace_line_ends(text)
+
+
+class LineInput(Input):
+    """A one-line input without a border, for a filter or a prompt."""
+
+    DEFAULT_CSS = """
+    LineInput {
+        height: 1;
+        border: none;
+        padding: 0 1;
+        background: transparent;
+        &:focus { border: none; background-tint: transparent; }
+    }
+    """
