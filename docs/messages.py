@@ -1,9 +1,9 @@
-"""The catalogue of interface texts: what the code says, and the files a translator and gettext read.
+"""Update the catalog of user-facing messages from the source code, and compile it.
 
-python -m docs.messages       # `make messages`: bring the .po up to date, write the .mo
+python -m docs.messages       # `make messages`: update the .po, write the .mo
 
-A text is found where it is said: what `tr`, `trn`, `Sentence` and the error classes are given. Texts
-of the registries are listed in `registered`.
+Messages are the constant arguments of `tr`, `trn`, `Sentence` and the error classes. Texts that
+registries define as data are collected by `registry_messages`.
 """
 
 from __future__ import annotations
@@ -30,18 +30,25 @@ ERRORS = tuple(
     for name, kind in vars(errors).items()
     if isinstance(kind, type) and issubclass(kind, errors.DiscernError)
 )
-SAYING = ("tr", "trn", "Sentence", *ERRORS)
-HEADER = "# What Discern says in Russian. `make messages` brings it up to date and compiles it."
+CALLS = ("tr", "trn", "Sentence", *ERRORS)
+"""Functions and classes whose first argument is a message."""
+EARLIER = (
+    "Learned from {count} difference{s}; the run was interrupted after publishing the adapter.",
+    "{moved} other answer{s} changed, within the limits of the evaluation",
+    "{right} of {lessons} lessons from {count} difference{s}",
+)
+"""Templates in stored reports and nights of earlier versions; the code no longer has them."""
+HEADER = "# Russian translation of Discern. `make messages` updates and compiles this file."
 
 
-def registered() -> set[str]:
-    """Return the texts of the registries, which are looked up where they are shown."""
+def registry_messages() -> set[str]:
+    """Return the messages defined in registries, which are translated where they are shown."""
     from memory.difference import Moment, State
     from trainer.report.page import HEADS
     from trainer.report.report import BAD, GOOD, Verdict
     from trainer.stages import GROUPS
     from tui.app import TEXTUAL_COMMANDS
-    from tui.chat.model_offload import AWAY
+    from tui.chat.training.model_offload import OFFLOADED
     from tui.cli.training.report import LABELS, WITHOUT
     from tui.commands.registry import COMMANDS
     from tui.keys.registry import FIXED, KEYS, PLACES
@@ -71,7 +78,7 @@ def registered() -> set[str]:
         *(head for head, _ in HEADS.values()),
     }
     found |= {*TEXTUAL_COMMANDS, *TEXTUAL_COMMANDS.values(), "recall"}
-    found |= {AWAY, help.LEGEND, entry.PLACEHOLDER}
+    found |= {OFFLOADED, help.LEGEND, entry.PLACEHOLDER, *EARLIER}
     for pairs in (contrast_card.LINES, [contrast_card.NOTE], mark_picker.WORDS, welcome.LINES):
         found |= {text for pair in pairs for text in pair if not text.startswith("/")}
     found |= {key.help for key in KEYS} | {status.meaning for status in MARK_STATUSES}
@@ -81,77 +88,77 @@ def registered() -> set[str]:
     return found
 
 
-def calls() -> Iterator[tuple[str, ast.Call, str]]:
-    """Yield (package, call, name) of every call that says something to the user."""
+def message_calls() -> Iterator[tuple[str, ast.Call, str]]:
+    """Yield (package, call, name of the function) of every call that has a message."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(node, ast.Call):
                     name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
-                    if name in SAYING:
+                    if name in CALLS:
                         yield package, node, name
 
 
-def spoken() -> Iterator[tuple[str, str | tuple[str, str]]]:
-    """Yield (package, text) of what is said: a text, or one for one and for many."""
-    for package, node, name in calls():
+def source_messages() -> Iterator[tuple[str, str | tuple[str, str]]]:
+    """Yield (package, message) of every call; a message with a plural is a pair."""
+    for package, node, _name in message_calls():
         texts = [
             argument.value
             for argument in node.args
             if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
         ]
-        if name == "trn":
+        if len(texts) == 2:
             yield package, (texts[0], texts[1])
-        elif texts and any(map(str.isalpha, fixed(texts[0]))):
+        elif texts and any(map(str.isalpha, fixed_text(texts[0]))):
             yield package, texts[0]
 
 
-def fixed(template: str) -> str:
-    """Return what a template says by itself, without its values."""
+def fixed_text(template: str) -> str:
+    """Return the text of a template without its placeholders."""
     return "".join(literal for literal, *_ in Formatter().parse(template))
 
 
-def template() -> Catalog:
-    """Return every text that the code may say, untranslated."""
+def source_catalog() -> Catalog:
+    """Return all messages, without translations."""
     catalog = Catalog(project="Discern")
-    for package, text in spoken():
+    for package, text in source_messages():
         catalog.add(text, locations=[(package, 0)])
-    for text in sorted(registered()):
+    for text in sorted(registry_messages()):
         catalog.add(text, locations=[("registry", 0)])
     return catalog
 
 
 def po_file(language: str) -> Path:
-    """Return where the translator's file of a language is."""
+    """Return the path of a language's .po file."""
     return LOCALE / language / "LC_MESSAGES" / f"{DOMAIN}.po"
 
 
-def read(language: str) -> Catalog:
-    """Return the translations as they stand."""
+def read_catalog(language: str) -> Catalog:
+    """Read the .po file of a language."""
     with po_file(language).open("rb") as file:
         return read_po(file, locale=language)
 
 
-def compiled(catalog: Catalog) -> bytes:
-    """Return what gettext reads."""
+def compile_catalog(catalog: Catalog) -> bytes:
+    """Return the content of the .mo file."""
     out = io.BytesIO()
     write_mo(out, catalog)
     return out.getvalue()
 
 
 def main() -> int:
-    """Bring the catalogue up to date; say what is untranslated."""
+    """Update the catalog and list untranslated messages; return 1 if there are any."""
     path = po_file("ru")
-    catalog = read("ru") if path.exists() else Catalog(locale="ru", fuzzy=False)
+    catalog = read_catalog("ru") if path.exists() else Catalog(locale="ru", fuzzy=False)
     made = catalog.creation_date
-    catalog.update(template(), no_fuzzy_matching=True)
+    catalog.update(source_catalog(), no_fuzzy_matching=True)
     catalog.header_comment, catalog.creation_date = HEADER, made
     catalog.project, catalog.version = "Discern", ""
     catalog.last_translator = catalog.language_team = "Discern"
     catalog.obsolete.clear()
     with path.open("wb") as file:
         write_po(file, catalog, width=100, sort_output=True, no_location=True, omit_header=False)
-    path.with_suffix(".mo").write_bytes(compiled(catalog))
+    path.with_suffix(".mo").write_bytes(compile_catalog(catalog))
     missing = [item.id for item in catalog if item.id and not all(translations(item))]
     for text in missing:
         sys.stderr.write(f"untranslated: {text!r}\n")
@@ -159,7 +166,7 @@ def main() -> int:
 
 
 def translations(item: Message) -> tuple[str, ...]:
-    """Return an entry's translation, or one for each plural form."""
+    """Return the translation of a message, or one for each plural form."""
     return tuple(item.string) if isinstance(item.string, list | tuple) else (item.string or "",)
 
 

@@ -20,9 +20,9 @@ class DiscernError(Exception):
 
     exit_code = 2
 
-    def __init__(self, template: str | Sentence, /, **values: object) -> None:
-        """Take a template with its values (see `Sentence`), or a finished sentence."""
-        made = Sentence(template, **values) if isinstance(template, str) else template
+    def __init__(self, template: str | Sentence, plural: str = "", /, **values: object) -> None:
+        """Take the templates and values of a `Sentence`, or a finished sentence."""
+        made = Sentence(template, plural, **values) if isinstance(template, str) else template
         super().__init__(str(made))
         self.sentence = made
 

@@ -2,7 +2,7 @@
 
 `str(sentence)` is the English text, which logs, `--json` output and stored files hold.
 `memory.i18n.render.render` shows the same sentence in the current language; the template is the key
-of its translation (gettext's msgid).
+of its translation (gettext's msgid, with `plural` its msgid_plural).
 """
 
 from __future__ import annotations
@@ -28,15 +28,18 @@ class Sentence:
     """A template such as `"no adapter {name!r} in {folder}"` with a value for each placeholder.
 
     A placeholder is `{name}`, `{name!r}` (in quotation marks) or `{name:spec}` for a number; braces
-    of the text itself are doubled. Braces in values are safe.
+    of the text itself are doubled. Braces in values are safe. A sentence whose wording depends on a
+    count has a second template, `plural`, and the count as its value `n`.
     """
 
     template: str
+    plural: str
     values: tuple[tuple[str, Value], ...]
 
-    def __init__(self, template: str, /, **values: object) -> None:
+    def __init__(self, template: str, plural: str = "", /, **values: object) -> None:
         """Keep numbers, sentences and errors of Discern as they are; convert other values to text."""
         object.__setattr__(self, "template", template)
+        object.__setattr__(self, "plural", plural)
         given = tuple((name, _value(value)) for name, value in values.items())
         object.__setattr__(self, "values", given)
 
@@ -46,15 +49,25 @@ class Sentence:
 
     def __str__(self) -> str:
         """Return the English text."""
-        return fill(self.template, dict(self.values), _english)
+        template = self.plural if self.plural and self.count != 1 else self.template
+        return fill(template, dict(self.values), _english)
+
+    @property
+    def count(self) -> int:
+        """The number that decides between `template` and `plural`."""
+        count = dict(self.values)["n"]
+        if not isinstance(count, int):
+            raise TypeError(f"a sentence with a plural counts a whole number, not {count!r}")
+        return count
 
     def to_json(self) -> dict[str, Any]:
-        """Return the template and the values, nested sentences included."""
+        """Return the templates and the values, nested sentences included."""
         values = {
             name: value.to_json() if isinstance(value, Sentence) else value
             for name, value in self.values
         }
-        return {"template": self.template, "values": values}
+        plural = {"plural": self.plural} if self.plural else {}
+        return {"template": self.template, **plural, "values": values}
 
 
 NOTHING = Sentence("")
@@ -168,4 +181,4 @@ def _made(data: Any) -> Sentence:
     }
     if not all(isinstance(value, str | int | float | Sentence) for value in values.values()):
         raise TypeError
-    return Sentence(data["template"], **values)
+    return Sentence(data["template"], data.get("plural", ""), **values)

@@ -1,7 +1,7 @@
 """The Textual application: themes, input, errors and the chat screen.
 
-Importing this costs Textual and nothing heavier; the model is loaded after the first paint. Resources
-are closed after the screen is gone, so that a slow close never freezes it.
+Importing this module imports Textual but nothing heavier; the model is loaded after the first paint.
+Resources are closed after the screen is gone, so that it does not freeze.
 """
 
 from __future__ import annotations
@@ -49,12 +49,14 @@ from tui.views.error_text import error_text
 from tui.widgets.common.option_lists import Palette
 
 TWICE_SECONDS = 2.0
+"""Maximum seconds between two presses of Ctrl+C that quit."""
 AGAIN_SECONDS = 10.0
+"""Minimum seconds between two messages about the same error."""
 TEXTUAL_COMMANDS = {
     "Theme": "Change the current theme",
     "Screenshot": "Save an SVG 'screenshot' of the current screen",
 }
-"""Commands of Textual's own that the palette offers, and what it says of them."""
+"""Textual's commands that the palette offers, with their descriptions."""
 
 
 class DiscernApp(PatchedApp):
@@ -79,7 +81,7 @@ class DiscernApp(PatchedApp):
     ) -> None:
         """Take the settings and the thread to open.
 
-        With `setup` the questions of the first start come first.
+        With `setup`, show the questions of the first start before.
         """
         super().__init__()
         translation.use(settings.ui.language)
@@ -147,7 +149,7 @@ class DiscernApp(PatchedApp):
             self.notify(clean(render(error.sentence)), severity="warning", markup=False)
 
     async def on_event(self, event: events.Event) -> None:
-        """Handle inputs one after the other, each only where it was made."""
+        """Handle inputs in order, each only if its target still exists."""
         if not isinstance(event, events.InputEvent | events.Paste):
             await super().on_event(event)
         elif not event.is_forwarded:
@@ -160,7 +162,7 @@ class DiscernApp(PatchedApp):
                 self.input_order.done(event)
 
     async def _dispatch_input(self, event: Input) -> None:
-        """Dispatch an input: clean a paste, and read Cyrillic keys by their position."""
+        """Dispatch an input: restore pasted text, and map Cyrillic keys by their position."""
         if self._target_is_gone(event):
             return
         if isinstance(event, events.Paste):
@@ -172,10 +174,7 @@ class DiscernApp(PatchedApp):
         await super().on_event(event)
 
     def _target_is_gone(self, event: events.Event) -> bool:
-        """Whether the target of an event is gone.
-
-        That is the chat, the screen that a key comes back from, or what a button was pressed on.
-        """
+        """Return whether the target of an event is gone: its screen, or the widget under the mouse."""
         if not self.screen_stack:
             return True
         if isinstance(event, events.Key) and event.is_forwarded:
@@ -188,13 +187,13 @@ class DiscernApp(PatchedApp):
         return False
 
     def widget_added(self, widget: Widget) -> None:
-        """Let a new widget survive errors, and a field act on its keys at once."""
+        """Make a new widget survive errors, and a field handle its keys immediately."""
         survive_errors(widget, self.show_failure, self.input_order.dispatched)
         if isinstance(widget, FIELDS):
             act_on_keys_at_once(widget)
 
     def worker_failed(self, error: Exception) -> None:
-        """Show what broke in a worker; the chat goes on, and with it the draft and the reply."""
+        """Show the error of a worker; the chat keeps running with its draft and reply."""
         self.show_failure(error)
 
     def show_failure(self, error: Exception) -> None:
@@ -212,7 +211,7 @@ class DiscernApp(PatchedApp):
         self.notify(clean(said), severity="error", markup=False)
 
     def crash_text(self, error: BaseException) -> str:
-        """Return one sentence, in the place of a traceback with everything that was on the screen."""
+        """Return a message without a traceback, which could contain text of the conversation."""
         return clean(crash_message(self.home, error))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -221,7 +220,7 @@ class DiscernApp(PatchedApp):
             yield SystemCommand(
                 command.usage.partition(" ")[0],
                 tr(command.hint),
-                lambda command=command: self._chat_screen.begin_command(command),
+                lambda command=command: self._chat_screen.submission.begin_command(command),
             )
         for key in KEYS:
             if key.where == "chat" and key.id != "back" and self._chat_screen.is_mounted:
@@ -246,7 +245,7 @@ class DiscernApp(PatchedApp):
         self.push_screen(Palette([ThemeProvider], placeholder=tr("Search for themes…")))
 
     def action_copy_or_leave(self) -> None:
-        """Copy the selection; without one, exit at the second press."""
+        """Copy the selection; without one, quit at the second press."""
         if selected := self._selected_text():
             self.copy_to_clipboard(selected)
             self._flash(tr("Copied."))
@@ -263,7 +262,7 @@ class DiscernApp(PatchedApp):
         )
 
     def _flash(self, text: str) -> None:
-        """Show a message for a moment: in the status line, or over a screen that covers it."""
+        """Show a temporary message in the status line, or above a screen that covers it."""
         if self.screen is self._chat_screen:
             self._chat_screen.status.say(text, TWICE_SECONDS)
         else:
@@ -290,7 +289,7 @@ class DiscernApp(PatchedApp):
 
     @property
     def failure(self) -> str | None:
-        """Why the chat could not be opened, in one sentence."""
+        """The error that prevented the chat from opening."""
         return (
             None if (error := self._chat_screen.failed) is None else clean(render(error.sentence))
         )
@@ -300,7 +299,7 @@ class DiscernApp(PatchedApp):
         self._chat_screen.close_resources()
 
     def end(self, number: int) -> None:
-        """Exit because of a signal; called in the main thread at any point."""
+        """Exit because of a signal; can be called at any time in the main thread."""
         if not self.call_from_signal(lambda: self.exit(None, 128 + number)):
             raise Terminated(number)
 
@@ -313,7 +312,7 @@ def run_chat(
     new: bool = False,
     setup: bool = False,
 ) -> int:
-    """Open the chat and return the exit code once it is left: 0, or 2 when it could not be opened."""
+    """Open the chat and return its exit code: 0, or 2 if it could not be opened."""
     app = DiscernApp(home, settings, thread=thread, new=new, setup=setup)
     with on_signals(app.end):
         try:

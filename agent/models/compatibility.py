@@ -233,7 +233,7 @@ def _memory(what: str, doing: Sentence, takes: int, room: int, device: Sentence)
 
 def _long(seconds: float) -> Sentence:
     return (
-        Sentence("{seconds:.0f} minutes", seconds=seconds / 60)
+        Sentence("{n} minute", "{n} minutes", n=round(seconds / 60))
         if seconds < 5400
         else Sentence("{seconds:.1f} hours", seconds=seconds / 3600)
     )

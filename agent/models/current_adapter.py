@@ -114,16 +114,17 @@ class CurrentAdapter:
         if adapter.manifest.scoped:
             return Sentence(
                 "Adapter {id} is now in use for messages related to what it learned (trained on "
-                "{count} difference{s}).",
+                "{n} difference).",
+                "Adapter {id} is now in use for messages related to what it learned (trained on "
+                "{n} differences).",
                 id=adapter.id[:8],
-                count=count,
-                s="s" * (count != 1),
+                n=count,
             )
         return Sentence(
-            "Adapter {id} is now in use (trained on {count} difference{s}).",
+            "Adapter {id} is now in use (trained on {n} difference).",
+            "Adapter {id} is now in use (trained on {n} differences).",
             id=adapter.id[:8],
-            count=count,
-            s="s" * (count != 1),
+            n=count,
         )
 
     def _base_sha256(self) -> str:

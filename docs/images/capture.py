@@ -1,6 +1,6 @@
 """Draw the screenshots of the README (`make captures`).
 
-The real application on the starter in a temporary home, drawn by Textual as SVG.
+It runs the application with the starter model in a temporary home; Textual exports SVG.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ SIZE, LARGE = (96, 19), (120, 32)
 
 
 def learning(progress: Progress | None) -> int:
-    """Return the number of training steps that are done."""
+    """Return the number of completed training steps."""
     return progress.done if progress is not None and progress.phase == "train" else 0
 
 
 async def main() -> None:
-    """Ask, mark, ask again, look at what is remembered."""
+    """Run a session and save a screenshot of each step."""
     with tempfile.TemporaryDirectory() as folder:
         home = Home.at(Path(folder))
         quiet: dict[str, dict[str, object]] = {
@@ -60,7 +60,7 @@ async def main() -> None:
                     await until(lambda: not screen.conversation.streaming)
 
                 def save(name: str) -> None:
-                    # The page that shows it brings a font of its own; none is fetched.
+                    # Remove web fonts, so that the README loads none.
                     drawn = re.sub(
                         r"@font-face\s*{.*?}",
                         "",

@@ -7,13 +7,17 @@ translated.
 
 from __future__ import annotations
 
-from memory.i18n.translation import decimal, language, lookup
+from memory.i18n.translation import decimal, language, lookup, lookup_plural
 from memory.sentence import Sentence, Value, fill, formatted
 
 
 def render(sentence: Sentence) -> str:
     """Return a sentence in the current language, or in English if it has no translation."""
-    return fill(lookup(sentence.template), dict(sentence.values), _shown)
+    if sentence.plural:
+        template = lookup_plural(sentence.template, sentence.plural, sentence.count)
+    else:
+        template = lookup(sentence.template)
+    return fill(template, dict(sentence.values), _shown)
 
 
 def _shown(value: Value, conversion: str | None, spec: str) -> str:

@@ -20,7 +20,7 @@ DOMAIN = "discern"
 LOCALE = Path(__file__).with_name("locale")
 LANGUAGES = ("en", "ru")
 
-_spoken: gettext.NullTranslations = gettext.NullTranslations()
+_translations: gettext.NullTranslations = gettext.NullTranslations()
 _language = "en"
 
 
@@ -31,25 +31,30 @@ def language() -> str:
 
 def use(wanted: str, environ: Mapping[str, str] | None = None) -> None:
     """Set the language; "" is that of the locale, or English if Discern does not have it."""
-    global _spoken, _language
+    global _translations, _language
     _language = wanted or _of_locale(os.environ if environ is None else environ)
-    _spoken = gettext.translation(DOMAIN, LOCALE, [_language], fallback=True)
+    _translations = gettext.translation(DOMAIN, LOCALE, [_language], fallback=True)
 
 
 def tr(text: str, /, **values: object) -> str:
     """Return an interface text in the current language, its {names} filled with `values`."""
-    said = _spoken.gettext(text) if text else ""
-    return said.format(**values) if values else said
+    translated = lookup(text)
+    return translated.format(**values) if values else translated
 
 
 def lookup(template: str) -> str:
-    """Return the translation of a sentence's template, or the template itself."""
-    return _spoken.gettext(template) if template else ""
+    """Return the translation of a template, or the template itself."""
+    return _translations.gettext(template) if template else ""
+
+
+def lookup_plural(one: str, many: str, count: int) -> str:
+    """Return the plural form for `count` of the translation of two templates, or one of them."""
+    return _translations.ngettext(one, many, count)
 
 
 def trn(one: str, many: str, count: int, /, **values: object) -> str:
     """Return the plural form for `count`; {n} is the count with thousands separators."""
-    return _spoken.ngettext(one, many, count).format(n=decimal(f"{count:,}"), **values)
+    return lookup_plural(one, many, count).format(n=decimal(f"{count:,}"), **values)
 
 
 def quoted(text: str) -> str:
@@ -63,13 +68,13 @@ def decimal(number: str) -> str:
 
 
 def _of_locale(environ: Mapping[str, str]) -> str:
-    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
-        for part in environ.get(name, "").split(":"):
-            spoken = part[:2].lower()
-            if spoken in LANGUAGES:
-                return spoken
+    for variable in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        for part in environ.get(variable, "").split(":"):
+            name = part[:2].lower()
+            if name in LANGUAGES:
+                return name
             if part in ("C", "POSIX") or part.startswith("C."):
                 return "en"
-        if environ.get(name) and name != "LANGUAGE":
+        if environ.get(variable) and variable != "LANGUAGE":
             return "en"  # an unsupported language
     return "en"

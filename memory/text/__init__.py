@@ -1,1 +1,1 @@
-"""Words and numbers of a text as search compares them, and quoting of stored text."""
+"""Words and numbers of a text as search compares them, quoting of stored text, counts in words."""

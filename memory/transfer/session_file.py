@@ -23,6 +23,7 @@ from memory.files.atomic_write import write_whole
 from memory.journal.journal import Journal
 from memory.journal.threads import Transcript
 from memory.settings.paths import expanded
+from memory.text.counts import counted
 from memory.transfer.export_schema import escape_unseen
 
 Form = Literal["md", "json"]
@@ -83,12 +84,11 @@ def _mark(item: Difference) -> dict[str, Any]:
 
 def to_markdown(told: Transcript, gate: Gate) -> str:
     """Return a thread as Markdown; `gate` cleans text for display (`tui.terminal.sanitize.clean`)."""
-    count = len(told.turns)
     first, last = _when(told.turns[0].at), _when(told.turns[-1].at)
     span = first if first == last else f"{first} to {last}"
     parts = [
         f"# {_plain(gate(told.thread))}",
-        f"{count} turn{'s' * (count != 1)}, {span}. Written out by Discern.",
+        f"{counted(len(told.turns), 'turn')}, {span}. Written out by Discern.",
     ]
     for turn in told.turns:
         spoke = _plain(gate(turn.model))

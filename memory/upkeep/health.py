@@ -20,6 +20,7 @@ from memory.journal.exported_copies import unfinished
 from memory.journal.journal import Journal
 from memory.recall.index import Index
 from memory.settings.paths import Home
+from memory.text.counts import counted
 from memory.upkeep.backup import asides, backup
 
 __all__ = ["Finding", "backup", "check"]
@@ -65,7 +66,7 @@ def _file(journal: Journal) -> Iterator[Finding]:
         yield Finding("error", f"the file {journal.path} is damaged: {said[0]}{more}", _RESTORE)
     broken = Counter(str(row[0]) for row in journal.database.rows("pragma foreign_key_check"))
     for table, count in broken.items():
-        yield Finding("error", f"{_count(count, 'row')} of {table} refer to missing rows")
+        yield Finding("error", f"{counted(count, 'row')} of {table} with missing references")
 
 
 def _rows(journal: Journal) -> Iterator[Finding]:
@@ -79,11 +80,11 @@ def _rows(journal: Journal) -> Iterator[Finding]:
     mend = "export what can be read with `discern memory export`; " + _RESTORE
     if unreadable:
         named = ", ".join(unreadable[:5])
-        yield Finding("error", f"{_count(len(unreadable), 'row')} cannot be read: {named}", mend)
+        yield Finding("error", f"{counted(len(unreadable), 'row')} cannot be read: {named}", mend)
     if misplaced:
         named = ", ".join(name[:8] for name in misplaced[:5])
         what = "a span that does not match its quote"
-        yield Finding("warning", f"{_count(len(misplaced), 'difference')} with {what}: {named}")
+        yield Finding("warning", f"{counted(len(misplaced), 'difference')} with {what}: {named}")
 
 
 def _differences(journal: Journal, unreadable: list[str]) -> Iterator[Difference]:
@@ -104,20 +105,21 @@ def _differences(journal: Journal, unreadable: list[str]) -> Iterator[Difference
 
 
 def _links(journal: Journal) -> Iterator[Finding]:
-    for sentence, sql in (
+    for noun, wrong, sql in (
         (
-            "older version{s} without a difference",
+            "older version",
+            "without a difference",
             "select count(*) from versions where difference not in (select id from differences)",
         ),
         (
-            "difference{s} superseded by a missing one",
+            "difference",
+            "superseded by a missing one",
             "select count(*) from differences where superseded_by is not null "
             "and superseded_by not in (select id from differences)",
         ),
     ):
         if count := int(journal.database.rows(sql)[0][0]):
-            said = f"{count} {sentence.format(s='s' * (count != 1))}"
-            yield Finding("warning", said)
+            yield Finding("warning", f"{counted(count, noun)} {wrong}")
     after = {
         str(row[0]): str(row[1])
         for row in journal.database.rows(
@@ -160,11 +162,11 @@ def _words(journal: Journal) -> Iterator[Finding]:
         )[0][0]
     )
     if missing:
-        said = f"{_count(missing, 'difference')} missing from the keyword index"
+        said = f"{counted(missing, 'difference')} missing from the keyword index"
         yield Finding("warning", said, _REBUILD)
     if over:
         yield Finding(
-            "warning", f"the keyword index contains {_count(over, 'unknown difference')}", _REBUILD
+            "warning", f"the keyword index contains {counted(over, 'unknown difference')}", _REBUILD
         )
 
 
@@ -177,10 +179,10 @@ def _index(journal: Journal, index: Index | None) -> Iterator[Finding]:
     wanted = {str(row[0]) for row in journal.database.rows("select id from differences")}
     held = index.ids()
     if behind := len(wanted - held):
-        said = f"{_count(behind, 'difference')} missing from the vector index"
+        said = f"{counted(behind, 'difference')} missing from the vector index"
         yield Finding("warning", said, _REBUILD)
     if over := len(held - wanted):
-        said = f"the vector index contains {_count(over, 'unknown difference')}"
+        said = f"the vector index contains {counted(over, 'unknown difference')}"
         yield Finding("warning", said, _REBUILD)
 
 
@@ -191,8 +193,8 @@ def _waiting(journal: Journal) -> Iterator[Finding]:
     if row["n"]:
         yield Finding(
             "note",
-            f"{_count(row['n'], 'imported difference')} in {_count(row['batches'], 'batch', 'es')} "
-            "waiting for confirmation",
+            f"{counted(row['n'], 'imported difference')} in "
+            f"{counted(row['batches'], 'batch', 'batches')} waiting for confirmation",
             "`discern memory batches` lists them",
         )
 
@@ -218,10 +220,6 @@ def _unfinished(home: Home, journal: Journal) -> Iterator[Finding]:
     for path in unfinished(home, journal.exported_copies):
         said = f"an unfinished backup is in {path}"
         yield Finding("note", said, "delete that folder if no backup is running")
-
-
-def _count(number: int, noun: str, plural: str = "s") -> str:
-    return f"{number:,} {noun}{plural * (number != 1)}"
 
 
 def _megabytes(size: int) -> str:

@@ -59,6 +59,8 @@ def test_it_is_compared_and_hashed_by_what_it_says() -> None:
         Sentence("no values"),
         Sentence("{n:.0%} of {text}", n=0.5, text=HOSTILE),
         Sentence("{inner}", inner=Sentence("{n}", n=3)),
+        Sentence("{n} thing of {text}", "{n} things of {text}", n=1, text=HOSTILE),
+        Sentence("{inner}", inner=Sentence("{n} thing", "{n} things", n=2)),
         verbatim(HOSTILE),
     ],
 )
@@ -67,6 +69,18 @@ def test_a_stored_sentence_is_read_back(said: Sentence) -> None:
     assert record["sentence"] == str(said)
     assert record["notes"] == [str(said)]
     assert Stored(record).sentence(record["sentence"]) == said
+
+
+def test_a_count_decides_between_two_templates() -> None:
+    said = [str(Sentence("{n} mark of {all}", "{n} marks of {all}", n=n, all=2)) for n in range(3)]
+    assert said == ["0 marks of 2", "1 mark of 2", "2 marks of 2"]
+
+
+def test_a_sentence_stored_before_plurals_is_read() -> None:
+    old = {"template": "from {count} difference{s}", "values": {"count": 2, "s": "s"}}
+    stored = Stored({STORED: [old]})
+    assert str(stored.sentence("from 2 differences")) == "from 2 differences"
+    assert stored.sentence("from 2 differences").template == old["template"]
 
 
 def test_a_record_of_an_earlier_version_is_shown_as_it_stands() -> None:
@@ -84,6 +98,9 @@ def test_a_record_of_an_earlier_version_is_shown_as_it_stands() -> None:
         [{"template": "a", "values": []}],
         [{"template": "{a}", "values": {"a": ["list"]}}],
         [{"template": "another text", "values": {}}],
+        [{"template": "a text", "plural": "texts", "values": {}}],
+        [{"template": "a text", "plural": "a text", "values": {"n": "many"}}],
+        [{"template": "a", "plural": 2, "values": {"n": 2}}],
     ],
 )
 def test_stored_data_that_does_not_fit_is_passed_over(listed: object) -> None:
@@ -137,6 +154,12 @@ def test_the_cause_of_an_error_leaves_out_what_the_message_around_it_says() -> N
     assert str(errors.cause_of(missing)) == "No such file or directory"
     assert str(errors.cause_of(ValueError("odd"))) == "odd"
     assert str(errors.cause_of(ValueError())) == "ValueError"
+
+
+def test_an_error_takes_a_plural_template() -> None:
+    error = errors.NothingToTrainError("{n} mark is too new", "{n} marks are too new", n=2)
+    assert str(error) == "2 marks are too new"
+    assert pickle.loads(pickle.dumps(error)).sentence == error.sentence
 
 
 def test_an_error_takes_a_finished_sentence() -> None:

@@ -59,7 +59,9 @@ async def test_all_screens_speak_russian(russian: Home) -> None:
         await seat.types("/diff удивление гладкость")
         await seat.sees("Будет вспоминаться, но не войдёт в обучение")
         await seat.types("/help")
-        await seat.sees("отметить ответ: что не так и какой ответ правильный", "Enter вставить")
+        await seat.sees(
+            "отметить ответ: что не так и какой ответ правильный", "Enter вставить или выполнить"
+        )
         await seat.hits("escape")
         await seat.types("/memory")
         await seat.sees(

@@ -41,11 +41,11 @@ LESSONS = Sentence(
 SENTENCE = Sentence(
     "Adapter rejected ({learnt} learned): {sentence}.",
     learnt=Sentence(
-        "{right} of {lessons} lessons from {count} difference{s}",
+        "{right} of {lessons} lessons from {n} difference",
+        "{right} of {lessons} lessons from {n} differences",
         right=1,
         lessons=2,
-        count=2,
-        s="s",
+        n=2,
     ),
     sentence=LESSONS,
 )
@@ -104,7 +104,7 @@ async def test_a_training_under_way_and_over(
         await check("asking whether to abort")
         await seat.pilot.press("escape")
         recorded(home, alive=True)
-        await seat.sees("✓ опубликован", "Обучение не идёт. Начать: /train.", "Enter отчёт")
+        await seat.sees("✓ опубликован", "Обучение не идёт. Начать: /train.", "Enter открыть отчёт")
         await check("over")
 
 
@@ -133,7 +133,7 @@ async def test_the_sessions_from_a_search_to_a_deletion(
             seat.app.screen.query_one(name, Input).cursor_blink = False
         await check("sessions")
         await seat.pilot.press("down", "ctrl+r")
-        await seat.sees("Новое имя:", "Enter подтвердить · Esc отмена")
+        await seat.sees("Новое имя:", "Enter сохранить · Esc отмена")
         await seat.pilot.press("ctrl+u", *"работа", "enter")
         await seat.sees("Беседа «работа» уже есть; выберите другое имя.")
         await seat.pilot.press("escape", "ctrl+e")
@@ -276,7 +276,7 @@ def test_the_time_that_a_night_takes_is_rendered() -> None:
         Sentence(
             "nightly training takes about {whole} ({estimate}); training.max_minutes stops it after "
             "{limit:g} min",
-            whole=Sentence("{seconds:.0f} minutes", seconds=12.0),
+            whole=Sentence("{n} minute", "{n} minutes", n=12),
             estimate=ESTIMATE,
             limit=10.0,
         )

@@ -131,11 +131,12 @@ def require_news(found: News, teaching: int, adapter: Adapter | None, difference
         )
     if adapter is not None and not found:
         raise NothingToTrainError(
-            "nothing has changed since the adapter {id}, which was trained on all {teaching} "
-            "difference{s}; run `discern train --force` to train again",
+            "nothing has changed since the adapter {id}, which was trained on {n} difference; run "
+            "`discern train --force` to train again",
+            "nothing has changed since the adapter {id}, which was trained on all {n} differences; "
+            "run `discern train --force` to train again",
             id=adapter.id,
-            teaching=teaching,
-            s="s" * (teaching != 1),
+            n=teaching,
         )
 
 

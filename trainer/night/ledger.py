@@ -234,10 +234,11 @@ class _NightAttempt:
                 self._end(
                     "published",
                     Sentence(
-                        "Learned from {count} difference{s}; the run was interrupted after "
-                        "publishing the adapter.",
-                        count=count,
-                        s="s" * (count != 1),
+                        "Learned from {n} difference; the run was interrupted after publishing "
+                        "the adapter.",
+                        "Learned from {n} differences; the run was interrupted after publishing "
+                        "the adapter.",
+                        n=count,
                     ),
                 )
                 return

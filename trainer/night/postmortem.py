@@ -96,9 +96,9 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sent
         return (
             Sentence("learned only in the original wording"),
             Sentence(
-                "only {count} rephrasings were trained: ask again in other words and mark the "
-                "reply",
-                count=len(lesson.rephrasings),
+                "only {n} rephrasing was trained: ask again in other words and mark the reply",
+                "only {n} rephrasings were trained: ask again in other words and mark the reply",
+                n=len(lesson.rephrasings),
             )
             if few
             else Sentence("ask again in the wording that failed and mark the reply"),
@@ -255,11 +255,11 @@ def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> Sentence
     right = sum(verdict.spoken.reproduced)
     lessons = len(curriculum.lessons)
     learnt = Sentence(
-        "{right} of {lessons} lessons from {count} difference{s}",
+        "{right} of {lessons} lessons from {n} difference",
+        "{right} of {lessons} lessons from {n} differences",
         right=right,
         lessons=lessons,
-        count=count,
-        s="s" * (count != 1),
+        n=count,
     )
     if not verdict.passed:
         return Sentence(
@@ -271,9 +271,9 @@ def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> Sentence
     rest = Sentence("nothing else changed")
     if moved:
         rest = Sentence(
-            "{moved} other answer{s} changed, within the limits of the evaluation",
-            moved=moved,
-            s="s" * (moved != 1),
+            "{n} other answer changed, within the limits of the evaluation",
+            "{n} other answers changed, within the limits of the evaluation",
+            n=moved,
         )
     said = Sentence("Learned {learnt}; {rest}.", learnt=learnt, rest=rest)
     if verdict.scale != 1:

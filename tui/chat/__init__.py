@@ -1,1 +1,1 @@
-"""The chat screen and what drives it."""
+"""The chat screen and its controllers."""

@@ -1,4 +1,4 @@
-"""What the controllers and command handlers of one chat screen share: its widgets and its open chat."""
+"""State shared by the controllers and command handlers of a chat screen."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ReplyState:
-    """The reply under way.
+    """State of the current reply.
 
-    A command that was sent before a message runs before its reply, so a reply may be pending and not
-    streaming yet.
+    A reply is pending before it streams, for example while a command that was sent earlier runs.
     """
 
     pending: bool = False
@@ -58,7 +57,7 @@ class ChatContext:
 
     @property
     def chat(self) -> Chat:
-        """The open chat; only after it was loaded."""
+        """The open chat; available once it is loaded."""
         assert self.open_chat is not None
         return self.open_chat
 
@@ -79,7 +78,7 @@ class ChatContext:
             self.transcript.follow()
 
     async def say_error(self, error: Exception) -> None:
-        """Add a notice that says what went wrong."""
+        """Add a notice about an error."""
         quiet = isinstance(error, NothingToTrainError)
         await self.say(error_text(error), "info" if quiet else "error")
 
@@ -90,13 +89,13 @@ class ChatContext:
         except Exception as error:
             await self.say_error(error)
 
-    async def between_turns(self, what: str) -> bool:
-        """Return whether no reply is streaming; while one is, say that `what` has to wait for it."""
+    async def ensure_idle(self, action: str) -> bool:
+        """Return whether no reply is streaming; if one is, say that `action` has to wait."""
         if self.reply.streaming:
             await self.say(
                 tr(
-                    "The reply is still being generated. Press Esc to stop it, then {what}.",
-                    what=what,
+                    "The reply is still being generated. Press Esc to stop it, then {action}.",
+                    action=action,
                 )
             )
         return not self.reply.streaming

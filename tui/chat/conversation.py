@@ -1,7 +1,7 @@
-"""The conversation of the open thread: sending a message, following its reply, changing the adapter.
+"""The conversation of the open thread: sending messages, streaming replies, and adapters.
 
-Replies and adapter changes hold the same lock (`ThreadView.lock`), so an adapter never changes within a
-reply.
+Replies and adapter changes hold the same lock (`ThreadView.lock`), so the adapter does not change
+during a reply.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 LEAST_FLUSH = 0.05
-"""Least seconds between updates of a streaming reply; five times what the last one took, if more."""
+"""Minimum seconds between updates of a streaming reply, unless an update takes over a fifth of them."""
 
 
 class Conversation:
@@ -46,7 +46,7 @@ class Conversation:
 
     @property
     def pending(self) -> bool:
-        """Whether a message was sent whose reply has not ended."""
+        """Whether a reply was requested and has not ended."""
         return self._context.reply.pending
 
     @property
@@ -63,22 +63,22 @@ class Conversation:
         self._after.append(action)
 
     def stop(self) -> None:
-        """Stop the reply; what was generated is kept."""
+        """Stop the reply and keep its text so far."""
         self._stopping = True
         if self._stream is not None:
             self._stream.stop()
 
     def close(self) -> str:
-        """Stop the reply and wait for it; return the message if it got no reply in time, else ""."""
+        """Stop the reply and wait for it; return its message if it does not end in time, else ""."""
         self.stop()
         return "" if self._stream is None or self._stream.join() else self._stream.text
 
     # --- a turn ------------------------------------------------------------------------------
 
     def ask(self, text: str, *, instead_of: str | None = None) -> None:
-        """Send a message and follow its reply in a worker.
+        """Send a message and show its reply in a worker.
 
-        `instead_of` is the id of a turn: the message begins a branch beside it.
+        If `instead_of` is the id of a turn, the message starts a branch next to it.
         """
         self.on_ask()
         self._context.reply.pending, self._stopping = True, False
@@ -92,8 +92,8 @@ class Conversation:
         try:
             async with self._thread.lock:
                 await self._send(view, text, instead_of)
-        except Exception as error:  # the chat goes on, and the message is not lost
-            await self._give_back(view, text, instead_of, error)
+        except Exception as error:  # the chat continues, and the message is restored
+            await self._restore_message(view, text, instead_of, error)
         finally:
             reply.pending = reply.streaming = False
             self._stream = reply.view = None
@@ -120,12 +120,12 @@ class Conversation:
         if instead_of and view.turn is not None:
             await self._thread.show_branch_positions()
 
-    async def _give_back(
+    async def _restore_message(
         self, view: TurnView, text: str, instead_of: str | None, error: Exception
     ) -> None:
-        """Say why there is no reply, or none that was kept, and put the message back into the input.
+        """Show why there is no stored reply, and put the message back into the input.
 
-        A partial reply stays on the screen: it is stored nowhere else.
+        A partial reply stays on the screen, because it is not stored anywhere.
         """
         context = self._context
         if self._stream is not None:
@@ -135,13 +135,13 @@ class Conversation:
             view.show_note(tr("not saved"))
         else:
             await view.remove()
-        if instead_of and not view.reply.text:  # show the turn that it was to replace again
+        if instead_of and not view.reply.text:  # show the replaced turn again
             await context.attempt(self._thread.show())
         if instead_of and (before := context.transcript.view_of(instead_of)):
             context.entry.edit(before)
             context.composer.write(text)
         else:
-            context.entry.give_back(text)
+            context.entry.restore(text)
         await context.say_error(error)
 
     async def _follow(self, stream: ReplyStream, view: TurnView) -> None:
@@ -161,7 +161,7 @@ class Conversation:
             if batch.ended:
                 return
             await self._painted()
-            await stream.rest(max(LEAST_FLUSH, 5 * (time.monotonic() - began)))
+            await stream.pause(max(LEAST_FLUSH, 5 * (time.monotonic() - began)))
 
     async def _painted(self) -> None:
         """Wait until the last changes are on the screen."""
@@ -172,20 +172,20 @@ class Conversation:
 
     async def _finish(self, view: TurnView, finished: Finished) -> None:
         await view.finish(finished.turn)
-        aside: list[str] = []
+        notes: list[str] = []
         if finished.turn.stopped:
-            aside.append(tr("stopped"))
+            notes.append(tr("stopped"))
         elif finished.reason == "length":
-            aside.append(tr("cut off: the reply length or context limit was reached"))
+            notes.append(tr("cut off: the reply length or context limit was reached"))
         if finished.dropped:
-            aside.append(
+            notes.append(
                 trn(
                     "{n} earlier message no longer fits in the context",
                     "{n} earlier messages no longer fit in the context",
                     finished.dropped,
                 )
             )
-        view.show_note("; ".join(aside))
+        view.show_note("; ".join(notes))
         status = self._context.status
         speed = finished.tokens_per_second or status.status.speed
         status.change(
@@ -193,7 +193,7 @@ class Conversation:
         )
 
     async def _hint(self, view: TurnView) -> None:
-        """Suggest marking a reply that looks worth it."""
+        """Suggest marking a reply that looks surprising."""
         self._thread.refresh_status()
         if view.turn is None or not self._context.settings.ui.hints:
             return
@@ -207,12 +207,12 @@ class Conversation:
     # --- between turns -----------------------------------------------------------------------
 
     async def take_adapter(self) -> bool:
-        """Serve the current adapter; return whether that changed anything."""
+        """Load the current adapter; return whether it changed."""
         async with self._thread.lock:
             return await self._swap_adapter()
 
     async def run_exclusively(self, work: Callable[[], Result]) -> Result:
-        """Run `work` in a thread while no reply is generated; the adapter is restored afterwards."""
+        """Run `work` in a thread while no reply is generated, then restore the adapter."""
         async with self._thread.lock:
             before = self._chat.engine.adapter
             try:
@@ -222,7 +222,7 @@ class Conversation:
                 await asyncio.to_thread(self._chat.engine.set_adapter, path, scale)
 
     async def poll(self) -> None:
-        """Follow what other processes did to the thread and adapter, unless a reply is under way."""
+        """Apply changes by other processes to the thread and adapter, unless a reply is in progress."""
         if not self._thread.lock.locked():
             with suppress(DiscernError):
                 async with self._thread.lock:
@@ -230,9 +230,9 @@ class Conversation:
                 await self.take_adapter()
 
     async def _follow_other_processes(self) -> None:
-        """Say if another process renamed, deleted or continued the open thread.
+        """Show whether another process renamed, deleted or continued the open thread.
 
-        The turns on the screen stay unless they are gone: a mark and the next message refer to them.
+        Existing turns stay on the screen, because marks and the next message refer to them.
         """
         said = await asyncio.to_thread(self._chat.thread.sync)
         if said is not None:

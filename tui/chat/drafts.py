@@ -1,4 +1,4 @@
-"""Messages that were being written when a chat ended: the next chat restores them."""
+"""Unsent messages: kept when a chat ends, restored by the next one."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from contextlib import ExitStack
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
-from tui.terminal.editor import left_drafts
+from tui.terminal.editor import abandoned_drafts
 from tui.terminal.printing import echo
 
 
 def restore_draft(home: Home, journal: Journal) -> str | None:
-    """Return the latest message that an earlier chat could not send, and take it out of the journal."""
-    for text in left_drafts(home):
+    """Return the latest unsent message of an earlier chat, and remove it from the journal."""
+    for text in abandoned_drafts(home):
         journal.drafts.add(text)
     return journal.drafts.pop()
 
 
 def keep_drafts(home: Home, journal: Journal | None, texts: Iterable[str]) -> None:
-    """Keep messages that were not sent; one that cannot be kept is printed.
+    """Store unsent messages; print the last one if that fails.
 
-    Without a `journal` the home's is opened.
+    Opens the journal of the home if `journal` is None.
     """
     if written := [text for text in texts if text.strip()]:
         try:

@@ -1,7 +1,7 @@
 """Marking by keys and mouse: choosing a reply or a part of it, the mark picker, storing the mark.
 
-A mark of a reply that is still streaming waits until the reply has ended. Nothing is written before the
-last key, and Esc leaves everything as it was.
+A mark of a reply that is still streaming is stored when the reply ends. Nothing is stored before the
+last key; Esc cancels.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tui.keys.bindings import Keyboard, hints, keyboard_of
 from tui.keys.registry import KEYS
 from tui.terminal.sanitize import clean, one_line
 from tui.widgets.chat.turn import TurnView
-from tui.widgets.marking.mark_gesture import Passage, in_source
+from tui.widgets.marking.mark_gesture import Passage, find_in_source
 from tui.widgets.marking.mark_picker import MarkPicker
 from tui.widgets.marking.word_picker import WordPicker
 
@@ -45,14 +45,14 @@ class MarkingController:
 
     def chosen(self, view: TurnView | None) -> None:
         """Focus the transcript while a reply is chosen, else the input."""
-        if self._picker_has_focus():  # it was opened since the reply was chosen
+        if self._picker_has_focus():  # opened since the reply was chosen
             return
         context = self._context
         context.status.change(keys=self._hints(view) if view is not None else "")
         context.screen.set_focus(context.composer if view is None else context.transcript)
 
     def _hints(self, view: TurnView) -> str:
-        """Return the keys of a chosen reply that do something, as many as fit 80 columns."""
+        """Return the hints of the keys that apply to a chosen reply, as many as fit into 80 columns."""
         words = [("mark", tr("mark")), ("passage", tr("part"))]
         if view.thought.text:
             words.append(("thought", tr("thought")))
@@ -75,12 +75,12 @@ class MarkingController:
             self._context.status.say(hints(self._keyboard, pairs), 6.0)
 
     async def mark(self) -> None:
-        """Mark the chosen reply, or what is selected of it."""
+        """Mark the selection, or the chosen reply."""
         if self._context.transcript.chosen is not None or self._context.screen.selections:
             await self._context.attempt(self._begin())
 
     async def mark_now(self) -> None:
-        """Mark what is selected, else the chosen reply, else the last one."""
+        """Mark the selection, else the chosen reply, else the last one."""
         if self._context.open_chat is not None and not self._context.app.screen.is_modal:
             await self._context.attempt(self._begin())
 
@@ -104,19 +104,19 @@ class MarkingController:
         status.change(keys=f"← → ↑ ↓ {tr('words')} · " + hints(self._keyboard, words))
 
     async def handle_key(self, event: events.Key) -> bool:
-        """Do what a key means for the chosen reply or an open picker; return whether it meant anything.
+        """Handle a key for the chosen reply or an open picker; return whether it was handled.
 
-        Textual looks bindings up later, when a quick next key has reached the replies too.
+        Textual would look up the binding later, when the next key may already have been dispatched.
         """
         screen, transcript = self._context.screen, self._context.transcript
         picker = next(iter(screen.query(MarkPicker)), None)
         if picker is not None and screen.focused in (picker, *picker.lines):
-            picker.on_key(event)  # it stops the printable ones that come to it by themselves
+            picker.on_key(event)  # which also stops the key
             return True
         words = screen.focused
         if isinstance(words, WordPicker) and self._keyboard.does("mark_passage", event.key):
             event.stop()
-            await self.words_taken(words, words.passage.span)
+            await self.words_chosen(words, words.passage.span)
             return True
         chosen = screen.focused is transcript and (transcript.chosen or screen.selections)
         for key in KEYS if chosen else ():
@@ -152,21 +152,21 @@ class MarkingController:
         screen.set_focus(picker)
         screen.call_after_refresh(picker.scroll_visible, animate=False)
 
-    async def words_taken(self, words: WordPicker, span: Part) -> None:
-        """Open the mark picker for the words that were chosen."""
+    async def words_chosen(self, words: WordPicker, span: Part) -> None:
+        """Open the mark picker for the chosen words."""
         if (view := self._turn_of(words)) is not None:
             await self._context.attempt(self._open_picker(view, span))
 
-    def words_left(self, words: WordPicker) -> None:
-        """Show the reply again in the place of the word picker."""
+    def word_picker_cancelled(self, words: WordPicker) -> None:
+        """Replace the word picker with the reply."""
         view, transcript = self._turn_of(words), self._context.transcript
         self._context.screen.set_focus(transcript)
         self.close_pickers()
         transcript.choose(None)
         transcript.choose(view)
 
-    def picker_left(self, picker: MarkPicker, *, typing: bool) -> None:
-        """Close the mark picker without a mark; `typing` begins a /diff command instead."""
+    def mark_picker_cancelled(self, picker: MarkPicker, *, typing: bool) -> None:
+        """Close the mark picker without a mark; with `typing`, begin a /diff command instead."""
         context = self._context
         view = self._turn_of(picker)
         context.transcript.choose(None)
@@ -176,8 +176,8 @@ class MarkingController:
             context.composer.write("/diff ")
             context.entry.aim(view)
 
-    async def mark_chosen(self, picker: MarkPicker, request: MarkRequest) -> None:
-        """Store the mark that was chosen in the picker, or as soon as the reply has ended."""
+    async def mark_submitted(self, picker: MarkPicker, request: MarkRequest) -> None:
+        """Store the chosen mark, now or when the reply ends."""
         view = self._turn_of(picker)
         if view is None:
             return
@@ -185,20 +185,20 @@ class MarkingController:
             request = replace(request, quote=picker.quote, quote_at=picker.span[0])
         if view.turn is None and self._conversation.streaming:
             self._finish()
-            words = one_line(_words(request), 50)
+            words = one_line(_summary(request), 50)
             view.show_note("◆ " + tr("will be marked when the reply ends: {words}", words=words))
             self._conversation.after(lambda: self._store(view, request))
             return
         try:
             await self._store(view, request)
-        except DiscernError as error:  # the picker stays with what was written in it
+        except DiscernError as error:  # the picker stays open with its text
             await self._context.say_error(error)
             return
         self._finish()
 
     async def _store(self, view: TurnView, request: MarkRequest) -> None:
         turn = view.stored_turn
-        request = _exact(turn.replied, request)
+        request = _with_stored_quote(turn.replied, request)
         view.show_note(tr("stopped") if turn.stopped else "")
         receipt = await asyncio.to_thread(self._context.chat.marks.add, request, turn=turn.id)
         await self._marks.show_receipt(receipt)
@@ -211,7 +211,7 @@ class MarkingController:
         self.close_pickers()
 
     def close_pickers(self) -> None:
-        """Close the mark picker and the word picker; nothing is marked."""
+        """Close the mark picker and the word picker without a mark."""
         screen = self._context.screen
         screen.query(MarkPicker).remove()
         for passage in screen.query(WordPicker):
@@ -223,8 +223,8 @@ class MarkingController:
         return self._context.transcript.turn_around(widget)
 
 
-def _exact(replied: str, request: MarkRequest) -> MarkRequest:
-    """Return the request with its quote as the journal has it, with what the screen leaves out.
+def _with_stored_quote(replied: str, request: MarkRequest) -> MarkRequest:
+    """Return the request with the quote as stored, including characters that are not shown.
 
     Raises:
         MarkError: the reply does not contain the quote.
@@ -232,7 +232,7 @@ def _exact(replied: str, request: MarkRequest) -> MarkRequest:
     quote, at = request.quote, request.quote_at
     if not quote or at is None or replied.startswith(quote, at) or quote in replied:
         return request
-    found = in_source(replied, clean(replied), at, at + len(quote))
+    found = find_in_source(replied, clean(replied), at, at + len(quote))
     if found is None:
         raise MarkError(
             "the selected text does not occur in the reply as selected; mark the whole reply"
@@ -240,7 +240,7 @@ def _exact(replied: str, request: MarkRequest) -> MarkRequest:
     return replace(request, quote=replied[slice(*found)], quote_at=found[0])
 
 
-def _words(request: MarkRequest) -> str:
+def _summary(request: MarkRequest) -> str:
     kind = request.kind
     parts = (tr(request.moment), kind and in_words(kind), request.sounds)
     return " ".join(str(part) for part in parts if part)

@@ -1,4 +1,4 @@
-"""Opens the chat in a thread after the first paint: heavy imports, the model, the memory."""
+"""Opening the chat in a thread after the first paint: heavy imports, the model, the memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class OpeningStep(Message):
 
 
 class Opening:
-    """Opens one chat; `close` may be called at any time and waits for a while."""
+    """Opens a chat; `close` can be called at any time and waits for up to 30 seconds."""
 
     def __init__(
         self,
@@ -49,18 +49,18 @@ class Opening:
     ) -> None:
         self._home, self._settings, self._post = home, settings, post
         self._thread, self._new = thread, new
-        self._left = threading.Event()
+        self._closed = threading.Event()
         self._lock = threading.Lock()
         self._chat: Chat | None = None
         self._worker = threading.Thread(target=self._open, name="discern-open", daemon=True)
 
     def begin(self) -> None:
-        """Start; `Opened` is posted at the end."""
+        """Start the thread, which posts `Opened` at the end."""
         self._worker.start()
 
     def close(self) -> None:
-        """Close the chat, also while it is being opened."""
-        self._left.set()
+        """Close the chat, even while it is being opened."""
+        self._closed.set()
         gc.unfreeze()
         if self._worker.is_alive():
             self._worker.join(30)
@@ -85,11 +85,11 @@ class Opening:
             return
         from tui.markdown.parser import parser
 
-        parser()  # what it imports is there before a reply needs it, and no key waits for it
+        parser()  # imports it now: during a reply the import would delay keys
         with self._lock:
             self._chat = chat
-        gc.freeze()  # what is there now stays; looking through it again would halt the keys
-        if not self._left.is_set():
+        gc.freeze()  # collecting these long-lived objects would delay keys
+        if not self._closed.is_set():
             self._post(Opened(chat, None))
 
     def _say(self, doing: Sentence) -> None:

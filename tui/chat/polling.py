@@ -1,4 +1,4 @@
-"""Looking every few seconds at what other processes and threads did to the open chat."""
+"""Checking every few seconds for changes that other processes made to the open chat."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from memory.sentence import Sentence
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.thread_view import ThreadView
-from tui.chat.training import TrainingController
+from tui.chat.training.controller import TrainingController
+from tui.views.error_text import full_sentence
 
 
 class Polling:
-    """Follows trainings, threads and adapters of other processes, and shows each problem once."""
+    """Follows trainings, threads and adapters of other processes; shows each problem once."""
 
     def __init__(
         self,
@@ -28,7 +29,7 @@ class Polling:
         self._last_error = ""
 
     async def poll(self) -> None:
-        """Look once; an error that repeats is shown once."""
+        """Check once; a repeated error is not shown again."""
         try:
             await self._poll()
         except Exception as error:
@@ -41,15 +42,15 @@ class Polling:
     async def _poll(self) -> None:
         trainings = self._training.trainings
         await asyncio.to_thread(trainings.attach)
-        if not trainings.running:  # its end shows these in the right order
+        if not trainings.running:  # the end of the training does this, in the right order
             await self._conversation.poll()
         await self._show_notices()
         self._thread.refresh_status()
 
     async def _show_notices(self) -> None:
-        """Show once what is wrong with the index, the checkpoints or the adapter; the chat works on.
+        """Show new problems with the index, the checkpoints or the adapter.
 
-        While the index is built the status line says that recall uses keywords only.
+        While the index is built, only the status line says that recall uses keywords.
         """
         chat = self._context.chat
         index = chat.memory.notice
@@ -59,5 +60,4 @@ class Polling:
         for notice in filter(None, (index, *chat.notices)):
             if notice not in self._noticed:
                 self._noticed.add(notice)
-                said = render(notice)
-                await self._context.say(f"{said[:1].upper()}{said[1:]}.")
+                await self._context.say(full_sentence(render(notice)))

@@ -1,7 +1,4 @@
-"""Reading the conversation: branches, thoughts, copying, and writing the draft in `$EDITOR`.
-
-Nothing here changes a turn; a message that is edited begins a branch beside it.
-"""
+"""Reading the conversation: branches, reasoning, copying, and editing the draft in `$EDITOR`."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ Part = tuple[int, int]
 
 
 def selected_part(context: ChatContext) -> tuple[TurnView, Part] | str:
-    """Return the reply in which the mouse selected text, and start and end; or why there is no such."""
+    """Return the reply that contains the selection, and its start and end; or an error message."""
     selections = context.screen.selections
     views = [
         view
@@ -36,15 +33,15 @@ def selected_part(context: ChatContext) -> tuple[TurnView, Part] | str:
 
 
 class ReadingController:
-    """What keys and the mouse do with the replies on the screen, short of marking them."""
+    """Actions on the replies on the screen that do not change them."""
 
     def __init__(self, context: ChatContext, thread: ThreadView) -> None:
         self._context, self._thread = context, thread
         self._copied: tuple[TurnView, int] | None = None
-        """The reply whose code was copied last, and which of its blocks."""
+        """The reply whose code was copied last, and the index of the block."""
 
-    async def write_in_editor(self) -> None:
-        """Open the draft in the user's editor; a reply under way goes on meanwhile."""
+    async def edit_draft(self) -> None:
+        """Edit the draft in the user's editor; a streaming reply continues."""
         context = self._context
         draft = context.composer.text
         try:
@@ -62,11 +59,11 @@ class ReadingController:
         context.screen.refresh(layout=True)
 
     async def step_branch(self, step: int) -> None:
-        """Show the branch before or after the chosen reply's."""
+        """Show the previous or next branch of the chosen reply."""
         view, context = self._context.transcript.chosen, self._context
         if view is None or view.turn is None:
             return
-        if not await context.between_turns(tr("switch branches")):
+        if not await context.ensure_idle(tr("switch branches")):
             return
         siblings = context.chat.journal.branches.siblings([view.turn.id]).get(view.turn.id)
         beside = siblings.beside(step) if siblings else None
@@ -86,7 +83,7 @@ class ReadingController:
             await context.attempt(self._thread.choose_branch(beside))
 
     def toggle_thought(self) -> None:
-        """Fold or unfold the thinking of the chosen reply."""
+        """Fold or unfold the reasoning of the chosen reply."""
         view = self._context.transcript.chosen
         if view is None:
             return
@@ -105,7 +102,7 @@ class ReadingController:
             self._context.status.say(tr("Copied the reply."))
 
     def copy_code(self) -> None:
-        """Copy the first code block of the chosen reply; called again, the next one."""
+        """Copy the first code block of the chosen reply, or the next one if called again."""
         view, status = self._context.transcript.chosen, self._context.status
         if view is None:
             return
@@ -125,7 +122,7 @@ class ReadingController:
         )
 
     def selected_text(self) -> str:
-        """Return the selection as Markdown if it lies in one reply, else as shown, without padding."""
+        """Return the selection: Markdown within one reply, else the text as shown, without padding."""
         if not self._context.screen.selections:
             return ""
         found = selected_part(self._context)

@@ -1,7 +1,7 @@
 """The chat screen: the conversation above, the input below, the status line at the bottom.
 
-It composes the widgets, and passes keys and messages on to controllers and command handlers, which
-share a `ChatContext`. Commands work while a reply streams.
+It composes the widgets and forwards keys and messages to controllers and command handlers, which share
+a `ChatContext`. Commands also run while a reply streams.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from tui.chat.marking import MarkingController
 from tui.chat.opening import Opened, Opening, OpeningStep
 from tui.chat.polling import Polling
 from tui.chat.reading import ReadingController
+from tui.chat.submission import Submission
 from tui.chat.thread_view import ThreadView
-from tui.chat.training import TrainingController
+from tui.chat.training.controller import TrainingController
 from tui.commands.completion_sources import sources
-from tui.commands.registry import Command, parse
 from tui.keys.bindings import bindings
 from tui.markdown.view import MarkdownView
 from tui.terminal.sanitize import clean, one_line
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 2.0
 OFFLOAD_SECONDS = 1.0
-"""How often it is checked whether a training needs the model's place on the GPU."""
+"""Seconds between checks whether a training needs the GPU or the idle time."""
 
 
 class ChatScreen(Screen[None]):
@@ -72,7 +72,10 @@ class ChatScreen(Screen[None]):
             home=home,
             settings=settings,
             transcript=Transcript(),
-            entry=Entry(lambda: sources(self.context.open_chat), self.submit),
+            entry=Entry(
+                lambda: sources(self.context.open_chat),
+                lambda text: self.submission.submit(text),
+            ),
             status=StatusLine(),
             panel=TrainingPanel(),
             reply=ReplyState(),
@@ -89,21 +92,21 @@ class ChatScreen(Screen[None]):
             self.thread,
             self.conversation,
             self.training,
-            begin=self.begin_command,
+            begin=lambda command: self.submission.begin_command(command),
             leave=self.leave,
         )
+        self.submission = Submission(context, self.conversation, self.handlers)
         self._marking = MarkingController(context, self.conversation, self.handlers.marks)
         self._reading = ReadingController(context, self.thread)
         self._polling = Polling(context, self.thread, self.conversation, self.training)
         self._opening = Opening(home, settings, self.post_message, thread=thread, new=new)
         self.failed: DiscernError | None = None
         """Why the chat could not be opened."""
-        self._send_when_ready = ""
-        self._left = False
+        self._quitting = False
 
     @property
     def chat(self) -> Chat:
-        """The open chat; only after it was loaded."""
+        """The open chat; available once it is loaded."""
         return self.context.chat
 
     def compose(self) -> ComposeResult:
@@ -149,101 +152,52 @@ class ChatScreen(Screen[None]):
             draft = await asyncio.to_thread(restore_draft, self.context.home, chat.journal)
             if draft:
                 self.composer.write(draft)
-        if self._send_when_ready and self._send_when_ready == self.composer.text:
-            self.submit(self._send_when_ready)  # unless it was edited since
+        self.submission.submit_waiting()
 
     def leave(self) -> None:
         """Leave the application."""
-        self._left = True
+        self._quitting = True
         self.conversation.stop()
         self.app.exit(0)
 
     def close_resources(self) -> None:
         """Close everything after the screen is gone.
 
-        If the chat was ended from outside, the message being written is kept for the next chat.
+        If the user did not quit, unsent messages are kept for the next chat.
         """
         self.training.trainings.close()
         unsent = self.conversation.close()
-        if not self._left:
+        if not self._quitting:
             chat = self.context.open_chat
             journal = chat.journal if chat is not None else None
             keep_drafts(self.context.home, journal, [unsent, self.entry.draft])
         self._opening.close()
 
     def on_unmount(self) -> None:
-        """Give the GPU lease up."""
+        """Release the GPU lease and end background work."""
         self.training.close()
 
     @work(group="poll", exclusive=True)
     async def _poll(self) -> None:
         await self._polling.poll()
 
-    @work(group="lending", exclusive=True)
+    @work(group="offload", exclusive=True)
     async def _poll_offload(self) -> None:
         await self.training.poll_offload()
 
-    @work(group="preparing")
+    @work(group="preparation")
     async def _poll_preparation(self) -> None:
         await self.training.poll_preparation()
 
-    # --- messages and commands ---------------------------------------------------------------
-
-    def submit(self, text: str) -> None:
-        """Send a message or run a command; while the model loads it is kept in the input."""
-        parsed = parse(text.strip())
-        needs_chat = parsed is None or parsed.command is None or parsed.command.name != "quit"
-        if not text.strip():
-            return
-        if self.context.open_chat is None and needs_chat:
-            self._send_when_ready = text
-            self.status.change(passing=tr("loading; will be sent when ready…"))
-            return
-        if parsed is None and self.conversation.pending:
-            self.status.say(tr("The reply is still being generated. Press Esc to stop it."))
-            return
-        self._send_when_ready = ""
-        edited = self.entry.editing if parsed is None else None
-        self.composer.take()
-        if parsed is None:
-            self.entry.leave_edit()
-            self.conversation.ask(text, instead_of=edited)
-        else:
-            self._run_command(text.strip())
-
-    @work(group="commands")
-    async def _run_command(self, text: str) -> None:
-        parsed = parse(text)
-        assert parsed is not None
-        if parsed.command is None:
-            name, near = one_line(parsed.name, 30), parsed.nearest
-            said = (
-                tr("Unknown command /{name}. Did you mean /{near}?", name=name, near=near)
-                if near
-                else tr("Unknown command /{name}. /help lists all commands.", name=name)
-            )
-            await self.context.say(said, "error")
-            self.entry.give_back(text)
-            return
-        await self.context.attempt(self.handlers.find(parsed.command)(parsed.argument))
-
-    def begin_command(self, command: Command) -> None:
-        """Put a command into the input; run it at once if it takes no argument."""
-        self.composer.focus()
-        if command.argument:
-            self.composer.write(f"/{command.name} ")
-        elif self.context.open_chat is not None:
-            self._run_command(f"/{command.name}")
-
     @work(group="commands")
     async def open_help(self) -> None:
-        """Open the list of commands and keys; it works while the model loads, too."""
+        """Open the list of commands and keys, even while the model is loading."""
         await self.handlers.application.help()
 
     # --- keys --------------------------------------------------------------------------------
 
     async def on_key(self, event: events.Key) -> None:
-        """Let marking handle the key; a printable one goes to the input."""
+        """Handle a marking key; forward other printable keys to the input."""
         if await self._marking.handle_key(event):
             return
         if self.focused is self.transcript and event.is_printable:
@@ -259,7 +213,7 @@ class ChatScreen(Screen[None]):
             self.composer.insert(event.text)
 
     def action_back(self) -> None:
-        """Close the picker, close the menu, stop the reply, or drop the cursor: whichever is first."""
+        """Close the picker or menu, stop the reply, or clear the cursor: the first that applies."""
         if self.query(MarkPicker):
             self._marking.close_pickers()
         elif self.entry.close_menu() or self.entry.leave_edit():
@@ -289,7 +243,7 @@ class ChatScreen(Screen[None]):
 
     @property
     def selected_source(self) -> str:
-        """The selection as Markdown where it lies in one reply."""
+        """The selection, as Markdown if it is within one reply."""
         return self._reading.selected_text()
 
     @work(group="earlier")
@@ -307,7 +261,7 @@ class ChatScreen(Screen[None]):
 
     async def on_composer_editor(self, message: Composer.Editor) -> None:
         """Open the draft in the user's editor."""
-        await self._reading.write_in_editor()
+        await self._reading.edit_draft()
 
     async def action_edit(self) -> None:
         """Put the chosen message into the input."""
@@ -321,11 +275,11 @@ class ChatScreen(Screen[None]):
             await self.context.attempt(self.handlers.messages.retry())
 
     async def action_branch(self, step: int) -> None:
-        """Show the branch before or after the chosen reply's."""
+        """Show the previous or next branch of the chosen reply."""
         await self._reading.step_branch(step)
 
     def action_thought(self) -> None:
-        """Fold or unfold the thinking of the chosen reply."""
+        """Fold or unfold the reasoning of the chosen reply."""
         self._reading.toggle_thought()
 
     def action_copy(self) -> None:
@@ -333,11 +287,11 @@ class ChatScreen(Screen[None]):
         self._reading.copy()
 
     def action_copy_code(self) -> None:
-        """Copy the code of the chosen reply, one block at a press."""
+        """Copy the code of the chosen reply, one block per key press."""
         self._reading.copy_code()
 
     def on_markdown_view_link_clicked(self, event: MarkdownView.LinkClicked) -> None:
-        """Copy a link's address; nothing a model wrote is opened."""
+        """Copy a link's address; links of a model are never opened."""
         target = clean(event.href)
         self.app.copy_to_clipboard(target)
         self.notify(tr("Copied: {text}", text=one_line(target, 200)), markup=False)
@@ -349,17 +303,17 @@ class ChatScreen(Screen[None]):
         self._marking.chosen(message.view)
 
     def on_text_selected(self, event: events.TextSelected) -> None:
-        """Say what can be done with the selection."""
+        """Show the keys for the selection."""
         self._marking.text_selected()
 
-    # These three are awaited by the key that asks for them, so that a quick next key finds them open.
+    # No workers here: the next key must find the picker open.
 
     async def action_mark(self) -> None:
-        """Mark the chosen reply, or what is selected of it."""
+        """Mark the selection, or the chosen reply."""
         await self._marking.mark()
 
     async def action_mark_now(self) -> None:
-        """Mark what is selected, else the chosen reply, else the last one."""
+        """Mark the selection, else the chosen reply, else the last one."""
         await self._marking.mark_now()
 
     async def action_passage(self) -> None:
@@ -368,23 +322,23 @@ class ChatScreen(Screen[None]):
 
     @work(group="commands")
     async def on_word_picker_chosen(self, message: WordPicker.Chosen) -> None:
-        """Mark the words that were chosen."""
-        await self._marking.words_taken(message.view, message.span)
+        """Mark the chosen words."""
+        await self._marking.words_chosen(message.view, message.span)
 
     @work(group="commands")
     async def on_word_picker_cancelled(self, message: WordPicker.Cancelled) -> None:
         """Close the word picker."""
-        self._marking.words_left(message.view)
+        self._marking.word_picker_cancelled(message.view)
 
     @work(group="commands")
     async def on_mark_picker_cancelled(self, message: MarkPicker.Cancelled) -> None:
         """Close the mark picker."""
-        self._marking.picker_left(message.picker, typing=message.typing)
+        self._marking.mark_picker_cancelled(message.picker, typing=message.typing)
 
     @work(group="commands")
     async def on_mark_picker_submitted(self, message: MarkPicker.Submitted) -> None:
-        """Store the mark that was chosen in the picker."""
-        await self._marking.mark_chosen(message.picker, message.request)
+        """Store the mark chosen in the picker."""
+        await self._marking.mark_submitted(message.picker, message.request)
 
     @work(group="commands")
     async def action_unmark(self) -> None:
@@ -409,7 +363,7 @@ class ChatScreen(Screen[None]):
     @work(group="commands")
     async def on_contrast_card_saved(self, message: ContrastCard.Saved) -> None:
         """Store the lines of a card."""
-        await self.context.attempt(self.handlers.marks.keep_card(message.card, message.lines))
+        await self.context.attempt(self.handlers.marks.save_card(message.card, message.lines))
 
     @work(group="commands")
     async def on_contrast_card_closed(self, message: ContrastCard.Closed) -> None:
@@ -418,7 +372,7 @@ class ChatScreen(Screen[None]):
 
     @work(group="commands")
     async def action_why(self) -> None:
-        """Open the card of what was recalled for the chosen reply."""
+        """Show the differences recalled for the chosen reply."""
         if self.transcript.chosen is not None:
             await self.context.attempt(self.handlers.recall.why())
 
@@ -430,7 +384,7 @@ class ChatScreen(Screen[None]):
 
     @work(group="commands")
     async def on_why_card_closed(self, message: WhyCard.Closed) -> None:
-        """Close the card and forget what was struck out in it."""
+        """Close the card and forget the differences that are struck out in it."""
         handler = self.handlers.recall
         await self.context.attempt(handler.close_card(message.card, message.forgotten))
 
@@ -441,7 +395,7 @@ class ChatScreen(Screen[None]):
         self.training.open_screen()
 
     def on_training_started(self, message: TrainingStarted) -> None:
-        """Show that a training began."""
+        """Show that a training started."""
         self.training.started()
 
     def on_training_event(self, message: TrainingEvent) -> None:
@@ -450,5 +404,5 @@ class ChatScreen(Screen[None]):
 
     @work(group="training")
     async def on_training_ended(self, message: TrainingEnded) -> None:
-        """Show the outcome of a training and serve the new adapter."""
+        """Show the outcome of a training and load the new adapter."""
         await self.training.ended(message)

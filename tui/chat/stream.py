@@ -1,7 +1,7 @@
-"""A streaming reply: the model generates in a thread, the screen takes text at its own pace.
+"""A streaming reply: the model generates in a thread, and the screen reads the text in batches.
 
-The thread never waits for the screen, and the screen draws as often as it can afford. A stop is
-repeated until it takes effect, because generation may not have begun when it is requested.
+The thread never waits for the screen. A stop is repeated until it takes effect, because generation may
+not have begun when it is requested.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from memory.recall.recall import Recalled
 
 TICK = 0.2
+"""Seconds between two stop requests."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """What arrived since the last batch."""
+    """Text and events since the last batch."""
 
     text: str = ""
     thought: str = ""
@@ -36,7 +37,7 @@ class Batch:
 
 
 class ReplyStream:
-    """The reply of `chat` to `text`; created and read in the screen's loop."""
+    """The reply of `chat` to `text`; create and read it in the screen's event loop."""
 
     def __init__(self, chat: Chat, text: str, *, instead_of: str | None = None) -> None:
         self._chat = chat
@@ -45,34 +46,34 @@ class ReplyStream:
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._batch = Batch()
-        self._came = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._ended = asyncio.Event()
         self._stopping = False
-        self._told = False
-        self._thread = threading.Thread(target=self._speak, name="discern-reply", daemon=True)
+        self._notified = False
+        self._thread = threading.Thread(target=self._generate, name="discern-reply", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the reply; what was generated is kept."""
+        """Stop the reply and keep its text so far."""
         self._stopping = True
         self._chat.stop()
 
     async def take(self) -> Batch:
         """Wait for new text and return all of it."""
-        while not self._came.is_set():
+        while not self._arrived.is_set():
             try:
-                await asyncio.wait_for(self._came.wait(), TICK)
+                await asyncio.wait_for(self._arrived.wait(), TICK)
             except TimeoutError:
                 if self._stopping:
                     self._chat.stop()
         with self._lock:
             batch, self._batch = self._batch, Batch()
-            self._told = False
-            self._came.clear()
+            self._notified = False
+            self._arrived.clear()
         return batch
 
-    async def rest(self, seconds: float) -> None:
-        """Let text accumulate for a while; return at once when the reply ends."""
+    async def pause(self, seconds: float) -> None:
+        """Let text accumulate for `seconds`, or until the reply ends."""
         if self._stopping:
             self._chat.stop()
         with suppress(TimeoutError):
@@ -83,7 +84,7 @@ class ReplyStream:
         self._thread.join(5)
         return not self._thread.is_alive()
 
-    def _speak(self) -> None:
+    def _generate(self) -> None:
         from agent.chat.graph import Delta, Finished, Recalling, Thought
 
         cleaner, thoughts = StreamCleaner(), StreamCleaner()
@@ -112,13 +113,13 @@ class ReplyStream:
             batch.finished = batch.finished or more.finished
             batch.error = batch.error or more.error
             batch.ended = batch.ended or more.ended
-            if self._told and not more.ended:
-                return  # the screen knows that something has come
-            self._told = True
+            if self._notified and not more.ended:
+                return  # the screen already knows that there is new text
+            self._notified = True
         with suppress(RuntimeError):  # the screen may be gone
             self._loop.call_soon_threadsafe(self._wake, more.ended)
 
     def _wake(self, ended: bool) -> None:
-        self._came.set()
+        self._arrived.set()
         if ended:
             self._ended.set()

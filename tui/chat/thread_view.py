@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from memory.difference import Difference, Turn
 
 SHOWN_TURNS = 4
-"""Turns of a resumed thread that are mounted at once; more follow where there is room."""
+"""Turns of a resumed thread that are mounted first; more follow if there is room."""
 EARLIER_TURNS = 8
 """Earlier turns that are mounted at a time when the user scrolls up."""
 MOST_TURNS = 80
-"""Turns that stay mounted when another is asked; of more, only the latest half stays."""
+"""Maximum number of mounted turns; above it, only the latest half stays mounted."""
 
 
 class ThreadView:
@@ -60,7 +60,7 @@ class ThreadView:
             await self.reload(choose)
 
     async def reload(self, choose: str | None = None) -> None:
-        """Do as `show`, for a caller that holds the lock."""
+        """Do the same as `show`, for a caller that holds the lock."""
         read = functools.partial(
             self._chat.journal.branches.current, self._chat.thread.name, limit=KEPT
         )
@@ -82,7 +82,7 @@ class ThreadView:
             transcript.choose(transcript.view_of(choose))
 
     async def show_earlier(self) -> None:
-        """Mount turns before the first one that is shown, until a page of them is above."""
+        """Mount earlier turns until there is a page of them above the visible part."""
         if self.loading_earlier:
             return
         async with self._loading_earlier:
@@ -101,7 +101,7 @@ class ThreadView:
                 await self.show_branch_positions()
 
     async def unmount_early_turns(self) -> None:
-        """Unmount the earliest turns of a long thread, so that the next turn stays cheap.
+        """Unmount the earliest turns of a long thread, so that the next turn is drawn quickly.
 
         They are mounted again when the user scrolls up.
         """
@@ -121,7 +121,7 @@ class ThreadView:
         await self.show(turn)
 
     async def show_branch_positions(self) -> None:
-        """Show beside each message which of its branches this is."""
+        """Show the number of the current branch next to each message that has several."""
         views = self._views_by_turn()
         found = await asyncio.to_thread(self._chat.journal.branches.siblings, list(views))
         for turn, view in views.items():
@@ -145,7 +145,7 @@ class ThreadView:
         self._context.screen.run_worker(work, group="marks", exclusive=True)
 
     def remove_mark(self, difference: Difference) -> None:
-        """Take a forgotten difference out of the gutter."""
+        """Remove the mark of a deleted difference."""
         if view := self._context.transcript.view_of(difference.turn):
             view.show_marks([mark for mark in view.marks if mark.id != difference.id])
 
@@ -165,7 +165,9 @@ class ThreadView:
         adapter, status = chat.adapter, self._context.status
         counted = (chat.journal.differences.change_count(), adapter)
         if recount or counted != self._counted:
-            if self._counted is not None and not recount:  # such as by a night of another process
+            if (
+                self._counted is not None and not recount
+            ):  # for example by a night of another process
                 self.refresh_marks_later()
             self._counted = counted
             status.change(waiting=chat.marks.waiting())

@@ -1,6 +1,6 @@
 """Read-only queries for shell completion: fast, and without side effects.
 
-Nothing is created, locked or opened for writing. Whatever cannot be read is skipped, because
+Nothing is created, locked or opened for writing. Data that cannot be read is skipped, because
 completion must not print errors.
 """
 
@@ -16,6 +16,7 @@ import memory
 from memory.files.bounded_read import read_json, read_toml
 from memory.files.sqlite_file import connect
 from memory.settings.paths import Home
+from memory.text.counts import counted
 
 MOST = 100
 """Maximum number of completions, latest first."""
@@ -31,7 +32,7 @@ def threads(home: Home) -> Pairs:
         home,
         "select thread, count(*) as turns from turns group by thread order by max(seq) desc limit ?",
     )
-    return [(str(name), f"{turns} turn{'s' * (turns != 1)}") for name, turns in rows]
+    return [(str(name), counted(int(str(turns)), "turn")) for name, turns in rows]
 
 
 def differences(home: Home) -> Pairs:

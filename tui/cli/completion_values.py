@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from memory.settings.paths import Home
 
-Offer = Callable[["click.Context", "click.Parameter", str], list[CompletionItem]]
+Pairs = Iterable[tuple[str, str]]
+Completer = Callable[["click.Context", "click.Parameter", str], list[CompletionItem]]
 
 
-def _offering(pairs: Callable[[Home], Iterable[tuple[str, str]]]) -> Offer:
+def _completer(pairs: Callable[[Home], Pairs]) -> Completer:
     def offer(
         _context: click.Context, _parameter: click.Parameter, typed: str
     ) -> list[CompletionItem]:
@@ -37,31 +38,19 @@ def _offering(pairs: Callable[[Home], Iterable[tuple[str, str]]]) -> Offer:
     return offer
 
 
-def _threads(home: Home) -> Iterable[tuple[str, str]]:
-    from tui.cli import completion_queries
+def _query(name: str) -> Callable[[Home], Pairs]:
+    """Return a function of `completion_queries`, which is imported when it is called."""
 
-    return completion_queries.threads(home)
+    def pairs(home: Home) -> Pairs:
+        from tui.cli import completion_queries
 
+        found: Pairs = getattr(completion_queries, name)(home)
+        return found
 
-def _differences(home: Home) -> Iterable[tuple[str, str]]:
-    from tui.cli import completion_queries
-
-    return completion_queries.differences(home)
-
-
-def _turns(home: Home) -> Iterable[tuple[str, str]]:
-    from tui.cli import completion_queries
-
-    return completion_queries.turns(home)
+    return pairs
 
 
-def _adapters(home: Home) -> Iterable[tuple[str, str]]:
-    from tui.cli import completion_queries
-
-    return completion_queries.adapters(home)
-
-
-def _sides(home: Home) -> Iterable[tuple[str, str]]:
+def _sides(home: Home) -> Pairs:
     from tui.cli import completion_queries
 
     yield "base", "the base model alone"
@@ -70,19 +59,7 @@ def _sides(home: Home) -> Iterable[tuple[str, str]]:
     yield from completion_queries.adapters(home)
 
 
-def _kinds(home: Home) -> Iterable[tuple[str, str]]:
-    from tui.cli import completion_queries
-
-    return completion_queries.kinds(home)
-
-
-def _runs(home: Home) -> Iterable[tuple[str, str]]:
-    from tui.cli import completion_queries
-
-    return completion_queries.runs(home)
-
-
-def _here(home: Home) -> Iterable[tuple[str, str]]:
+def _local_models(home: Home) -> Pairs:
     from agent.models.models import find_models
 
     yield "starter", "included with Discern"
@@ -90,22 +67,22 @@ def _here(home: Home) -> Iterable[tuple[str, str]]:
         yield item.name, f"{item.size / 1e6:,.0f} MB"
 
 
-def _known(_home: Home) -> Iterable[tuple[str, str]]:
+def _known_models(_home: Home) -> Pairs:
     from agent.models.models import known_models
 
     for item in known_models():
         yield item.name, f"{item.repo}, {', '.join(item.files)}"
 
 
-threads = _offering(_threads)
-differences = _offering(_differences)
-turns = _offering(_turns)
-adapters = _offering(_adapters)
-sides = _offering(_sides)
-kinds = _offering(_kinds)
-runs = _offering(_runs)
-models_here = _offering(_here)
-models_known = _offering(_known)
+threads = _completer(_query("threads"))
+differences = _completer(_query("differences"))
+turns = _completer(_query("turns"))
+adapters = _completer(_query("adapters"))
+sides = _completer(_sides)
+kinds = _completer(_query("kinds"))
+runs = _completer(_query("runs"))
+models_here = _completer(_local_models)
+models_known = _completer(_known_models)
 
 
 def model_files(

@@ -17,7 +17,8 @@ import click
 
 from memory.errors import DiscernError
 from memory.settings.paths import set_private_umask
-from tui.cli.completion_values import model_files, threads
+from tui.cli.completion_values import model_files
+from tui.cli.shared_options import continue_option, step, thread_option
 from tui.terminal.printing import echo
 from tui.terminal.signals import Terminated, raise_on_signals
 
@@ -114,13 +115,8 @@ Examples:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EXAMPLES,
 )
-@click.option(
-    "--thread",
-    metavar="NAME",
-    help="Open this thread instead of the last one.",
-    shell_complete=threads,
-)
-@click.option("-c", "--continue", "go_on", is_flag=True, help="Continue the last thread.")
+@thread_option
+@continue_option
 @click.option("--new", is_flag=True, help="Start a new thread.")
 @click.option(
     "--model",
@@ -164,29 +160,25 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader closed the pipe (`discern memory list | head`): not an error.
-        _write_nowhere()
+        _discard_output()
         return 0
     except Terminated as error:
-        from tui.cli.shared_options import step
-
         step("")
         echo(f"discern: {error}; everything saved so far is kept", err=True)
         return 128 + error.number
     except DiscernError as error:
-        from tui.cli.shared_options import step
-
         step("")  # clear the status line
         echo(f"discern: {error}", err=True)
         return error.exit_code
     except OSError as error:
         # Our own errors are DiscernErrors; this is most often the output, on a full disk.
         where = error.filename or "the output"
-        _write_nowhere()
+        _discard_output()
         echo(f"discern: cannot use {where}: {error.strerror or error}", err=True)
         return 2
 
 
-def _write_nowhere() -> None:
+def _discard_output() -> None:
     """Discard buffered output, so that flushing it cannot fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -197,12 +189,12 @@ def main() -> None:
         echo("discern: Windows is not supported. Run Discern in WSL 2.", err=True)
         sys.exit(2)
     set_private_umask()
-    _have_streams()
+    _open_missing_streams()
     raise_on_signals()
     sys.exit(run())
 
 
-def _have_streams() -> None:
+def _open_missing_streams() -> None:
     """Open standard streams that are closed at startup (`discern ask <&-`).
 
     Otherwise the next file opened would get their number and be used as the terminal.

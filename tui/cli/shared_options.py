@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from memory.sentence import Sentence
-from tui.cli.completion_values import model_files
+from tui.cli.completion_values import differences, model_files, threads
 from tui.terminal.printing import Safe, echo
 from tui.terminal.sanitize import one_line
 
@@ -27,6 +27,24 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 model_option = click.option(
     "--model", metavar="PATH", help="Use this GGUF for this command.", shell_complete=model_files
+)
+thread_option = click.option(
+    "--thread",
+    metavar="NAME",
+    help="Open this thread instead of the last one.",
+    shell_complete=threads,
+)
+continue_option = click.option(
+    "-c", "--continue", "go_on", is_flag=True, help="Continue the last thread."
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+difference_argument = click.argument("identity", metavar="ID", shell_complete=differences)
+limit_option = click.option(
+    "--limit",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Maximum number of results.",
 )
 
 
@@ -114,3 +132,12 @@ def step(text: str) -> None:
     """Show `text` on one transient line of stderr, if it is a terminal."""
     if sys.stderr.isatty():
         echo(Safe("\r\x1b[K"), one_line(text), err=True, nl=False, color=True)
+
+
+def report_signal(error: Exception, signals: list[int]) -> int:
+    """Print the error of a run that a signal ended and return the exit code; raise any other error."""
+    if not signals:
+        raise error
+    step("")
+    echo(f"discern: {error}", err=True)
+    return 128 + signals[0]

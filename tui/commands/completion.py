@@ -1,7 +1,7 @@
 """Completion of slash commands and their arguments.
 
-`Sources` answers what only the open chat knows. It is asked at every key press, so its functions must
-be quick.
+`Sources` provides completions from the open chat. Its functions are called at every key press, so they
+must be fast.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tui.commands.registry import Command, find, found, in_order
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What only the open chat knows; each function yields (word, hint) pairs."""
+    """Completions that depend on the open chat; each function yields (word, hint) pairs."""
 
     kinds: Callable[[], Iterable[tuple[str, str]]] = tuple
     adapters: Callable[[], Iterable[tuple[str, str]]] = tuple
@@ -26,7 +26,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """An offer: the text the input becomes, what the menu shows, and whether Enter may send it."""
+    """A completion: the new text of the input, its row in the menu, and whether Enter may send it."""
 
     text: str
     label: str

@@ -1,4 +1,4 @@
-"""`docs/commands.md`, made from the registries of commands and keys.
+"""Generate `docs/commands.md` from the registries of commands and keys.
 
 python -m tui.commands.docs_page > docs/commands.md
 """

@@ -1,4 +1,4 @@
-"""The registry of slash commands, from which completion, /help, the palette and the docs are made.
+"""The registry of slash commands, used by completion, /help, the palette and the docs.
 
 A command names its handler as `subject.method` of `tui.chat.handlers.command_handlers.CommandHandlers`;
 a test compares both. Completion is in `tui/commands/completion.py`.
@@ -193,7 +193,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "help",
         "show commands and keys",
-        "Lists all commands, keys and signs. Type to filter; Enter inserts a command.",
+        "Lists all commands, keys and signs. Type to filter; Enter inserts a command, or runs it if it "
+        "takes no argument.",
         "application.help",
         aliases=("?", "keys"),
     ),
@@ -259,7 +260,7 @@ _FAR = 9
 
 
 def _rank(command: Command, typed: str) -> int:
-    """Return how badly a command matches: by name, prefix, letters in order, or hint."""
+    """Return the rank of a match, 0 is best: by name, prefix, letters in order, or hint."""
     names = (command.name, *command.aliases)
     if typed in names:
         return 0

@@ -1,6 +1,6 @@
-"""The keys in force: the registry's defaults with the user's own; their bindings and hints.
+"""The active keys (defaults and the user's own), their bindings and hints.
 
-Unknown keys, keys that would swallow typed text, and two actions on one key are errors.
+Unknown keys, keys that would capture typed text, and two actions on one key are errors.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from textual.binding import Binding
 from textual.keys import Keys
 
 from memory.errors import SettingsError
-from tui.keys.registry import KEYS, LISTS, PLACES, SCREENS, WRITTEN, Key
+from tui.keys.registry import KEYS, LISTS, PLACES, SCREENS, TYPING, Key
 from tui.terminal.textual_patches.keys import key_name
 
 _BACK = "back"
-"""The key that goes back is the same everywhere."""
-_LEFT = {
+"""The id of the key that goes back; it is the same everywhere."""
+_LEAVABLE = {
     **dict.fromkeys(("picker", "passage", "card", "why", "training", "report", "context"), False),
     **dict.fromkeys(("list", "compare"), True),
 }
-"""Places that it leaves, and whether it goes before a line in which text is written."""
+"""Places that this key leaves, and whether it takes precedence over a text input there."""
 
 
 class Keyboard:
-    """The keys in force: the registry's defaults with the user's own."""
+    """The active keys: the registry's defaults, overridden by the user's own."""
 
     def __init__(self, own: Mapping[str, str] | None = None, source: str = "config.toml") -> None:
         """Read `[keys]`: an action's id and its keys, separated by commas.
@@ -47,7 +47,7 @@ class Keyboard:
 
     @property
     def own(self) -> dict[str, str]:
-        """What differs from the registry, as a Textual keymap."""
+        """The keys that differ from the registry, as a Textual keymap."""
         return {
             key.id: ",".join(self.keys[key.id]) for key in KEYS if self.keys[key.id] != key.keys
         }
@@ -80,7 +80,7 @@ class Keyboard:
     def _refuse_clashes(self, source: str) -> None:
         for number, one in enumerate(KEYS):
             for key in self.keys[one.id]:
-                if one.where in WRITTEN and len(key) == 1:
+                if one.where in TYPING and len(key) == 1:
                     raise SettingsError(
                         "{source}: keys.{id} = {key!r} cannot be used, because a single letter is "
                         "typed into the message; use ctrl+{letter} or alt+{letter}",
@@ -91,7 +91,7 @@ class Keyboard:
                     )
             for other in KEYS[number + 1 :]:
                 shared = set(self.keys[one.id]) & set(self.keys[other.id])
-                if shared and _meet(one, other):
+                if shared and _compete(one, other):
                     raise SettingsError(
                         "{source}: keys.{id} and keys.{other} both use {shared!r}, so only one of "
                         "them would work; assign another key to one of them",
@@ -111,9 +111,9 @@ def bindings(where: str) -> list[Binding]:
         for key in KEYS
         if key.where == where and key.action
     ]
-    if where in _LEFT:
+    if where in _LEAVABLE:
         found.append(
-            Binding("escape", "leave", "Leave it", show=False, priority=_LEFT[where], id=_BACK)
+            Binding("escape", "leave", "Leave", show=False, priority=_LEAVABLE[where], id=_BACK)
         )
     return found
 
@@ -138,11 +138,11 @@ def display(key: str) -> str:
     return "+".join([*(modifier.capitalize() for modifier in modifiers), plain])
 
 
-def _meet(one: Key, other: Key) -> bool:
-    """Return whether two actions compete for a key; a focused widget comes before the chat."""
+def _compete(one: Key, other: Key) -> bool:
+    """Return whether two actions can compete for a key; a focused widget takes precedence."""
     if one.where == other.where or "anywhere" in (one.where, other.where):
         return True
-    if _BACK in (one.id, other.id) and {one.where, other.where} & {*_LEFT, *LISTS}:
+    if _BACK in (one.id, other.id) and {one.where, other.where} & {*_LEAVABLE, *LISTS}:
         return True
     if "list" in (one.where, other.where):
         return {one.where, other.where} <= {"list", *LISTS}
@@ -177,7 +177,7 @@ def _read(source: str, name: str, text: str) -> str:
 
 
 def keyboard_of(app: object) -> Keyboard:
-    """Return the keys in force in an application, by default those of the registry."""
+    """Return the active keys of an application, by default those of the registry."""
     keyboard = getattr(app, "keyboard", None)
     return keyboard if isinstance(keyboard, Keyboard) else _DEFAULT
 

@@ -1,4 +1,4 @@
-"""Keys pressed on a Russian layout: в is on the key of d.
+"""Keys on a Russian layout: в is at the position of d.
 
 Only the name of the key changes; the character that is typed stays Russian.
 """

@@ -1,8 +1,7 @@
-"""The registry of keys: what each one does, and where.
+"""The registry of keys: their actions and places.
 
-The bindings of the application, its screens and widgets are made from it (`tui/keys/bindings.py`), as
-are the Help screen, the palette's hints and `docs/commands.md`. `[keys]` in `config.toml` remaps keys
-by id.
+The bindings (`tui/keys/bindings.py`), the Help screen, the hints of the palette and `docs/commands.md`
+are generated from it. `[keys]` in `config.toml` remaps keys by id.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ PLACES: Mapping[str, str] = {
     "report": "in a report",
     "context": "on the context screen",
 }
-"""Where a key acts, in the words that Help shows."""
-WRITTEN = ("anywhere", "chat", "input", "card", "list", "sessions")
-"""Places where text is typed, so that a letter alone cannot be a key."""
+"""Places where keys apply, as Help shows them."""
+TYPING = ("anywhere", "chat", "input", "card", "list", "sessions")
+"""Places where text is typed, so that a single letter cannot be a key."""
 SCREENS = ("training", "list", "sessions", "differences", "compare", "report", "context")
-"""Places that cover the chat, where its keys do not act."""
+"""Places that cover the chat, so that its keys do not apply there."""
 LISTS = ("sessions", "differences")
-"""Screens whose list the keys of "list" move in."""
+"""Screens with a list, where the keys of "list" apply too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""Markdown that is laid out while it streams."""
+"""Incremental parsing, layout and drawing of Markdown."""

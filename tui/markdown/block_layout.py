@@ -1,6 +1,6 @@
-"""Blocks laid out below each other at a width: their heights, and what is in which row.
+"""Vertical layout of blocks at a width: their heights, and the content of each row.
 
-Only new blocks are laid out, and the rows of a table whose columns they widen.
+Only new blocks are laid out, and tables whose columns they widen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tui.markdown.blocks import Block
-from tui.markdown.wrapping import Row, columns_of, lay
+from tui.markdown.wrapping import Row, columns_of, lay_out
 
 if TYPE_CHECKING:
     from textual.selection import Selection
@@ -91,7 +91,7 @@ class BlockLayout:
         return self.begins[number] + min(at + max(column, 0), end)
 
     def code_around(self, number: int) -> tuple[int, list[str]]:
-        """Return the lines of the code block that block `number` is part of, and its first block."""
+        """Return the first block of the code block that contains block `number`, and its lines."""
         of = self.blocks[number].of
         if of not in self._around:
             first, end = self._group(number)
@@ -121,7 +121,7 @@ class BlockLayout:
         del self._rows[begin:], self.tops[begin + 1 :], self.begins[begin + 1 :]
         del self.lines[begin + 1 :]
         for block in self.blocks[begin:]:
-            rows = lay(block, self.width, self._columns.get(block.of, ())) if self.width else []
+            rows = lay_out(block, self.width, self._columns.get(block.of, ())) if self.width else []
             self._rows.append(rows)
             self.tops.append(self.tops[-1] + len(rows))
             self.begins.append(self.begins[-1] + len(block.text) + 1)

@@ -1,7 +1,7 @@
-"""Parses Markdown into blocks, and records where parsing of a growing text can resume.
+"""Parsing Markdown into blocks, with the places where parsing of a growing text can resume.
 
-A blank line between list items stays where it was written, and a number is that of its item, so that no
-block depends on text after its block, item, row or line of code.
+Blank lines between list items and the numbers of items are kept as written, so that no block depends on
+text after its own block, item, row or line of code.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tui.markdown.blocks import Block, Cell, Look
-from tui.markdown.parser import GOES_ON, parser, words
+from tui.markdown.parser import CONTINUES, parser, words
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -26,8 +26,8 @@ BETWEEN = "\t"
 class Resume:
     """The context that the parser needs to resume.
 
-    `lead` are the lines that open what continues: a table (two) or a code block (one); `of` is the
-    offset where it began. `number` is that of the next list item (0 with bullets).
+    `lead` are the first lines of the table (two) or code block (one) that continues, and `of` is the
+    offset of its start. `number` is the number of the next list item (0 for bullets).
     """
 
     lead: str = ""
@@ -36,7 +36,7 @@ class Resume:
 
 
 class Break(NamedTuple):
-    """A place to resume from: offset in the text, number of blocks before it, and the context."""
+    """A place where parsing can resume: offset in the text, number of blocks before it, context."""
 
     at: int
     above: int
@@ -48,9 +48,9 @@ START = Break(0, 0, Resume())
 
 @dataclass(slots=True)
 class _Open:
-    """A quote, list or item that is open.
+    """An open quote, list or item.
 
-    `number` is that of a list's next item, None with bullets; `used` is set once it has a block.
+    `number` is the number of a list's next item, None for bullets; `used` is set once it has a block.
     """
 
     kind: str
@@ -91,7 +91,7 @@ class BlockParser:
         self._row: list[tuple[str, str, tuple[Look, ...], str]] = []
         known = dict(references or {})
         within = self._resume.number is not None or self._lead == 1
-        environment: dict[str, Any] = {"references": dict(known), GOES_ON: within}
+        environment: dict[str, Any] = {"references": dict(known), CONTINUES: within}
         for token in parser().parse(read, environment):
             take: Callable[[Token], None] | None = getattr(self, f"_on_{token.type}", None)
             if take is not None:
@@ -104,7 +104,7 @@ class BlockParser:
     # --- places ----------------------------------------------------------------------------
 
     def _range(self, first: int, last: int) -> tuple[int, int]:
-        """Return the offsets of lines in the text, without blank ends and the last newline."""
+        """Return the offsets of lines in the text, without trailing blank lines and newline."""
         last = min(last, len(self._lines))
         while last > first + 1 and not self._lines[last - 1].strip():
             last -= 1
@@ -115,20 +115,20 @@ class BlockParser:
         return not above.strip(" \t>")
 
     def _break(self, line: int, resume: Resume | None = None) -> None:
-        """Record that parsing can resume at this line, unless it only opens something."""
+        """Record that parsing can resume at this line, unless it is part of the lead."""
         if line >= self._lead:
             above = self._above + len(self.blocks)
             self.breaks.append(Break(self._starts[line], above, resume or Resume()))
 
     def _begin(self, token: Token) -> int:
-        """Return the line of a block; parsing can resume at one that is in no container."""
+        """Return the line of a block; parsing can resume there if it is not in a container."""
         line = token.map[0] if token.map else 0
         if token.level == 0:
             self._break(line)
             self._fresh = True
         return line
 
-    # --- laying down -------------------------------------------------------------------------
+    # --- adding blocks -----------------------------------------------------------------------
 
     def _add(self, kind: str, line: int, text: str, source: tuple[int, int], **more: Any) -> None:
         """Add the first block of a Markdown block that begins at a line."""
@@ -227,7 +227,7 @@ class BlockParser:
         of = self._resume.of if goes_on else self._starts[line]
         lead = self._lines[line] + "\n"
         if goes_on and not token.content:
-            return  # the block is closed where it is read on from
+            return  # the block was already complete
         for number, code in enumerate(token.content.removesuffix("\n").split("\n")):
             at = min(line + opening + number, len(self._lines) - 1)
             if token.level == 0 and opening and (number or goes_on):
@@ -267,7 +267,7 @@ class BlockParser:
             self._break(line, Resume(self._row_lead, self._of))
         if line < self._lead:
             self._fresh = False
-            return  # the heads were laid down before
+            return  # the header row was added before
         text, looks, cells = self._cells(line)
         more = {"looks": looks, "of": self._of, "cells": cells}
         if kind == "head":
@@ -276,7 +276,7 @@ class BlockParser:
             self._add_more(kind, text, self._range(line, line + 1), **more)
 
     def _cells(self, line: int) -> tuple[str, tuple[Look, ...], tuple[Cell, ...]]:
-        """Return a row's text and styles, and where its cells are in it and in the source."""
+        """Return a row's text and styles, and the positions of its cells in the text and the source."""
         text, at = "", 0
         looks: list[Look] = []
         cells: list[Cell] = []

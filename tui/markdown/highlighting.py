@@ -1,7 +1,7 @@
 """Syntax highlighting, line by line, for code that may still grow.
 
-Lines are highlighted in chunks, with the lines before them as context for strings that began there. A
-full chunk is highlighted once, whatever follows it, in the same way as in a finished block.
+Lines are highlighted in chunks, with preceding lines as context for multi-line strings. A complete
+chunk is highlighted once, and looks the same in a finished block.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from tui.markdown.blocks import Look
 
-STRETCH = 128
+CHUNK = 128
 """Lines of a chunk; most blocks have fewer and are highlighted as a whole."""
 BEFORE = 64
+"""Lines of context before a chunk."""
 
 
 class Highlighter:
@@ -25,24 +26,24 @@ class Highlighter:
 
     def looks(self, lines: Sequence[str], number: int) -> list[Look]:
         """Return the styles of line `number`."""
-        stretch = number // STRETCH
-        found = self._full.get(stretch)
+        chunk = number // CHUNK
+        found = self._full.get(chunk)
         if found is None:
-            first = stretch * STRETCH
-            own = lines[max(0, first - BEFORE) : first + STRETCH]
+            first = chunk * CHUNK
+            own = lines[max(0, first - BEFORE) : first + CHUNK]
             if own != self._last[0]:
                 before = first - max(0, first - BEFORE)
                 self._last = (own, highlighted("\n".join(own), self._language)[before:])
             found = self._last[1]
-            if len(lines) > first + STRETCH:
-                self._full[stretch] = found
-        return found[number % STRETCH] if number % STRETCH < len(found) else []
+            if len(lines) > first + CHUNK:
+                self._full[chunk] = found
+        return found[number % CHUNK] if number % CHUNK < len(found) else []
 
 
 def highlighted(code: str, language: str) -> list[list[Look]]:
     """Return the styles of each line of code; none if the language is unknown.
 
-    Nothing is underlined, because marked parts are.
+    Underlines become bold, because they show marked parts.
     """
     lines = code.split("\n")
     looks: list[list[Look]] = [[] for _ in lines]
@@ -57,7 +58,7 @@ def highlighted(code: str, language: str) -> list[list[Look]]:
     line = 0
     for start, end, style in content.spans:
         if (start, end) == (0, len(code)) or not isinstance(style, str):
-            continue  # the colour of all of it
+            continue  # the default colour
         while line + 1 < len(lines) and begins[line + 1] <= start:
             line += 1
         at = line

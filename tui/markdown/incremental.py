@@ -1,9 +1,8 @@
 """Incremental parsing of a reply that is streaming.
 
-What can no longer change is parsed once; only the text after the last safe place is parsed again: the
-last paragraph, item, row or line of code. While nothing looks like Markdown, lines are not parsed at
-all. At the end the whole text is parsed, so that for example a link that is defined below its use is
-shown; unchanged blocks are kept.
+Only the text after the last place where parsing can resume is parsed again: the last paragraph, item,
+row or line of code. Text that does not look like Markdown is not parsed. At the end the complete text
+is parsed, for example for links that are defined below their use; unchanged blocks are kept.
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ from tui.markdown.blocks import Block, plain_blocks
 from tui.markdown.parser import SIGNS
 
 UNDECIDED = re.compile(r"[ \t>]*(?:[-=*_+#>`~|:][-=*_+#>`~|: \t]*|\d{1,9}[.)]?[ \t]*)")
-"""An unfinished line that may become anything: a rule, an item, what makes the line above a heading or
-the head of a table."""
+"""An unfinished line that could become a rule, a list item, or the underline of a heading or table."""
 
 
-def whole(text: str) -> list[Block]:
-    """Return the blocks of a finished text."""
+def parse_blocks(text: str) -> list[Block]:
+    """Return the blocks of a complete text."""
     return BlockParser(text).blocks if SIGNS.search(text) else plain_blocks(text)
 
 
@@ -59,7 +57,7 @@ class IncrementalParser:
         reading = BlockParser(text, self._place, self._references)
         stay = self._lay(self._place.above, reading.blocks)
         for place in reversed(reading.breaks):
-            if text.find("\n", place.at) >= 0:  # a whole line: it begins there for good
+            if text.find("\n", place.at) >= 0:  # the line is complete, so the break is final
                 self._place = place
                 break
         self._references = {

@@ -19,9 +19,9 @@ SIGNS = re.compile(
     r"|^\s{0,3}\[[^\]\n]+\]:|\\[!-/:-@\[-`{-~]",
     re.MULTILINE,
 )
-"""What a text must have to be Markdown at all."""
-GOES_ON = "goes on"
-"""The parser's environment for a text that begins within a list or code block."""
+"""Matches text that may contain Markdown."""
+CONTINUES = "continues"
+"""Key of the parser's environment, set for a text that begins within a list or code block."""
 _SPACE = re.compile(r"\s+")
 _OPENED = {"em_open": "em", "strong_open": "strong", "s_open": "s", "link_open": "link"}
 
@@ -29,31 +29,31 @@ _OPENED = {"em_open": "em", "strong_open": "strong", "s_open": "s", "link_open":
 def parser() -> MarkdownIt:
     """Return a Markdown parser for model output.
 
-    A line break stays one, and HTML and images are shown as text. Since parsing decodes entities such
-    as `&#x202e;`, the parsed text is sanitized again.
+    Line breaks are kept; HTML and images are shown as text. The parsed text is sanitized again, because
+    the parser decodes entities such as `&#x202e;`.
     """
     from markdown_it import MarkdownIt
 
     markdown = MarkdownIt("gfm-like", {"html": False}).disable("image")
     markdown.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
-    markdown.core.ruler.push("discern", _settle)
+    markdown.core.ruler.push("discern", _normalize)
     return markdown
 
 
 def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Look for tables before lists and code; a line that continues one of these begins no table."""
+    """Parse tables before lists and code, except on a first line that continues one of these."""
     from markdown_it.rules_block import table
 
-    taken = start == 0 and state.level == 0 and state.env.get(GOES_ON)
+    taken = start == 0 and state.level == 0 and state.env.get(CONTINUES)
     return not taken and table(state, start, end, silent)
 
 
-def _settle(state: StateCore) -> None:
+def _normalize(state: StateCore) -> None:
     for token in state.tokens:
-        _settle_token(token)
+        _normalize_token(token)
 
 
-def _settle_token(token: Token) -> None:
+def _normalize_token(token: Token) -> None:
     if token.type == "softbreak":
         token.type = "hardbreak"
     token.content = clean(token.content)
@@ -62,7 +62,7 @@ def _settle_token(token: Token) -> None:
         if isinstance(value, str):
             token.attrs[name] = clean(value)
     for child in token.children or ():
-        _settle_token(child)
+        _normalize_token(child)
 
 
 def words(inline: Token) -> tuple[str, tuple[Look, ...]]:

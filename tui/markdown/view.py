@@ -1,7 +1,7 @@
 """A widget that draws the blocks of a reply.
 
-Only visible rows are drawn, however long the reply is. Text can be selected with the mouse; a selection
-counts lines and columns of the blocks' joined text.
+Only visible rows are drawn. Text can be selected with the mouse; selections are in lines and columns of
+the joined text of the blocks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LIT = "underline"
 
 
 class MarkdownView(Widget):
-    """Blocks below each other, as wide as the container and as high as they are."""
+    """Blocks below each other, at the width of the container."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "page--block",
@@ -116,13 +116,13 @@ class MarkdownView(Widget):
         else:
             self.refresh(Region(0, row, self.laid.width, max(1, before - row)))
 
-    def settle(self) -> None:
-        """Redraw visible code, whose colours may depend on later text."""
+    def redraw_code(self) -> None:
+        """Redraw visible code, because its colours may depend on later text."""
         if self._highlighters:
             self._strips.clear()
             self.refresh()
 
-    def light(self, parts: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+    def underline(self, parts: Mapping[int, Sequence[tuple[int, int]]]) -> None:
         """Underline these parts, given by block, and no others."""
         if self._lit or parts:
             self._lit = {number: list(some) for number, some in parts.items()}
@@ -184,7 +184,7 @@ class MarkdownView(Widget):
     def _named(self, name: str) -> Style:
         if name not in self._styles_named:
             ground = self.get_component_styles(f"page--{name}").background
-            found = self.get_visual_style(f"page--{name}", partial=True)  # without its ground
+            found = self.get_visual_style(f"page--{name}", partial=True)  # without its background
             self._styles_named[name] = found + Style(ground) if ground.a else found
         return self._styles_named[name]
 
@@ -256,7 +256,7 @@ class MarkdownView(Widget):
 
     def _code_looks(self, number: int, block: Block) -> list[Look]:
         first, lines = self.laid.code_around(number)
-        key = block.of, block.language  # the name of a language grows too
+        key = block.of, block.language  # the name of the language may still be streaming
         highlighter = self._highlighters.setdefault(key, Highlighter(block.language))
         return highlighter.looks(lines, number - first)
 
@@ -270,7 +270,7 @@ class MarkdownView(Widget):
 
 
 def _beside(text: str, style: Style, near: tuple[int, int]) -> Iterator[Segment]:
-    """Yield text that is no content: the mouse selects the nearest character there."""
+    """Yield decoration; the mouse selects the nearest character of the content."""
     look = style.rich_style_with_offset(*near)
     for char in text:
         yield Segment(char, look)

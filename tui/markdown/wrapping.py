@@ -1,7 +1,7 @@
-"""Wraps blocks into terminal rows: hanging indents and table columns.
+"""Wrapping of blocks into terminal rows: hanging indents and table columns.
 
-A row records which part of its block is in which column. Nothing is drawn, so the height of a long
-reply is known without drawing it.
+A row records which part of its block is in which column. The height of a reply is known without drawing
+it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tui.markdown.blocks import Block
 
-PARTING = " │ "
+COLUMN_GAP = " │ "
 """Separates the columns of a table."""
 NARROWEST = 3
 _WORD = re.compile(r"\s*\S+")
@@ -42,7 +42,7 @@ def cells(text: str) -> int:
     return cell_len(text)
 
 
-def lay(block: Block, width: int, columns: Sequence[int] = ()) -> list[Row]:
+def lay_out(block: Block, width: int, columns: Sequence[int] = ()) -> list[Row]:
     """Return the rows of a block; for a table's `columns` see `columns_of`."""
     rows = [] if block.gap is None else [Row(((0, block.gap),), ())]
     indent = cells(block.rest)
@@ -51,7 +51,7 @@ def lay(block: Block, width: int, columns: Sequence[int] = ()) -> list[Row]:
         rows.append(Row(((0, block.first), (indent, "─" * room)), ()))
     elif block.cells and columns:
         rows += _table_row(block, columns, indent)
-    elif block.cells:  # too narrow for columns: a cell a row
+    elif block.cells:  # too narrow for columns: one cell per row
         for number, cell in enumerate(block.cells):
             for start, end in wrapped(block.text, room, cell.start, cell.end):
                 first = block.rest if number else block.first
@@ -72,11 +72,11 @@ def columns_of(rows: Sequence[Block], width: int) -> tuple[int, ...]:
     for row in rows:
         for number, cell in enumerate(row.cells):
             wanted[number] = max(wanted[number], cells(row.text[cell.start : cell.end]))
-    room = width - cells(rows[0].rest) - len(PARTING) * (count - 1)
+    room = width - cells(rows[0].rest) - len(COLUMN_GAP) * (count - 1)
     if room < NARROWEST * count:
         return ()
     limit, left = room, room
-    for number, want in enumerate(sorted(wanted)):  # what the narrow ones leave is for the wide
+    for number, want in enumerate(sorted(wanted)):  # narrow columns leave their room to wide ones
         limit = left // (count - number)
         if want > limit:
             break
@@ -94,8 +94,8 @@ def _table_row(block: Block, columns: Sequence[int], indent: int) -> Iterator[Ro
         signs, found, at = [(0, first)], [], indent
         for number, (cell, width) in enumerate(zip(block.cells, columns, strict=False)):
             if number:
-                signs.append((at, PARTING))
-                at += len(PARTING)
+                signs.append((at, COLUMN_GAP))
+                at += len(COLUMN_GAP)
             if line < len(laid[number]):
                 start, end = laid[number][line]
                 spare = width - cells(block.text[start:end])

@@ -1,7 +1,7 @@
-"""The comparison screen: two ways of answering a prompt, side by side.
+"""The comparison screen: replies of two configurations to a prompt, side by side.
 
 A side is the base model or an adapter, with or without recall. 1 and 2 change the sides, Enter asks
-both, B hides which is which until one was chosen, M returns the better reply to the chat as a mark.
+both, B hides their names until one is chosen, M returns the better reply to the chat to mark it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from memory.i18n.translation import tr
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line
+from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
     from trainer.evaluate.compare import Pair, Side
@@ -34,15 +35,13 @@ Ask = Callable[[tuple["Side", "Side"], str], Awaitable["Pair"]]
 
 
 class CompareScreen(Modal[str | None]):
-    """The prompt, the two replies, one line of keys; returns the chosen reply.
+    """The prompt, the two replies and the keys; returns the reply to use as the better answer.
 
-    `sides` are all that can be compared, `ask` gets two replies, `prompt` is asked at once.
+    `sides` are the available configurations, `ask` returns two replies; `prompt` is asked immediately.
     """
 
     DEFAULT_CSS = """
     CompareScreen { layout: vertical; background: $background; }
-    CompareScreen > Input { height: 1; border: none; padding: 0 1; background: transparent; }
-    CompareScreen > Input:focus { border: none; background-tint: transparent; }
     CompareScreen > Horizontal { height: 1fr; border-top: solid $line; }
     CompareScreen VerticalScroll { width: 1fr; height: 1fr; padding: 0 2; scrollbar-size-vertical: 1; }
     CompareScreen VerticalScroll > Static { height: auto; }
@@ -67,7 +66,7 @@ class CompareScreen(Modal[str | None]):
         self._better: int | None = None
         """The column that was chosen; 2 is a tie."""
         # Kept as attributes: a query finds nothing once the screen is emptied.
-        self._line = Input(one_line(prompt, 2000), placeholder=tr("Prompt for both sides"))
+        self._line = LineInput(one_line(prompt, 2000), placeholder=tr("Prompt for both sides"))
         self._columns = [VerticalScroll(can_focus=False) for _ in range(2)]
         self._heads = [Static("", markup=False, classes="side") for _ in range(2)]
         self._said = [Static("", markup=False, classes="said") for _ in range(2)]
@@ -84,7 +83,7 @@ class CompareScreen(Modal[str | None]):
         yield self._foot
 
     def on_mount(self) -> None:
-        """Ask at once if there is a prompt."""
+        """Ask if there is a prompt, else focus the input."""
         self._fit()
         self._draw()
         if self._prompt.strip():
@@ -94,8 +93,16 @@ class CompareScreen(Modal[str | None]):
             self._line.focus()
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Put the sides beside each other if there is room."""
+        """Show the sides side by side if there is room."""
         self._fit()
+
+    def on_descendant_focus(self) -> None:
+        """Show the keys of the prompt."""
+        self._draw()
+
+    def on_descendant_blur(self) -> None:
+        """Show the keys of the screen."""
+        self._draw()
 
     def _fit(self) -> None:
         self.set_class(self.size.width < NARROW, "-narrow")
@@ -151,7 +158,10 @@ class CompareScreen(Modal[str | None]):
             self._say(tie if self._better == 2 else self._keys())
 
     def _keys(self) -> str:
-        """Return the keys before a side was chosen."""
+        """Return the keys before a side was chosen; those of the prompt while it has the focus."""
+        if self._line.has_focus:
+            back = hints(keyboard_of(self.app), [("back", tr("back"))])
+            return f"{tr('Enter ask both sides')} · {back}"
         words = (
             ("first_side", ""), ("second_side", tr("sides")), ("blind", tr("blind")),
             ("first_better", ""), ("second_better", tr("better")), ("tie", tr("tie")),
@@ -160,7 +170,7 @@ class CompareScreen(Modal[str | None]):
         return hints(keyboard_of(self.app), words)
 
     def _after(self, *more: tuple[str, str]) -> str:
-        """Return the keys after one was chosen."""
+        """Return the keys after a side was chosen."""
         words = (*more, ("ask_again", tr("ask again")), ("back", tr("back")))
         return hints(keyboard_of(self.app), words)
 
@@ -170,10 +180,10 @@ class CompareScreen(Modal[str | None]):
 
     # --- keys --------------------------------------------------------------------------------
 
-    # While the line has the keyboard it takes these itself, but for the one that leads back.
+    # While the input has the focus, it handles these keys itself, except the one that goes back.
 
     def action_side(self, place: int) -> None:
-        """Change a side to the next way of answering."""
+        """Change a side to the next configuration."""
         self._at[place] = (self._at[place] + 1) % len(self._sides)
         self._go_if_asked()
 

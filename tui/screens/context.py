@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ContextScreen(Modal[None]):
-    """Token counts, the prompt, one line of keys."""
+    """Token counts, the prompt and the keys."""
 
     DEFAULT_CSS = """
     ContextScreen { layout: vertical; background: $background; }
@@ -36,21 +36,21 @@ class ContextScreen(Modal[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("context")]
 
-    def __init__(self, sight: ContextUsage) -> None:
+    def __init__(self, usage: ContextUsage) -> None:
         super().__init__()
-        self._sight, self._scroll = sight, VerticalScroll()
+        self._usage, self._scroll = usage, VerticalScroll()
 
     def compose(self) -> ComposeResult:
         """Compose the widgets."""
-        yield Static(Content("\n".join(lines(self._sight))), markup=False)
+        yield Static(Content("\n".join(lines(self._usage))), markup=False)
         with self._scroll:
-            yield Static(Content(clean(self._sight.text)), markup=False)
+            yield Static(Content(clean(self._usage.text)), markup=False)
         back = hints(keyboard_of(self.app), (("back", tr("back")),))
         scroll = tr("{keys} scroll", keys="↑ ↓ PgUp PgDn")
         yield Static(f"{scroll} · {back}", markup=False, classes="keys")
 
     def on_mount(self) -> None:
-        """Scroll to the end, which is nearest to the next message."""
+        """Scroll to the end, where the next message is."""
         self._scroll.focus()
         self.call_after_refresh(self._scroll.scroll_end, animate=False)
 
@@ -59,24 +59,24 @@ class ContextScreen(Modal[None]):
         self.dismiss(None)
 
 
-def lines(sight: ContextUsage) -> list[str]:
-    """Return the counts as lines: a part, its tokens, what it is."""
-    differences = trn("{n} difference", "{n} differences", sight.differences)
-    talk = trn("{n} message", "{n} messages", sight.messages)
-    if sight.dropped:
+def lines(usage: ContextUsage) -> list[str]:
+    """Return the counts as lines: a part, its tokens, a description."""
+    differences = trn("{n} difference", "{n} differences", usage.differences)
+    talk = trn("{n} message", "{n} messages", usage.messages)
+    if usage.dropped:
         talk += "; " + trn(
             "{n} earlier message no longer fits",
             "{n} earlier messages no longer fit",
-            sight.dropped,
+            usage.dropped,
         )
-    of = tr("of {size}, including {room} reserved for the reply", size=sight.size, room=sight.room)
+    of = tr("of {size}, including {room} reserved for the reply", size=usage.size, room=usage.room)
     rows = (
-        (tr("system"), sight.system, "" if sight.system else tr("none")),
-        (tr("conversation"), sight.talk, talk),
-        (tr("recalled"), sight.recalled, differences),
-        (tr("message"), sight.message, "" if sight.message else tr("nothing typed yet")),
-        (tr("template"), sight.template, tr("markup between the parts")),
-        (tr("total"), sight.total, of),
+        (tr("system"), usage.system, "" if usage.system else tr("none")),
+        (tr("conversation"), usage.talk, talk),
+        (tr("recalled"), usage.recalled, differences),
+        (tr("message"), usage.message, "" if usage.message else tr("nothing typed yet")),
+        (tr("template"), usage.template, tr("markup between the parts")),
+        (tr("total"), usage.total, of),
     )
     room = max(9, *(cell_len(name) + 1 for name, _, _ in rows))
     return [tr("Prompt for the next message, in tokens"), ""] + [

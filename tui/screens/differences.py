@@ -1,7 +1,7 @@
-"""The list of all differences: filtered while typing, with details and actions for one of them.
+"""The list of all differences, with a filter, details and actions.
 
-The list has the focus, and a letter is an action. Pinning and superseding are done here; the rest is
-returned to the chat as a `Wish`.
+The list has the focus, so that letters are actions. Pinning and superseding happen here; other actions
+are returned to the chat as a `DifferenceAction`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Static
 from textual.widgets.option_list import Option
 
 from memory.errors import DiscernError
@@ -32,6 +32,7 @@ from tui.training.training_effects import TrainingEffect, training_effects
 from tui.views.difference_view import details
 from tui.views.mark_status import MARK_STATUSES, mark_status, retained_ids
 from tui.widgets.common.option_lists import SafeOptionList
+from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
     from memory.difference import Difference
@@ -39,30 +40,22 @@ if TYPE_CHECKING:
     from memory.settings.paths import Home
 
 SHOWN = 500
-"""Differences that are listed at most."""
+"""Maximum number of listed differences."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DifferenceAction:
     """An action for the chat to carry out, and its difference."""
 
     verb: Literal["edit", "forget", "thread"]
     difference: Difference
 
 
-class DifferencesScreen(Modal[Wish | None]):
+class DifferencesScreen(Modal[DifferenceAction | None]):
     """A filter line, the list, details of the highlighted difference."""
 
     DEFAULT_CSS = """
     DifferencesScreen { layout: vertical; background: $background; }
-    DifferencesScreen > Input { height: 1; border: none; padding: 0 1; background: transparent; }
-    DifferencesScreen > Input:focus { border: none; background-tint: transparent; }
-    DifferencesScreen > OptionList {
-        height: 1fr; border: none; padding: 0; background: transparent;
-        scrollbar-size-vertical: 1;
-        &:focus { border: none; background-tint: transparent; }
-        &:nocolor > .option-list--option-highlighted { text-style: underline; }
-    }
     DifferencesScreen > VerticalScroll {
         height: 1fr; padding: 0 2; border-top: solid $line; scrollbar-size-vertical: 1;
     }
@@ -82,7 +75,7 @@ class DifferencesScreen(Modal[Wish | None]):
         self._forgetting: str | None = None
         self._old: Difference | None = None
         # Kept as attributes: a query finds nothing once the screen is emptied.
-        self._filter_line, self._rows = Input(one_line(words, 200)), SafeOptionList()
+        self._filter_line, self._rows = LineInput(one_line(words, 200)), SafeOptionList()
         self._scroll, self._whole = VerticalScroll(can_focus=False), Static("", markup=False)
         self._foot = Static("", markup=False, classes="keys")
 
@@ -162,11 +155,11 @@ class DifferencesScreen(Modal[Wish | None]):
         self._show(self._chosen)
 
     def on_option_list_option_selected(self) -> None:
-        """Go to where it was marked."""
+        """Open the thread in which it was marked."""
         self._go_to_talk()
 
     def action_take(self) -> None:
-        """Go to where it was marked; from the filter line, focus the list."""
+        """Open the thread in which it was marked; from the filter line, focus the list."""
         listed = self._rows
         if listed.has_focus:
             self._go_to_talk()
@@ -175,7 +168,7 @@ class DifferencesScreen(Modal[Wish | None]):
 
     def _go_to_talk(self) -> None:
         if (item := self._chosen) is not None:
-            self.dismiss(Wish("thread", item))
+            self.dismiss(DifferenceAction("thread", item))
 
     def on_input_changed(self) -> None:
         """Filter while typing."""
@@ -196,7 +189,7 @@ class DifferencesScreen(Modal[Wish | None]):
     def action_edit(self) -> None:
         """Edit the difference in the chat."""
         if (item := self._chosen) is not None:
-            self.dismiss(Wish("edit", item))
+            self.dismiss(DifferenceAction("edit", item))
 
     def action_pin(self) -> None:
         """Pin or unpin the difference."""
@@ -209,7 +202,7 @@ class DifferencesScreen(Modal[Wish | None]):
         if item is None:
             return
         if self._forgetting == item.id:
-            self.dismiss(Wish("forget", item))
+            self.dismiss(DifferenceAction("forget", item))
             return
         self._say(
             tr(
@@ -244,7 +237,7 @@ class DifferencesScreen(Modal[Wish | None]):
 
     def _keys(self) -> str:
         words = (
-            ("sift", tr("filter")), ("choose", tr("thread")), ("edit_difference", tr("edit")),
+            ("sift", tr("filter")), ("choose", tr("open")), ("edit_difference", tr("edit")),
             ("pin_difference", tr("pin")), ("supersede", tr("supersede")),
             ("forget", tr("forget")), ("back", tr("back")),
         )  # fmt: skip

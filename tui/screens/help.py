@@ -1,6 +1,6 @@
 """The list of commands and keys, filtered while typing.
 
-Enter returns the highlighted command, Esc nothing. It needs neither mouse nor colour.
+Enter returns the highlighted command.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from tui.screens.modal import Modal
 from tui.terminal.sanitize import one_line
 from tui.views.mark_status import MARK_STATUSES
 from tui.widgets.common.option_lists import SafeOptionList
+from tui.widgets.common.text_input import LineInput
 
 LEGEND = "Signs beside replies"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of help; `command` is what Enter returns."""
+    """A row of help; Enter returns its `command`."""
 
     section: str
     name: str
@@ -56,19 +57,11 @@ def rows(keyboard: Keyboard) -> list[Row]:
 
 
 class HelpScreen(Modal[Command | None]):
-    """A filter line, the rows, one line of keys."""
+    """A filter line, the rows and the keys."""
 
     DEFAULT_CSS = """
     HelpScreen { layout: vertical; background: $background; }
     HelpScreen > Static { height: 1; padding: 0 1; color: $muted; }
-    HelpScreen > Input { height: 1; border: none; padding: 0 1; background: transparent; }
-    HelpScreen > Input:focus { border: none; background-tint: transparent; }
-    HelpScreen > OptionList {
-        height: 1fr; border: none; padding: 0; background: transparent;
-        scrollbar-size-vertical: 1;
-        &:focus { border: none; background-tint: transparent; }
-        &:nocolor > .option-list--option-highlighted { text-style: underline; }
-    }
     """
     AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
@@ -79,7 +72,7 @@ class HelpScreen(Modal[Command | None]):
         self._rows = rows(keyboard)
         self._shown: list[Row | None] = []
         # Kept as attributes: a query finds nothing once the screen is emptied.
-        self._line = Input(one_line(words, 200), placeholder=tr("Help · type to filter"))
+        self._line = LineInput(one_line(words, 200), placeholder=tr("Help · type to filter"))
         self._listed = SafeOptionList()
 
     def compose(self) -> ComposeResult:
@@ -89,7 +82,7 @@ class HelpScreen(Modal[Command | None]):
         words = (
             ("previous_row", ""),
             ("next_row", tr("choose")),
-            ("choose", tr("insert")),
+            ("choose", tr("insert or run")),
             ("back", tr("back")),
         )
         yield Static(hints(self._keyboard, words), markup=False)

@@ -7,8 +7,8 @@ from textual.screen import ModalScreen, ScreenResultType
 
 
 class Modal(ModalScreen[ScreenResultType]):
-    """A screen that is dismissed once, however many keys ask for it."""
+    """A screen that can be dismissed only once."""
 
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
-        """Dismiss the screen; a second request must not dismiss the one below."""
+        """Dismiss the screen; a second call must not dismiss the one below."""
         return super().dismiss(result) if self.is_active else AwaitComplete()

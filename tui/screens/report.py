@@ -1,4 +1,4 @@
-"""The report screen: verdict first, then all measurements; older reports are a key away.
+"""The report screen: the verdict, then all measurements; keys show older reports.
 
 It reads the folders of the runs, and writes the page with plots beside a report.
 """
@@ -31,7 +31,7 @@ WIDEST = 100
 
 
 class ReportScreen(Modal[None]):
-    """A title, the report, one line of keys.
+    """A title, the report and the keys.
 
     `found` holds folders and their reports, the newest first.
     """
@@ -96,7 +96,7 @@ class ReportScreen(Modal[None]):
         self._page.update(report_view(report, width, self.app.theme_variables))
 
     def action_walk(self, step: int) -> None:
-        """Show the report before or after."""
+        """Show the previous or next report."""
         at = self._at + step
         if 0 <= at < len(self._found):
             self._at = at

@@ -1,4 +1,4 @@
-"""The session list: all threads, latest first, or the turns that contain the words searched for.
+"""The session list: all threads, latest first, or search results.
 
 Typing searches; keys rename, delete and export the highlighted thread. The screen returns the thread to
 open. Wide terminals show the end of the highlighted thread beside the list.
@@ -22,13 +22,14 @@ from textual.widgets import Input, Static
 
 from agent.forget.residual_copies import cleared_by_training
 from memory.errors import DiscernError
-from memory.i18n.render import render
 from memory.i18n.translation import tr, trn
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line
-from tui.views.session_text import what_goes
+from tui.views.error_text import error_text
+from tui.views.session_text import deletion_summary
 from tui.widgets.common.session_list import SessionList
+from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
     from agent.chat.chat import Chat
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Where to continue: a thread, and the turn that was found in it.
+    """The thread to open, and the turn that was found in it.
 
-    `open_deleted` is set if the open thread was deleted, so that what the chat shows is gone.
+    `open_deleted` is set if the thread that is open in the chat was deleted.
     """
 
     thread: str
@@ -49,12 +50,10 @@ class Chosen:
 
 
 class SessionsScreen(Modal[Chosen | None]):
-    """A search line, the list, the end of the highlighted thread, one line of keys."""
+    """A search line, the list, a preview of the highlighted thread, and the keys."""
 
     DEFAULT_CSS = """
     SessionsScreen { layout: vertical; background: $background; }
-    SessionsScreen Input { height: 1; border: none; padding: 0 1; background: transparent; }
-    SessionsScreen Input:focus { border: none; background-tint: transparent; }
     SessionsScreen > #asking { display: none; height: 1; }
     SessionsScreen.-asking > #asking { display: block; }
     SessionsScreen #label { width: auto; padding: 0 0 0 1; color: $accent; }
@@ -73,10 +72,10 @@ class SessionsScreen(Modal[Chosen | None]):
         self._open_deleted = self._taking = False
         # Kept as attributes: a query finds nothing once the screen is emptied.
         placeholder = tr("Sessions · type to search all conversations")
-        self._search = Input(one_line(words, 200), placeholder=placeholder, id="search")
+        self._search = LineInput(one_line(words, 200), placeholder=placeholder, id="search")
         self._list = SessionList(chat)
         self._label = Static("", markup=False, id="label")
-        self._line = Input(id="line", select_on_focus=False)
+        self._line = LineInput(id="line", select_on_focus=False)
         self._keys = Static("", markup=False, classes="keys")
 
     def compose(self) -> ComposeResult:
@@ -130,7 +129,7 @@ class SessionsScreen(Modal[Chosen | None]):
             self._list.walk(how)
 
     def action_take(self) -> None:
-        """Open the highlighted thread or answer the question; wait for a search under way."""
+        """Open the highlighted thread or answer the question; wait for a running search."""
         row = self._list.chosen
         self._taking = self._asking is None and not self._list.fresh
         if self._asking is not None:
@@ -151,7 +150,7 @@ class SessionsScreen(Modal[Chosen | None]):
     def action_rename(self) -> None:
         """Ask for a new name."""
         if self._asking is None and (row := self._list.chosen) is not None:
-            # A name from another program is offered without characters that no name may have.
+            # A name from another program may contain characters that are not allowed.
             self._ask("rename", row.session, tr("New name:"), one_line(row.session.name, 80))
 
     def action_delete(self) -> None:
@@ -165,7 +164,7 @@ class SessionsScreen(Modal[Chosen | None]):
             return
         keyboard = keyboard_of(self.app)
         self._say(
-            what_goes(one_line(item.name, 40), item.turns, item.marks)
+            deletion_summary(one_line(item.name, 40), item.turns, item.marks)
             + " "
             + tr(
                 "Press {key} again to delete · {back} cancel",
@@ -194,7 +193,7 @@ class SessionsScreen(Modal[Chosen | None]):
         self, what: Literal["rename", "export"], item: Session, label: str, value: str
     ) -> None:
         more = [("export_session", tr("Markdown or JSON"))] if what == "export" else []
-        words = (("choose", tr("confirm")), *more, ("back", tr("cancel")))
+        words = (("choose", tr("save")), *more, ("back", tr("cancel")))
         self._say(hints(keyboard_of(self.app), words))
         self._asking, self._about = what, item
         self._label.update(Content(label))
@@ -223,8 +222,7 @@ class SessionsScreen(Modal[Chosen | None]):
         try:
             said = await asyncio.to_thread(change)
         except DiscernError as error:
-            text = render(error.sentence)
-            self._warn(f"{text[:1].upper()}{text[1:]}.")
+            self._warn(error_text(error))
             return
         self._say(said)
         self._look(at)

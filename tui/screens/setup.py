@@ -1,7 +1,7 @@
 """The first start: which model to use, when to train, a summary. `discern setup` shows it again.
 
-One page at a time; Esc goes back a page, from the first one into the chat. Answers are written together
-after the second question; a timer is installed only after its text was confirmed.
+It shows one page at a time; Esc goes back a page, and from the first one to the chat. Both answers are
+written after the second question; a timer is installed only after the user confirmed it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tui.screens.modal import Modal
 from tui.setup.fetch_page import FetchPage
 from tui.setup.model_page import ModelPage
 from tui.setup.night_page import NightPage, PlanPage
-from tui.setup.setup import Answers, When, leave, write
+from tui.setup.setup import Answers, When, record_skipped, write_answers
 from tui.setup.setup_page import SetupPage
 from tui.terminal.sanitize import labels_width, one_line, padded
 from tui.widgets.chat.welcome import LINES
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 class DonePage(SetupPage, can_focus=True):
     """A summary and the four things to do; Enter opens the chat."""
 
-    class Over(Message):
-        """Open the chat."""
+    class Finished(Message):
+        """The chat is to be opened."""
 
     def __init__(self, written: list[str]) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class DonePage(SetupPage, can_focus=True):
         """Enter opens the chat."""
         if event.key == "enter":
             event.stop()
-            self.post_message(self.Over())
+            self.post_message(self.Finished())
 
 
 class SetupScreen(Modal[None]):
@@ -123,15 +123,15 @@ class SetupScreen(Modal[None]):
 
     def _leave(self) -> None:
         try:
-            leave(self._home)
+            record_skipped(self._home)
         except DiscernError as error:
             self.app.notify(render(error.sentence), severity="error", markup=False)
         self.dismiss()
 
-    # --- what the pages say ------------------------------------------------------------------
+    # --- messages of the pages ---------------------------------------------------------------
 
     async def on_model_page_chosen(self, message: ModelPage.Chosen) -> None:
-        """Go on to the schedule or the download."""
+        """Continue with the schedule or the download."""
         self._pointed = message.key
         if message.pull is not None:
             await self._show(1, FetchPage(self._home, message.pull))
@@ -139,11 +139,11 @@ class SetupScreen(Modal[None]):
             await self._chose(message.path)
 
     async def on_fetch_page_done(self, message: FetchPage.Done) -> None:
-        """Continue once the file is here."""
+        """Continue with the downloaded file."""
         await self._chose(message.path)
 
-    async def on_fetch_page_left(self, message: FetchPage.Left) -> None:
-        """Return to the choice."""
+    async def on_fetch_page_cancelled(self, message: FetchPage.Cancelled) -> None:
+        """Return to the model page."""
         await self._show(1, self._models(message.said))
 
     async def _chose(self, path: Path | None) -> None:
@@ -158,7 +158,7 @@ class SetupScreen(Modal[None]):
         else:
             self._write(None)
 
-    def on_plan_page_agreed(self) -> None:
+    def on_plan_page_confirmed(self) -> None:
         """Write the answers and install the timer."""
         assert isinstance(self._page, PlanPage)
         self._write(self._page.plan)
@@ -169,7 +169,7 @@ class SetupScreen(Modal[None]):
 
         answers = Answers(self._model, self._when, self._time)
         try:
-            values = await asyncio.to_thread(write, self._home, answers)
+            values = await asyncio.to_thread(write_answers, self._home, answers)
             self._settings = read_settings(self._home)
             if plan is not None:
                 await asyncio.to_thread(service.install, plan)
@@ -192,6 +192,6 @@ class SetupScreen(Modal[None]):
             )
         await self._show(3, DonePage(written))
 
-    def on_done_page_over(self) -> None:
+    def on_done_page_finished(self) -> None:
         """Open the chat."""
         self.dismiss()

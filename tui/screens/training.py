@@ -43,7 +43,7 @@ from tui.widgets.training.phases import Phases
 
 DRAW_SECONDS = 0.25
 NARROW, SHORT = 64, 20
-"""Columns below which the curves are hidden, rows below which the stages are."""
+"""Columns below which the curves are hidden, and rows below which the stages are hidden."""
 
 
 def now() -> datetime:
@@ -109,7 +109,7 @@ class TrainingScreen(Modal[None]):
         self._follower.close()
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Hide what has no room."""
+        """Hide the parts that do not fit."""
         self._fit()
         self.call_after_refresh(self._draw)
 
@@ -185,7 +185,7 @@ class TrainingScreen(Modal[None]):
         if view.alive:
             pairs = [("train_stop", tr("stop and keep")), ("train_abort", tr("abort"))]
         elif view.folder is not None:
-            pairs = [("train_report", tr("report"))]
+            pairs = [("train_report", tr("open report"))]
         if len(view.state.trials) > 1:
             pairs.append(("try_before", tr("other attempt")))
         if view.folder is not None:

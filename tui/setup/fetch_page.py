@@ -1,4 +1,4 @@
-"""The download page: what the file is, confirmation, progress."""
+"""The download page: facts about the file, confirmation, progress."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class FetchPage(SetupPage, can_focus=True):
             super().__init__()
             self.path = path
 
-    class Left(Message):
-        """Return to the choice; `said` is the reason."""
+    class Cancelled(Message):
+        """The download was cancelled or failed; `said` is the reason."""
 
         def __init__(self, said: str = "") -> None:
             super().__init__()
@@ -48,7 +48,7 @@ class FetchPage(SetupPage, can_focus=True):
         self._bar = Static("", markup=False)
 
     def parts(self) -> list[Widget]:
-        """Return the facts, and the bar."""
+        """Return the facts and the progress bar."""
         return [self._facts, self._bar]
 
     def on_mount(self) -> None:
@@ -67,7 +67,7 @@ class FetchPage(SetupPage, can_focus=True):
         """Show the file and ask for confirmation."""
         message.stop()
         if message.offer is None:
-            self.post_message(self.Left(_why(message.error)))
+            self.post_message(self.Cancelled(_why(message.error)))
             return
         self._offer = offer = message.offer
         self.lead(tr("To be downloaded:"))
@@ -120,10 +120,10 @@ class FetchPage(SetupPage, can_focus=True):
         if message.path is not None:
             self.post_message(self.Done(message.path))
         else:
-            self.post_message(self.Left(_why(message.error)))
+            self.post_message(self.Cancelled(_why(message.error)))
 
     def back(self) -> bool:
-        """Stop and return to the choice."""
+        """Stop the download and return to the model page."""
         self._fetching.stop()
         said = ""
         if self._under_way and self._offer is not None:
@@ -132,7 +132,7 @@ class FetchPage(SetupPage, can_focus=True):
                 done=_mega(self._done),
                 total=_mega(self._offer.size),
             )
-        self.post_message(self.Left(said))
+        self.post_message(self.Cancelled(said))
         return True
 
 

@@ -1,7 +1,7 @@
 """Downloading a model file in background threads.
 
-Nobody waits for these threads, so that a page can be left on a slow connection. One file is downloaded
-at a time: a download that is being stopped and the next one must not write the same partial file.
+The threads are not joined, so that the page can be left on a slow connection. Only one file is
+downloaded at a time, because a stopping download and the next one could write the same partial file.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from memory.settings.paths import Home
 if TYPE_CHECKING:
     from agent.models.pull import Offer
 
-_ONE = threading.Lock()
-OFTEN = 0.2
+_LOCK = threading.Lock()
+PROGRESS_SECONDS = 0.2
 """Seconds between two progress messages."""
 
 
 class Looked(Message):
-    """What the hub offers, or an error."""
+    """The file that the hub offers, or an error."""
 
     def __init__(self, fetching: Fetching, offer: Offer | None, error: DiscernError | None) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Looked(Message):
 
 
 class Advanced(Message):
-    """Progress: bytes so far, and `speed` in bytes a second in this call."""
+    """Progress in bytes, and the speed in bytes per second."""
 
     def __init__(self, fetching: Fetching, done: int, total: int, speed: float) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Fetched(Message):
 
 
 class Fetching:
-    """Downloads one file of the hub and posts what happens."""
+    """Downloads a file of the hub and posts messages about it."""
 
     def __init__(
         self, home: Home, source: tuple[str, str], post: Callable[[Message], object]
@@ -70,7 +70,7 @@ class Fetching:
         self._start(lambda: self._fetch(offer))
 
     def stop(self) -> None:
-        """Stop; the partial file stays for the next time, and nothing more is posted."""
+        """Stop; the partial file is kept, and no more messages are posted."""
         self._stopped.set()
 
     def _start(self, work: Callable[[], None]) -> None:
@@ -82,27 +82,27 @@ class Fetching:
         try:
             offer = look(self._home.prepare(), *self._source)
         except Exception as error:
-            self._tell(Looked(self, None, _ours(error)))
+            self._post_unless_stopped(Looked(self, None, _as_discern_error(error)))
         else:
-            self._tell(Looked(self, offer, None))
+            self._post_unless_stopped(Looked(self, offer, None))
 
     def _fetch(self, offer: Offer) -> None:
         from agent.models.pull import PullStopped, pull
 
-        with _ONE:
+        with _LOCK:
             if self._stopped.is_set():
                 return
             self._began = time.monotonic()
             try:
-                path = pull(offer, self._hear)
+                path = pull(offer, self._on_progress)
             except PullStopped:
                 return
             except Exception as error:
-                self._tell(Fetched(self, None, _ours(error)))
+                self._post_unless_stopped(Fetched(self, None, _as_discern_error(error)))
             else:
-                self._tell(Fetched(self, path, None))
+                self._post_unless_stopped(Fetched(self, path, None))
 
-    def _hear(self, done: int, total: int) -> None:
+    def _on_progress(self, done: int, total: int) -> None:
         from agent.models.pull import PullStopped
 
         if self._stopped.is_set():
@@ -110,18 +110,18 @@ class Fetching:
         now = time.monotonic()
         if self._first < 0:
             self._first = done
-        if now - self._said >= OFTEN or done >= total:
+        if now - self._said >= PROGRESS_SECONDS or done >= total:
             self._said = now
             speed = (done - self._first) / max(1e-3, now - self._began)
-            self._tell(Advanced(self, done, total, speed))
+            self._post_unless_stopped(Advanced(self, done, total, speed))
 
-    def _tell(self, message: Message) -> None:
+    def _post_unless_stopped(self, message: Message) -> None:
         if not self._stopped.is_set():
             self._post(message)
 
 
-def _ours(error: Exception) -> DiscernError:
-    """Return an unexpected error as a DiscernError; a thread's own would go unnoticed."""
+def _as_discern_error(error: Exception) -> DiscernError:
+    """Wrap an unexpected error, because errors raised in a thread are not shown."""
     if isinstance(error, DiscernError):
         return error
     return ModelError(

@@ -16,26 +16,24 @@ from memory.i18n.render import render
 from memory.i18n.translation import decimal, tr
 from memory.settings.paths import Home, expanded
 from memory.settings.settings import Settings
-from tui.setup.setup import Choice, choices, judge, starter_card
+from tui.setup.setup import Choice, check_model, choices, starter_card
 from tui.setup.setup_page import SetupPage
 from tui.widgets.common.choices import Choices, Row
+from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
     from agent.models.compatibility import Compatibility
 
 
 class ModelPage(SetupPage):
-    """The starter, files on this machine, downloads, or a path."""
+    """A list of the starter, local files and downloads, or a path."""
 
     DEFAULT_CSS = """
-    ModelPage > Input {
-        height: 1; border: none; padding: 0 1; background: $panel; margin: 1 0 0 0;
-        &:focus { border: none; background-tint: transparent; }
-    }
+    ModelPage > Input { background: $panel; margin: 1 0 0 0; }
     """
 
     class Chosen(Message):
-        """The choice: a file (None is the starter), or a download to be confirmed."""
+        """A model was chosen: a file (None is the starter), or a download to confirm."""
 
         def __init__(
             self, key: str, path: Path | None, pull: tuple[str, str] | None = None
@@ -52,15 +50,15 @@ class ModelPage(SetupPage):
         self._judged: dict[Path, Compatibility | DiscernError] = {}
         self._described = row
         self._list = Choices()
-        self._path = Input(placeholder=tr("Path to a GGUF file"))
+        self._path = LineInput(placeholder=tr("Path to a GGUF file"))
         self._path.display = False
 
     def parts(self) -> list[Widget]:
-        """Return the list, and the line for a path."""
+        """Return the list and the input for a path."""
         return [self._list, self._path]
 
     def on_mount(self) -> None:
-        """Show what is known at once, then search for files."""
+        """Show the starter, then search for files."""
         self.lead(
             tr(
                 "Which model do you want to use? It runs on this machine; your conversations never "
@@ -77,9 +75,9 @@ class ModelPage(SetupPage):
     def _say_keys(self) -> None:
         esc = tr("Esc open chat")
         if self._path.display:
-            self.keys(tr("Enter confirm") + " · " + tr("Esc back"))
+            self.keys(tr("Enter continue") + " · " + tr("Esc back"))
         else:
-            self.keys(tr("↑ ↓ choose") + " · " + tr("Enter confirm") + " · " + esc)
+            self.keys(tr("↑ ↓ choose") + " · " + tr("Enter continue") + " · " + esc)
 
     @work(group="look", exclusive=True)
     async def _look_around(self) -> None:
@@ -89,7 +87,7 @@ class ModelPage(SetupPage):
             if item.path is not None:
                 try:
                     said: Compatibility | DiscernError = await asyncio.to_thread(
-                        judge, item.path, self._settings
+                        check_model, item.path, self._settings
                     )
                 except DiscernError as error:
                     said = error
@@ -203,7 +201,7 @@ class ModelPage(SetupPage):
     # --- answering ---------------------------------------------------------------------------
 
     def on_choices_chosen(self, message: Choices.Chosen) -> None:
-        """Choose the model, ask for a path, or say why it cannot be used."""
+        """Choose the model, ask for a path, or show why the model cannot be used."""
         message.stop()
         self.say("")
         item = self._choices[message.key]
@@ -228,7 +226,7 @@ class ModelPage(SetupPage):
     async def _check(self, path: Path) -> None:
         self.say(tr("Checking the file…"), quiet=True)
         try:
-            said = await asyncio.to_thread(judge, path, self._settings)
+            said = await asyncio.to_thread(check_model, path, self._settings)
         except DiscernError as error:
             self.say(render(error.sentence))
             return
@@ -238,7 +236,7 @@ class ModelPage(SetupPage):
             self.say(render(next(line.text for line in said.lines if line.state == "broken")))
 
     def back(self) -> bool:
-        """Leave the line for a path."""
+        """Close the input for a path."""
         if not self._path.display:
             return False
         self._path.display = False

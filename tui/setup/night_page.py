@@ -1,4 +1,4 @@
-"""The second question of the setup: when to train; and the timer that would be installed."""
+"""The second question of the setup: when to train; and a preview of the timer."""
 
 from __future__ import annotations
 
@@ -20,27 +20,25 @@ from tui.setup.setup import When, with_time
 from tui.setup.setup_page import SetupPage
 from tui.terminal.sanitize import clean
 from tui.widgets.common.choices import Choices, Row
+from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
     from trainer.night.service import Installation, Kind
 
 
 class NightPage(SetupPage):
-    """Every night while Discern is open, by a system timer, or only when asked."""
+    """When to train: nightly while Discern is open, nightly by a system timer, or on request."""
 
     DEFAULT_CSS = """
     NightPage > .time {
         height: 1; margin: 1 0 0 0;
         & > Static { width: auto; }
-        & > Input {
-            width: 9; height: 1; border: none; padding: 0 1; background: $panel;
-            &:focus { border: none; background-tint: transparent; }
-        }
+        & > Input { width: 9; background: $panel; }
     }
     """
 
     class Answered(Message):
-        """The schedule and its time; `plan` is a timer to be confirmed."""
+        """A schedule was chosen; `plan` is a timer to confirm."""
 
         def __init__(self, when: When, at: str, plan: Installation | None = None) -> None:
             super().__init__()
@@ -50,12 +48,12 @@ class NightPage(SetupPage):
         super().__init__()
         self._home, self._settings, self._told = home, settings, said
         self._list = Choices()
-        self._time = Input(settings.night.time, max_length=5)
+        self._time = LineInput(settings.night.time, max_length=5)
         self._kind: Kind | None = None
         self._no_timer = ""
 
     def parts(self) -> list[Widget]:
-        """Return the list, and the time."""
+        """Return the list and the input for the time."""
         label = Static(tr("Time") + "  ", markup=False)
         return [self._list, Horizontal(label, self._time, classes="time")]
 
@@ -63,7 +61,7 @@ class NightPage(SetupPage):
         """Show the question; detecting a timer takes a moment."""
         self.lead(tr("When should Discern train on your marks?"))
         both = tr("↑ ↓ choose") + " · " + tr("Tab change time") + " · "
-        self.keys(both + tr("Enter confirm") + " · " + tr("Esc back"))
+        self.keys(both + tr("Enter continue") + " · " + tr("Esc back"))
         self._draw("open" if self._settings.night.enabled else "asked")
         if self._told:
             self.say(self._told)
@@ -161,15 +159,15 @@ class NightPage(SetupPage):
 
 
 class PlanPage(SetupPage, can_focus=True):
-    """The system timer; Enter installs it."""
+    """A preview of the system timer; Enter installs it."""
 
     DEFAULT_CSS = """
     PlanPage > VerticalScroll { height: auto; max-height: 13; background: $panel; padding: 0 1; }
     PlanPage > VerticalScroll > Static { height: auto; }
     """
 
-    class Agreed(Message):
-        """Install the timer."""
+    class Confirmed(Message):
+        """The user confirmed the timer."""
 
     def __init__(self, plan: Installation) -> None:
         super().__init__()
@@ -177,7 +175,7 @@ class PlanPage(SetupPage, can_focus=True):
         self._text = VerticalScroll(Static(clean(plan.preview), markup=False), can_focus=False)
 
     def parts(self) -> list[Widget]:
-        """Return the text."""
+        """Return the preview."""
         return [self._text]
 
     def on_mount(self) -> None:
@@ -197,7 +195,7 @@ class PlanPage(SetupPage, can_focus=True):
         if event.key == "enter":
             event.stop()
             self.say(tr("Installing…"), quiet=True)
-            self.post_message(self.Agreed())
+            self.post_message(self.Confirmed())
         elif event.key in ("up", "down"):
             event.stop()
             self._text.scroll_relative(y=1 if event.key == "down" else -1, animate=False)

@@ -1,7 +1,7 @@
-"""The questions of the first start, their possible answers, and what an answer writes.
+"""The questions of the first start: possible answers, and the settings that they write.
 
-A `config.toml` of the user's own means that they were answered; if they are skipped, a file with a
-comment is written, so that they are not asked again. Nothing here draws or uses the network.
+If the user has a `config.toml`, they were answered; if they are skipped, one with only a comment is
+written, so that they are not asked again. This module neither draws nor uses the network.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent.models.compatibility import Compatibility
 
 MOST = 100
-"""Local files that are offered at most, Discern's own first."""
+"""Maximum number of local files, those of Discern first."""
 
 When = Literal["open", "timer", "asked"]
 
@@ -101,7 +101,7 @@ def starter_card() -> dict[str, int]:
     }
 
 
-def judge(path: Path, settings: Settings) -> Compatibility:
+def check_model(path: Path, settings: Settings) -> Compatibility:
     """Return how well a file can be used here; takes some seconds the first time.
 
     Raises:
@@ -120,7 +120,7 @@ def _card() -> int:
     return gpu_memory()
 
 
-def write(home: Home, answers: Answers) -> dict[str, dict[str, str | bool]]:
+def write_answers(home: Home, answers: Answers) -> dict[str, dict[str, str | bool]]:
     """Write the answers into the user's settings file at once; return what was written.
 
     Raises:
@@ -135,7 +135,7 @@ def write(home: Home, answers: Answers) -> dict[str, dict[str, str | bool]]:
     return values
 
 
-def leave(home: Home) -> None:
+def record_skipped(home: Home) -> None:
     """Record that the questions were skipped, so that they are not asked again."""
     if is_first_start(home):
         write_settings(home, {})

@@ -1,6 +1,6 @@
 """The base of a setup page: a question, its answers, a description, and the keys.
 
-A page posts its answer and knows nothing of the pages before and after it.
+A page posts its answer and does not depend on the pages before and after it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The message and the file that are left after an unexpected error.
+"""The message and the crash file after an unexpected error.
 
-The file has the traceback's places only: no values, and no message of the error, which could quote a
-chat.
+The file contains only the places of the traceback: values and the error's message could quote a chat.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ FILE = "crash.txt"
 
 
 def write_crash_file(home: Home, error: BaseException) -> Path | None:
-    """Write where `error` was raised into the state folder; return the file, None if it failed."""
+    """Write the places of the traceback into the state folder; return the file, None on failure."""
     path = home.state / FILE
     frames = "".join(traceback.format_tb(error.__traceback__))
     try:

@@ -1,9 +1,9 @@
 """Editing a draft in the user's editor: $VISUAL, $EDITOR, or the first common one that is found.
 
-While it is edited the draft is in a private file of the home. If the editor is missing or fails the
-draft is unchanged; a text that cannot be read back stays in its file, which is named. The chat and the
-editor lock the file's folder, so that the next chat finds the drafts of one that was killed
-(`left_drafts`).
+The draft is edited in a private file of the home. If the editor is missing or fails, the draft is
+unchanged; text that cannot be read back stays in its file, and the error names it. The chat and the
+editor lock the file's folder, so that the next chat can tell which drafts belong to a killed one
+(`abandoned_drafts`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from memory.files.bounded_read import read_text
 from memory.sentence import Sentence
 from memory.settings.paths import Home, private_folder, user_umask
 
-USUAL = ("nano", "vim", "vi")
+COMMON = ("nano", "vim", "vi")
 NAME = "draft.md"
 
 
@@ -33,7 +33,7 @@ def editor(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Return the editor's command with its arguments.
 
     Raises:
-        SettingsError: none is set or found, or what is set cannot be read as a command.
+        SettingsError: none is set or found, or the setting is not a valid command.
     """
     for name in ("VISUAL", "EDITOR"):
         if not (said := environment.get(name, "").strip()):
@@ -56,35 +56,35 @@ def editor(environment: Mapping[str, str] = os.environ) -> list[str]:
                 name=name,
             )
         return command
-    for usual in USUAL:
-        if shutil.which(usual, path=environment.get("PATH")):
-            return [usual]
+    for common in COMMON:
+        if shutil.which(common, path=environment.get("PATH")):
+            return [common]
     raise SettingsError("no editor found; set $EDITOR, for example export EDITOR=nano")
 
 
 def edited(draft: str, command: list[str], drafts: Path) -> str:
-    """Edit the draft with `command` and return the new text; blocks until the editor ends.
+    """Edit the draft with `command` and return the new text; block until the editor exits.
 
     The file is in a new folder inside `drafts`, which is created if needed.
 
     Raises:
-        SettingsError: the editor cannot be started or ended with an error, or left no text behind.
-        HomeError: there is no room for the draft.
+        SettingsError: the editor cannot be started, fails, or leaves no text.
+        HomeError: the draft cannot be written.
     """
     folder = drafts / secrets.token_hex(8)
     try:
         private_folder(drafts)
         private_folder(folder)
-        lock = _locked(folder)
+        lock = _lock_folder(folder)
     except OSError as error:
-        raise _unwritten(drafts, error) from error
+        raise _cannot_write(drafts, error) from error
     path = folder / NAME
     keep = False
     try:
         try:
             path.write_text(draft, encoding="utf-8")
         except OSError as error:
-            raise _unwritten(drafts, error) from error
+            raise _cannot_write(drafts, error) from error
         try:
             call = [*command, str(path)]
             # The editor holds the lock too: it may outlive the chat.
@@ -99,7 +99,7 @@ def edited(draft: str, command: list[str], drafts: Path) -> str:
                 strerror=error.strerror,
             ) from error
         if code != 0:
-            keep = not _still(path, draft)
+            keep = not _is_unchanged(path, draft)
             if keep:
                 raise SettingsError(
                     "the editor {command} exited with code {code}; your text is in {path}",
@@ -135,16 +135,15 @@ def edited(draft: str, command: list[str], drafts: Path) -> str:
             os.close(lock)
 
 
-def left_drafts(home: Home) -> Iterator[str]:
-    """Yield the text of each draft that a killed chat left, and remove it when the next is asked for.
+def abandoned_drafts(home: Home) -> Iterator[str]:
+    """Yield the drafts of killed chats; each is removed when the next one is requested.
 
-    A draft stays if it cannot be read, if an editor still has it open, or if it is a link out of the
-    home.
+    A draft stays if it cannot be read, is still open in an editor, or is a link out of the home.
     """
     for path in sorted(home.drafts.glob(f"*/{NAME}")):
         folder = path.parent
         with suppress(OSError, FileError):
-            if not home.holds(path) or (lock := _locked(folder)) is None:
+            if not home.holds(path) or (lock := _lock_folder(folder)) is None:
                 continue
             try:
                 text = read_text(path)
@@ -155,11 +154,11 @@ def left_drafts(home: Home) -> Iterator[str]:
                 os.close(lock)
 
 
-def _locked(folder: Path) -> int | None:
-    """Lock a folder; return None where the file system has no locks.
+def _lock_folder(folder: Path) -> int | None:
+    """Lock a folder and return the descriptor; None if the file system has no locks.
 
     Raises:
-        OSError: it is no folder; BlockingIOError if another process has the lock.
+        OSError: it is not a folder; BlockingIOError if another process has the lock.
     """
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -173,8 +172,8 @@ def _locked(folder: Path) -> int | None:
     return lock
 
 
-def _still(path: Path, draft: str) -> bool:
-    """Return whether the folder has the draft and nothing else."""
+def _is_unchanged(path: Path, draft: str) -> bool:
+    """Return whether the file still has the original draft, or is gone."""
     try:
         return read_text(path) == draft
     except FileNotFoundError:
@@ -183,7 +182,7 @@ def _still(path: Path, draft: str) -> bool:
         return False
 
 
-def _unwritten(drafts: Path, error: OSError) -> HomeError:
+def _cannot_write(drafts: Path, error: OSError) -> HomeError:
     return HomeError(
         "cannot write the draft for the editor to {drafts}: {strerror}; check the free space and "
         "permissions",

@@ -1,8 +1,8 @@
-"""Stand-ins for characters that a text area or the terminal's parser would act on.
+"""Stand-ins for characters that a text area or the terminal's parser would interpret.
 
-Textual's documents break lines at every Unicode line end and join them with their own; its parser takes
-ESC for the beginning of a key. To keep typed and pasted text unchanged, such a character is replaced by
-a lone surrogate, which no text from a terminal or file can contain, and restored afterwards.
+Textual's documents split lines at every Unicode line end and join them with newlines; its parser reads
+ESC as the beginning of a key. To keep typed and pasted text unchanged, each such character is replaced
+with a lone surrogate, which text from a terminal or file cannot contain, and restored afterwards.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _RESTORED = {ord(_stand_in(char)): char for char in _ENDS + _KEYS}
 
 
 def replace_line_ends(text: str) -> str:
-    """Return a text for a text area: only newline ends a line in it."""
+    """Return the text for a text area, in which only newlines end a line."""
     return text.translate(_LINE_END_STAND_INS)
 
 
 def replace_escapes(text: str) -> str:
-    """Return the text of a paste for the parser: nothing in it begins a key."""
+    """Return the text of a paste without characters that begin a key."""
     return text.translate(_ESCAPE_STAND_INS)
 
 

@@ -1,12 +1,12 @@
-"""Keeps keys in the order in which they were pressed, also when they arrive in one read.
+"""Handling of keys in the order in which they were pressed, even if they arrive in one read.
 
-Textual hands a key to the focused widget and takes the next one at once. A printable key acts there,
-while one with a binding (Backspace, an arrow, Tab) first travels up through every parent to the
-application, so that printable ones behind it overtake it.
+Textual dispatches a key to the focused widget and takes the next one immediately. A printable key is
+handled there, but a key with a binding (Backspace, an arrow, Tab) first bubbles up to the application,
+so that printable keys after it are handled before it.
 
-Here a field acts on its own keys at once, in the order of its queue. Any other input waits until the
-keys before it are done: a widget stopped them, they came back to the application, or their target is
-gone. A key that takes longer than `PATIENCE` is overtaken, so that quitting always works.
+Here, a field handles its own keys immediately, in the order of its queue. Any other input waits until
+the keys before it are done: stopped by a widget, back at the application, or without a target. The wait
+ends after `PATIENCE` seconds, so that quitting always works.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from tui.terminal.textual_patches.dispatch import bound_in, bubbles, has_priorit
 Input = InputEvent | Paste
 FIELDS = (Line, TextArea)
 PATIENCE = 3.0
-"""Seconds for which inputs wait for a key at most."""
+"""Maximum seconds that inputs wait for a key."""
 
 
 class InputOrder:
     """Inputs of keyboard, mouse and clipboard that are waiting or being handled."""
 
     def __init__(self, app: App[int], dispatch: Callable[[Input], Awaitable[None]]) -> None:
-        """`dispatch` is called in the application's task with one input after the other."""
+        """`dispatch` is called in the application's task, with one input at a time."""
         self._app, self._dispatch = app, dispatch
         self._waiting: deque[Input] = deque()
         self._under_way: list[Key] = []
         self._field: Widget | None = None
-        """The field that all keys under way go to, if there is one."""
+        """The field that handles all keys under way, if there is one."""
         self._since = 0.0
 
     @property
@@ -49,23 +49,23 @@ class InputOrder:
         return not self._under_way and not self._waiting
 
     async def take(self, event: Input) -> None:
-        """Queue an input and dispatch it when it may be."""
+        """Queue an input and dispatch it when it is its turn."""
         self._waiting.append(event)
-        await self._go_on()
+        await self._dispatch_waiting()
 
     def done(self, event: Message) -> None:
         """Note that a key is done."""
         if any(event is key for key in self._under_way):
             self._under_way = [key for key in self._under_way if key is not event]
             if self._waiting and not self._under_way:
-                self._app.call_later(self._go_on)
+                self._app.call_later(self._dispatch_waiting)
 
     def dispatched(self, pump: MessagePump, event: Message) -> None:
         """Note whether a key ended at `pump`, which has just handled it."""
         if isinstance(event, Key) and not bubbles(pump, event):
             self.done(event)
 
-    async def _go_on(self) -> None:
+    async def _dispatch_waiting(self) -> None:
         while self._waiting:
             field = self._field_of(self._waiting[0])
             if self._under_way and (field is None or field is not self._field):

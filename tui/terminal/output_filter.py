@@ -1,8 +1,7 @@
-"""The last filter before the terminal: no drawn text can act on it.
+"""The last filter before the terminal: it removes control characters from every drawn line.
 
-Most widgets show text that `tui.terminal.sanitize.clean` made safe. A field shows text as it was typed,
-so each line is checked again when it is drawn, and unsafe characters are drawn as blanks of the same
-width.
+Most widgets show text that `tui.terminal.sanitize.clean` sanitized, but fields show text as typed.
+Unsafe characters are drawn as blanks of the same width.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-from tui.terminal.sanitize import ACTS
+from tui.terminal.sanitize import UNSAFE
 
 
 class UnsafeTextFilter(LineFilter):
-    """Blanks characters that could act on the terminal."""
+    """Replaces control and invisible characters with blanks."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """Return the segments of a line at the same width."""
@@ -29,4 +28,4 @@ class UnsafeTextFilter(LineFilter):
 
 
 def _blanked(text: str) -> str:
-    return ACTS.sub(lambda found: " " * cell_len(found[0]), text)
+    return UNSAFE.sub(lambda found: " " * cell_len(found[0]), text)

@@ -1,9 +1,9 @@
 """Keeps pasted text from being read as keys.
 
-Textual's parser splits an escape sequence that it does not know into keys, within a paste too: a
-clipboard could press Ctrl+Q, or Enter behind a command. So each ESC of a paste is replaced before
-parsing (`tui/terminal/escape_stand_ins.py`) and restored afterwards. A clipboard that contains the end
-of a paste itself is for the terminal to refuse.
+Textual's parser splits unknown escape sequences into keys, even within a paste: a clipboard could press
+Ctrl+Q, or Enter after a command. So each ESC of a paste is replaced before parsing
+(`tui/terminal/escape_stand_ins.py`) and restored afterwards. The end sequence of a paste within a
+clipboard must be filtered by the terminal.
 
 Source: xterm's bracketed paste.
 """
@@ -16,7 +16,7 @@ BEGIN, END = "\x1b[200~", "\x1b[201~"
 
 
 class PasteGate:
-    """Makes pastes harmless in what the terminal sends, piece by piece."""
+    """Replaces the escape characters of pastes in the terminal's input, which arrives in pieces."""
 
     def __init__(self) -> None:
         self._inside = False
@@ -24,13 +24,13 @@ class PasteGate:
         self._seen = ""
 
     def feed(self, data: str) -> str:
-        """Return what may be parsed now; what may be half the end of a paste waits."""
+        """Return the input to parse now; what may be part of an end sequence is held back."""
         text, self._held, out = self._held + data, "", ""
         while text:
             if self._inside:
                 before, ended, text = text.partition(END)
                 if not ended:
-                    kept = _half(before)
+                    kept = _partial_end_length(before)
                     before, self._held = before[: len(before) - kept], before[len(before) - kept :]
                 out += replace_escapes(before) + ended
                 self._inside = not ended
@@ -46,14 +46,14 @@ class PasteGate:
         return out
 
 
-def _half(text: str) -> int:
-    """Return how many characters at the end of the text may begin the end of a paste."""
+def _partial_end_length(text: str) -> int:
+    """Return how many characters at the end of the text may begin an end sequence."""
     return next((n for n in range(len(END) - 1, 0, -1) if text.endswith(END[:n])), 0)
 
 
 def pasted(text: str) -> str:
     """Return a pasted text with its line ends and escape characters restored.
 
-    Terminals send line ends as carriage returns, so those that the text had itself are lost.
+    Terminals send line ends as carriage returns, so original carriage returns are lost.
     """
     return restored(text.replace("\r\n", "\n").replace("\r", "\n"))

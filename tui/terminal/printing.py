@@ -15,7 +15,7 @@ from tui.terminal.sanitize import clean
 
 
 class Safe(str):
-    """Text that is printed unchanged; joined to other text it is ordinary text."""
+    """Text that is printed unchanged; concatenation gives ordinary text."""
 
     __slots__ = ()
 

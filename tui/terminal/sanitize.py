@@ -1,12 +1,12 @@
-"""Sanitizes untrusted text before it is shown; stored text stays as it is.
+"""Sanitizing of untrusted text before it is shown; stored text is unchanged.
 
-Text of the model, the memory and of files may contain anything. Sanitized text has no escape sequence,
-no control character but newline and tab, no invisible character and none that changes the direction of
-writing. Markup is not handled here: callers show text without it.
+Text of the model, the memory and files may contain anything. Sanitized text has no escape sequences, no
+control characters except newline and tab, no invisible characters and no bidirectional controls. Markup
+is not handled here: callers turn it off.
 
-`clean` takes a whole text, `StreamCleaner` one that arrives in pieces; the result does not depend on
-how it is cut. A sequence that is never closed removes at most `LONGEST_SEQUENCE` characters and never a
-newline, so it cannot hide the rest of a reply.
+`clean` takes a complete text, `StreamCleaner` one that arrives in pieces; the result is the same. An
+unterminated sequence removes at most `LONGEST_SEQUENCE` characters and no newline, so it cannot hide
+the rest of a reply.
 
 Source of the sequences: ECMA-48, sections 5.4 (CSI) and 5.6 (strings).
 """
@@ -25,16 +25,16 @@ _CSI = r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,16}"
 _STRING = rf"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]{{0,{LONGEST_SEQUENCE}}}"
 _SHORT = r"\x1b[ -/]{0,16}"
 
-# What cannot be seen or must not act: C0 but tab and newline, DEL, C1, soft hyphen, fillers, zero-width
-# and bidi controls, lone surrogates, variation selectors beyond the basic ones, tags. Two joiners are
-# kept, U+200C and U+200D: they shape the letters of Persian and Hindi, and emoji of several parts.
+# Control and invisible characters: C0 except tab and newline, DEL, C1, soft hyphen, fillers, zero-width
+# and bidi controls, lone surrogates, variation selectors beyond the basic ones, tags. The joiners
+# U+200C and U+200D are kept: Persian, Hindi and composed emoji need them.
 _UNSEEN = (
     "\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-ACTS = re.compile(f"[\x1b\n\u2028\u2029{_UNSEEN}]")
-"""Any character that has no place within a line that is drawn."""
+UNSAFE = re.compile(f"[\x1b\n\u2028\u2029{_UNSEEN}]")
+"""Characters that must not occur in a drawn line."""
 _SUSPECT = re.compile(f"[\x1b\u2028\u2029{_UNSEEN}]")
 _REMOVED = re.compile(
     rf"{_CSI}(?P<csi>[@-~])?"
@@ -46,7 +46,7 @@ _REMOVED = re.compile(
 
 
 def clean(text: str) -> str:
-    """Return `text` without anything that acts on the terminal or is invisible."""
+    """Return `text` without control sequences and invisible characters."""
     if not _SUSPECT.search(text):
         return text
     return _REMOVED.sub(_replacement, text)
@@ -57,7 +57,7 @@ def _replacement(match: re.Match[str]) -> str:
 
 
 class StreamCleaner:
-    """`clean` for text that arrives in pieces; half a sequence waits for the rest."""
+    """`clean` for text that arrives in pieces; an incomplete sequence is held back."""
 
     def __init__(self) -> None:
         self._held = ""
@@ -69,7 +69,7 @@ class StreamCleaner:
         if not _SUSPECT.search(text):
             return text
         for match in _REMOVED.finditer(text):
-            if match.lastgroup is None and _may_go_on(text, match.end()):
+            if match.lastgroup is None and _may_continue(text, match.end()):
                 self._held = text[match.start() :]
                 text = text[: match.start()]
                 break
@@ -81,8 +81,8 @@ class StreamCleaner:
         return clean(held)
 
 
-def _may_go_on(text: str, end: int) -> bool:
-    """Return whether an unclosed sequence may still grow (an ESC may begin its end)."""
+def _may_continue(text: str, end: int) -> bool:
+    """Return whether a later piece may complete a sequence (a final ESC may begin its end)."""
     return end == len(text) or text[end:] == "\x1b"
 
 

@@ -1,7 +1,7 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: resources are closed, the exit code is 128 + n.
+"""SIGTERM and SIGHUP end a command like Ctrl-C: resources are closed, the exit code is 128 + n.
 
-After SIGHUP nothing is written to the terminal, which is gone. A signal that the caller had ignored
-(`nohup`) stays ignored. A second one during clean-up is ignored for `GRACE` seconds.
+After SIGHUP nothing is written to the terminal, which is gone. Signals that the caller ignores
+(`nohup`) stay ignored. A second one during clean-up is ignored for `GRACE` seconds.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from contextlib import contextmanager, suppress
 
 ENDING = (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGTERM,)
 GRACE = 5.0
-"""Seconds after a signal within which another is ignored."""
+"""Seconds for which further signals are ignored."""
 
 
 class Terminated(SystemExit):
-    """The process was told to end; raised in the main thread, so that resources are closed."""
+    """A signal ended the process; raised in the main thread, so that resources are closed."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -31,7 +31,7 @@ class Terminated(SystemExit):
 
 
 def raise_on_signals() -> None:
-    """Raise `Terminated` at SIGTERM and SIGHUP from now on."""
+    """Raise `Terminated` on SIGTERM and SIGHUP from now on."""
     first = 0.0
 
     def end(number: int, _frame: object) -> None:
@@ -50,7 +50,7 @@ def raise_on_signals() -> None:
 
 @contextmanager
 def on_signals(act: Callable[[int], None], *more: int) -> Iterator[None]:
-    """Call `act` with the number at SIGTERM, SIGHUP and `more`; only in the main thread."""
+    """Call `act` with the number of a signal: SIGTERM, SIGHUP and `more`; only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

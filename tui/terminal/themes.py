@@ -1,7 +1,7 @@
 """The two themes of Discern: greys and one accent, the amber of the mark ◆.
 
-Text has a contrast of at least 4.5 (WCAG AA), muted text included. Our colours that another Textual
-theme lacks are mixed from its own.
+Text has a contrast of at least 4.5 (WCAG AA), muted text included. Colours that other
+Textual themes lack are mixed from their own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from textual.color import Color, ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
 
 LEGIBLE = 4.5
-"""The least contrast of text (WCAG 2.2, 1.4.3)."""
+"""Minimum contrast of text (WCAG 2.2, 1.4.3)."""
 
 DARK = Theme(
     name="discern-dark",
@@ -87,7 +87,7 @@ def own_colours(theme: Theme) -> dict[str, str]:
     made = theme.to_color_system().generate()
     try:
         ground, ink = Color.parse(made["background"]), Color.parse(made["foreground"])
-    except ColorParseError:  # a theme of the terminal's own colours, whatever these are
+    except ColorParseError:  # a theme that uses the terminal's own colours
         return {"muted": made["foreground"], "line": made["foreground"]}
     if ground.ansi is not None or ink.ansi is not None:
         return {"muted": made["foreground"], "line": made["foreground"]}

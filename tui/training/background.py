@@ -1,4 +1,4 @@
-"""Trainings in the background of a chat: /train, scheduled nights, and runs of other processes.
+"""Background trainings of a chat: /train, scheduled nights, and runs of other processes.
 
 Each posts `TrainingStarted`, then `TrainingEvent` for every event, then `TrainingEnded`, from its own
 thread.
@@ -140,7 +140,7 @@ class BackgroundTrainings:
         self._closed.set()
         self._cancel.set()
         if self._nights_cancel is not None:
-            self._nights_cancel.suspend()  # continues when a chat is open again
+            self._nights_cancel.suspend()  # the next chat continues it
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None

@@ -9,11 +9,11 @@ from trainer.stages import grouped
 from tui.training.remaining_time import rough_time
 
 SHOWN = 8.0
-"""Seconds from which a part of the run is named."""
+"""Minimum seconds of a part to be listed."""
 
 
 def estimate_text(event: Estimated) -> str:
-    """Return what a run says before it starts: how long it takes, by phase, and what it leaves out."""
+    """Return the estimated duration of a run, by phase, and what is left out to keep within limits."""
     parts = [
         f"{tr(name)} {rough_time(seconds)}"
         for name, seconds in grouped(event.stages)

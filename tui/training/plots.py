@@ -9,7 +9,7 @@ ACROSS, DOWN = 2, 4
 """Dots per cell."""
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 STEEP = 20.0
-"""Ratio of the largest to the smallest value from which a curve is drawn on a logarithmic scale."""
+"""Ratio of the largest to the smallest value above which the scale is logarithmic."""
 
 
 def draw_curve(

@@ -98,7 +98,7 @@ class Progress:
 
 
 def count_in(event: Event) -> tuple[int, int] | None:
-    """Return how many of how many an event counts; None if it counts nothing."""
+    """Return the count and total of an event; None if it has none."""
     match event:
         case Counted(done=done, total=total):
             return done, total

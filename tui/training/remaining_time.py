@@ -1,7 +1,7 @@
-"""The time a training still takes, from its own pace and from the estimate it began with.
+"""The remaining time of a training, from its pace and its initial estimate.
 
-A stage that counts (questions, steps) continues at its pace so far. Later stages take as long as was
-estimated; before there is an estimate, nothing is told of the whole run.
+A stage that counts (questions, steps) is assumed to continue at its pace, and later stages to take as
+long as estimated. Without an estimate, the remaining time of the whole run is unknown.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Follow the training runs of a home from the files in their folders, whichever process runs them.
+"""Follow the training runs of a home, in any process, by the files in their folders.
 
 A thread follows the run in progress, or reads the latest one if there is none; the screen reads `view`
 when it draws. The training process is not involved, so any number of screens may follow it.
@@ -66,7 +66,7 @@ class RunFollower:
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="discern-watch", daemon=True)
         self._read: object = None
-        """The run that was read last, and the size of its events then."""
+        """The run that was read last, and the size of its events file at that time."""
         self.view = RunView()
         self.ready = threading.Event()
         """Set once it is known whether there is a run."""

@@ -1,7 +1,8 @@
 """State of a training as the Training screen shows it: one immutable value, computed from its events.
 
-The events are in a file in the run's folder (`trainer/night/run.py`), so a screen that opens late still
-has all of them. Lessons are known by the ids of their differences; their text stays in the journal.
+The events are read from a file in the run's folder (`trainer/night/run.py`), so a screen that opens
+late has all of them. Lessons are identified by the ids of their differences; their text stays in the
+journal.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from tui.training.progress import Progress, count_in
 from tui.training.trials import LessonState, TrialState
 
 MAX_ENTRIES = 2000
-"""Size of the log at which its oldest quarter is dropped."""
+"""Number of log entries at which the oldest quarter is dropped."""
 
 _OF_PHASE = {phase: stage for stage, phases in STAGES.items() for phase in phases}
 
@@ -60,7 +61,7 @@ class StageSpan:
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
-    """A stage began; `total` is what it counts to, `attempt` and `rate` are the current trial's."""
+    """A stage began; `total` is its number of items, `attempt` and `rate` are those of the trial."""
 
     stage: str
     total: int
@@ -70,7 +71,7 @@ class StageStarted:
 
 @dataclass(frozen=True, slots=True)
 class FirstRight:
-    """A lesson came out right for the first time."""
+    """A lesson was answered correctly for the first time."""
 
     difference: str
     kind: str
@@ -106,11 +107,11 @@ class TrainingState:
     pid: int = 0
     model: str = ""
     planned: int = 1
-    """Most trials that are made; a practice makes all of them."""
+    """Maximum number of trials; a practice run makes all of them."""
     practice: bool = False
     differences: int = 0
     estimate: Estimated | None = None
-    """How long the run was expected to take; None until it said so."""
+    """The estimated duration; None until it is known."""
     lessons: tuple[LessonState, ...] = ()
     spans: tuple[StageSpan, ...] = ()
     trials: tuple[TrialState, ...] = ()

@@ -10,7 +10,7 @@ from pathlib import Path
 from trainer.report.report import Fate, folders, read_report
 
 MAX_REPORTS = 50
-"""Most reports read, newest first."""
+"""Maximum number of reports that are read, newest first."""
 
 
 @dataclass(frozen=True, slots=True)

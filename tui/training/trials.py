@@ -12,7 +12,7 @@ from memory.sentence import NOTHING, Sentence
 from trainer.events import LessonResult
 
 MAX_POINTS = 400
-"""Most points of a curve."""
+"""Maximum number of points of a curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class Curve:
 class LessonState:
     """Results of one lesson in one trial.
 
-    `margin` is how far the expected reply is ahead on the question as it was marked, in nats; above 0
-    the model says it. `right` of its `wordings` come out right. `reproduced` is the gate's result, with
-    the file that will serve; None before the gate.
+    `margin` is the lead of the expected reply to the marked question, in nats; above 0 the model gives
+    it. `right` of its `wordings` are answered correctly. `reproduced` is the gate's result with the
+    exported file; None before the gate.
     """
 
     difference: str
@@ -69,7 +69,7 @@ class LessonState:
 
     @property
     def share(self) -> float:
-        """The share of its wordings that come out right."""
+        """The share of its wordings that are answered correctly."""
         return self.right / max(1, self.wordings)
 
     @property

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from tui.training.training_effects import TrainingEffect
 
 ROOM = 10
-"""Least width of a row's name."""
+"""Minimum width for the name of a row."""
 
 
 def details(
     item: Difference, retained: frozenset[str], change: TrainingEffect | None
 ) -> Iterator[str]:
-    """Yield the lines of a difference; `change` is what the latest training found about it."""
+    """Yield the lines of a difference; `change` is the effect of the latest training."""
     status = mark_status(item, retained)
     facts = (
         item.id[:8],

@@ -1,4 +1,4 @@
-"""An error as the chat shows it."""
+"""An error or notice as a complete sentence."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from memory.i18n.translation import tr
 def error_text(error: Exception) -> str:
     """Return a sentence for an error; one that is not a `DiscernError` is named by its class."""
     if isinstance(error, DiscernError):
-        text = render(error.sentence)
-        return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+        return full_sentence(render(error.sentence))
     return tr(
         "Internal error ({kind}: {text}). You can continue the chat.",
         kind=type(error).__name__,
         text=str(error),
     )
+
+
+def full_sentence(text: str) -> str:
+    """Return the text with a capital letter and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

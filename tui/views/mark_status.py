@@ -1,6 +1,6 @@
-"""The status of a mark: one sign beside its reply, readable without colour, coloured by its family.
+"""The status of a mark: a sign beside its reply, in the colour of its family.
 
-A mark waits, is trained in last night's adapter, was retained by a later night too, or still fails.
+The sign alone shows the status: waiting, without a better answer, learned, retained or failing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "tactical": ("#8fbf8f", "#2f6b34"),
     "intuitive": ("#ea93b2", "#a02a5c"),
 }
-"""Colours of the families on a dark and on a light ground; contrast with either at least 4.5."""
+"""Colours of the families on dark and light backgrounds, with a contrast of at least 4.5."""
 
 
 def mark_status(difference: Difference, retained: Iterable[str] = ()) -> MarkStatus:
@@ -53,13 +53,13 @@ def mark_status(difference: Difference, retained: Iterable[str] = ()) -> MarkSta
 
 
 def colour(difference: Difference, *, dark: bool) -> str | None:
-    """Return the colour of a difference's family; None where it has none or is one's own."""
+    """Return the colour of a difference's family; None without a family and for custom ones."""
     pair = FAMILIES.get((difference.kind or "").partition("/")[0])
     return pair[0 if dark else 1] if pair else None
 
 
 def retained_ids(adapters: Path) -> frozenset[str]:
-    """Return the ids whose lessons the current adapter and the one before it have in common."""
+    """Return the differences that both the current and the previous adapter were trained on."""
     from agent.adapters import find_adapter, read_pointer
 
     try:
@@ -73,7 +73,7 @@ def retained_ids(adapters: Path) -> frozenset[str]:
         then = find_adapter(adapters, earlier[-1]).manifest
     except (DiscernError, OSError):
         return frozenset()
-    if then.created > now.created:  # a person went back to an older one
+    if then.created > now.created:  # the user went back to an older one
         return frozenset()
     return frozenset(
         name for name, print_ in now.fingerprints.items() if then.fingerprints.get(name) == print_

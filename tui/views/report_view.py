@@ -25,7 +25,7 @@ Colours = Mapping[str, str]
 """The theme's: accent, muted, success, warning, error, line."""
 
 LABEL = 8
-"""Columns of a row's name (before, after)."""
+"""Columns for the name of a row (before, after)."""
 SHOWN_CHANGES = 5
 BAR = 20
 _GOOD, _BAD = ("✓", "success"), ("✗", "error")
@@ -259,7 +259,7 @@ def _times(report: Report, width: int, colours: Colours) -> Iterator[Content]:
 
 
 def _estimated(report: Report, colours: Colours) -> Iterator[Content]:
-    """Yield a table of how long each part took, and how long it was expected to take."""
+    """Yield a table of the estimated and actual time of each part."""
     from tui.training.progress import clock
 
     guessed, took = grouped(dict(report.estimated)), dict(grouped(by_stage(report.phases)))

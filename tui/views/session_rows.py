@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from memory.journal.threads import Session
 
 LONGEST = 4000
-"""Characters of a message that the end of a thread shows."""
+"""Maximum number of characters of a message in the preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ def entry(
 ) -> Content:
     """Return a row as two lines: name and time, then text and counts.
 
-    `here` is set for the open thread. A thread shows its first message; a result, the match.
+    `here` marks the open thread. A thread shows its first message, a search result the match.
     """
-    # Not the muted grey: this one is legible on the ground of the chosen row, too.
+    # Not the muted grey, which is not legible on the background of the highlighted row.
     muted, found = colours["secondary"], f"bold {colours['accent']}"
     item, turn = row.session, row.turn
     when = moment(turn.at if turn else item.at)
@@ -65,7 +65,7 @@ def entry(
     )
 
 
-def end_of_talk(
+def thread_end(
     turns: Sequence[Turn],
     marks: Sequence[Difference],
     words: Sequence[str],

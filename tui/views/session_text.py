@@ -1,4 +1,4 @@
-"""Sentences about a session: its time, and what deleting it removes."""
+"""Text about a session: its time, and the effect of deleting it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from memory.i18n.translation import tr, trn
 
 
 def moment(at: datetime, today: datetime | None = None) -> str:
-    """Return when something was said; tests pass `today`."""
+    """Return a short date or time; `today` is for tests."""
     now = (today or datetime.now(at.tzinfo)).astimezone()
     local = at.astimezone()
     days = (now.date() - local.date()).days
@@ -28,8 +28,8 @@ def _month(number: int) -> str:
     return names[number - 1]
 
 
-def what_goes(name: str, turns: int, marks: int) -> str:
-    """Return what deleting a session removes and what it keeps."""
+def deletion_summary(name: str, turns: int, marks: int) -> str:
+    """Return the effect of deleting a session: what is removed and what is kept."""
     goes = trn(
         "{name}: {n} turn will be deleted permanently",
         "{name}: {n} turns will be deleted permanently",

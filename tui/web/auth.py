@@ -1,13 +1,12 @@
 """Authentication: a key in the address that is new at each start.
 
-The key is in the address once; it becomes a cookie that scripts cannot read and other sites cannot use,
-and the address is shown without it. Requests with neither are refused, for fonts too. A browser that
-Discern opens gets a key of its own that works once, because every user of the machine can read that
-browser's command line.
+The key is exchanged for a cookie that scripts cannot read and other sites cannot use, and removed from
+the address. All requests without key or cookie are refused, even for fonts. A browser opened by Discern
+gets a separate key that works once, because other users of the machine can read its command line.
 
 `Host` is checked against DNS rebinding, `Origin` against pages of other sites and ports. The browser
-may load nothing from elsewhere (Content-Security-Policy). This does not protect against somebody who
-can read this user's processes or files.
+may not load anything from other sites (Content-Security-Policy). This does not protect against anyone
+who can read this user's processes or files.
 
 Sources: RFC 6265bis (cookies), RFC 6455 section 10.2 (Origin), CSP level 3.
 """
@@ -38,8 +37,8 @@ class Authenticator:
         self._cookie = f"discern-{port}"
         self.url = f"http://{self.hosts[0]}/?key={self._key}"
 
-    def once(self) -> str:
-        """Return an address that logs one browser in, once."""
+    def one_time_url(self) -> str:
+        """Return an address that can be used for one login."""
         self._once = secrets.token_urlsafe(32)
         return f"http://{self.hosts[0]}/?key={self._once}"
 
@@ -49,7 +48,7 @@ class Authenticator:
             return "this address is not the one that `discern web` printed"
         origins = request.headers.getall("Origin", [])
         if origins not in ([], [f"http://{request.host}"]):
-            return "another page may not speak to this one"
+            return "requests from other pages are not allowed"
         if not origins and request.headers.get("Upgrade"):
             return "only a page of this server may open a chat"
         if self.is_login(request):
@@ -63,10 +62,10 @@ class Authenticator:
             return None
         if key in self._used:
             return (
-                "this key has let a browser in already; if that was not yours, end `discern web`, "
-                "else open the address that it printed"
+                "this key was already used; if that was not you, stop `discern web`, otherwise open "
+                "the address that it printed"
             )
-        return "the key is a wrong one"
+        return "the key is wrong"
 
     @staticmethod
     def is_login(request: web.Request) -> bool:

@@ -1,6 +1,6 @@
 """The Textual driver of an application in a browser tab.
 
-The application talks to `discern web` through pipes. If the server is killed the input just ends, and
+The application talks to `discern web` through pipes. If the server is killed, the input ends, and
 the application must exit instead of keeping the model loaded.
 """
 
@@ -24,7 +24,7 @@ class TabDriver(PacketDriver):
             self.post(messages.ExitApp())
 
     def write_packet(self, data: bytes) -> int:
-        """Write all of it; ignore a reader that is gone."""
+        """Write the complete packet, unless the reader is gone."""
         rest = memoryview(data)
         with suppress(BrokenPipeError):
             while rest:

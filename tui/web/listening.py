@@ -1,9 +1,9 @@
 """The listening socket of `discern web`, and accepting connections.
 
-Other users of this machine reach the port, though they cannot log in. So the number of connections is
-limited, and one that sends no whole request is closed (`web.AppRunner`, `keepalive_timeout`). asyncio's
-own server is not used: without a free descriptor, Python 3.11's retries without a pause and logs a
-traceback each time.
+Other users of this machine can reach the port, but cannot log in. So the number of connections is
+limited, and one that does not send a complete request is closed (`web.AppRunner`, `keepalive_timeout`).
+asyncio's own server is not used: without a free descriptor, Python 3.11's retries without a pause and
+logs a traceback each time.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from memory.errors import HomeError
 from tui.web.auth import ADDRESS
 
 MOST = 64
-"""Connections at a time; more wait in the system's queue."""
+"""Maximum number of connections; more wait in the system's queue."""
 PATIENCE = 5.0
-"""Seconds within which a connection must have sent a whole request, or the next one."""
+"""Maximum seconds for a connection to send a complete request, or the next one."""
 FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """Errors of a system without a free descriptor."""
 _PAUSE = 0.25
-_SILENCE = 60.0  # seconds between two complaints
+_SILENCE = 60.0  # seconds between two messages
 
 
 def listen(port: int) -> socket.socket:
@@ -52,9 +52,9 @@ def listen(port: int) -> socket.socket:
 
 
 async def accept(listening: socket.socket, server: web.Server, say: Callable[[str], None]) -> None:
-    """Hand connections to `server` until cancelled; wait while no descriptor is free.
+    """Accept connections for `server` until cancelled; wait while no descriptor is free.
 
-    `say` is told about that, at most once a minute.
+    `say` is called with a message about that, at most once a minute.
     """
     loop = asyncio.get_running_loop()
     silent_until = loop.time()

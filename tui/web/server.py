@@ -1,7 +1,7 @@
 """`discern web`: the pages, a websocket for each tab, and an orderly shutdown.
 
-Serves on the loopback address only. Our page replaces textual-serve's, which loads a font from another
-site; script, style and fonts are served from its package.
+It listens on the loopback address only. Its page replaces the one of textual-serve, which loads a font
+from another site; scripts, styles and fonts are served from that package.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from tui.web.tab import LARGEST, Tab, size
 
 HERE = Path(__file__).parent
 STATIC = Path(textual_serve.__file__).parent / "static"
-TURN = 15.0
-"""Seconds for which a new tab waits for one that is closing, such as the same one before a reload."""
+CLOSING_SECONDS = 15.0
+"""Maximum seconds that a new tab waits for closing ones, for example the same tab before a reload."""
 
 MOST = 6
-"""Tabs at a time: each is a process that holds a model."""
+"""Maximum number of tabs: each is a process with its own model."""
 
 Say = Callable[[str], None]
 
 
 class Server:
-    """A server; `run` returns when it was told to end and no application is left."""
+    """The server; `run` returns after it was stopped and all applications have ended."""
 
-    def __init__(self, options: Sequence[str], on_words: Say, *, light: bool = False) -> None:
-        """Pass `options` to each chat; `on_words` gets what one wrote to stderr."""
-        self._options, self._on_words = options, on_words
+    def __init__(self, options: Sequence[str], on_stderr: Say, *, light: bool = False) -> None:
+        """Pass `options` to each chat; `on_stderr` gets the error output of each."""
+        self._options, self._on_stderr = options, on_stderr
         self._downloads = DownloadManager()
         self._tabs: set[Tab] = set()
-        self._over = asyncio.Event()
+        self._stopping = asyncio.Event()
         page = (HERE / "page.html").read_text(encoding="utf-8")
         self._page = page.replace("SHADE", "light" if light else "dark")
 
     async def run(self, port: int, on_open: Callable[[Authenticator], None]) -> int:
-        """Serve until Ctrl-C, SIGTERM or SIGHUP; return how many tabs that ended.
+        """Serve until Ctrl-C, SIGTERM or SIGHUP; return the number of tabs that were open.
 
         `on_open` gets the authenticator once the server accepts connections.
 
@@ -59,7 +59,7 @@ class Server:
         logging.getLogger("aiohttp.server").addFilter(_worth_a_traceback)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, *ENDING):
-            loop.add_signal_handler(number, self._over.set)
+            loop.add_signal_handler(number, self._stopping.set)
         listening = listen(port)
         authenticator = Authenticator(listening.getsockname()[1])
         runner = web.AppRunner(
@@ -71,10 +71,10 @@ class Server:
         )
         await runner.setup()
         assert runner.server is not None
-        accepting = asyncio.create_task(accept(listening, runner.server, self._on_words))
+        accepting = asyncio.create_task(accept(listening, runner.server, self._on_stderr))
         try:
             on_open(authenticator)
-            await self._over.wait()
+            await self._stopping.wait()
         finally:
             accepting.cancel()
             await asyncio.wait([accepting])
@@ -116,7 +116,7 @@ class Server:
         try:
             await websocket.prepare(request)
             if full:
-                self._on_words(
+                self._on_stderr(
                     f"A tab was not opened: {MOST} are open already, and each holds a model; close "
                     "one and open it again."
                 )
@@ -126,32 +126,32 @@ class Server:
         except OSError as error:
             if error.errno not in FULL:
                 raise
-            self._on_words(f"A tab was not opened: {error.strerror}; close others and try again.")
+            self._on_stderr(f"A tab was not opened: {error.strerror}; close others and try again.")
         finally:
             await tab.stop()
             self._tabs.discard(tab)
-            if words := clean(tab.last_words).strip():
-                self._on_words(words)
+            if words := clean(tab.stderr_text).strip():
+                self._on_stderr(words)
         return websocket
 
     async def _serve(
         self, tab: Tab, websocket: web.WebSocketResponse, request: web.Request
     ) -> None:
-        await self._others_left()
-        if self._over.is_set():
+        await self._wait_for_closing_tabs()
+        if self._stopping.is_set():
             await websocket.close()
         else:
             await tab.serve(
                 size(request.query.get("width"), 80), size(request.query.get("height"), 24)
             )
 
-    async def _others_left(self) -> None:
-        """Wait for tabs that are closing: they still hold the index."""
+    async def _wait_for_closing_tabs(self) -> None:
+        """Wait for closing tabs, because they still use the index."""
         if leaving := [asyncio.ensure_future(tab.stop()) for tab in self._tabs if tab.leaving]:
-            await asyncio.wait(leaving, timeout=TURN)
+            await asyncio.wait(leaving, timeout=CLOSING_SECONDS)
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
-        """Send a file of the application to the browser, to be saved and never to be shown."""
+        """Send a file of the application as a download, never to be displayed."""
         key = request.match_info["key"]
         try:
             about = await self._downloads.get_download_metadata(key)
@@ -169,9 +169,9 @@ class Server:
 
 
 def _worth_a_traceback(record: logging.LogRecord) -> bool:
-    """Filter out what aiohttp logs about malformed requests.
+    """Filter out log records of aiohttp about malformed requests.
 
-    Anybody on this machine can send those. Requests without a free descriptor are filtered too.
+    Anyone on this machine can send those. Failures without a free descriptor are filtered too.
     """
     error = record.exc_info[1] if record.exc_info else None
     return not (

@@ -1,8 +1,8 @@
 """A tab: an application behind a websocket.
 
-The application is a child process in its own session, so that Ctrl-C in the terminal reaches the server
-only, which ends the children in three steps: it asks, terminates, kills. After the first two the
-application can still close its memory and keep the chat.
+The application is a child process in its own session, so that Ctrl-C in the terminal only reaches the
+server. The server asks its children to quit, then terminates and finally kills them; only the last step
+prevents them from closing the journal properly.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DRIVER = "tui.web.driver:TabDriver"
 PATIENCE = (30.0, 10.0)
 """Seconds after which an application that was asked to leave is terminated, and then killed."""
 LARGEST = 1 << 20
-"""Bytes of one message from the browser at most; a paste of more closes the tab."""
+"""Maximum size of a message from the browser in bytes; a larger paste closes the tab."""
 
 
 class Tab(AppService):
@@ -43,10 +43,10 @@ class Tab(AppService):
         )
         self._websocket = websocket
         self._options = options
-        self._words: IO[bytes] | None = None
+        self._stderr: IO[bytes] | None = None
         self._ending: asyncio.Task[None] | None = None
-        self.last_words = ""
-        """What the application wrote to its error output, once it has ended."""
+        self.stderr_text = ""
+        """The error output of the application, once it has ended."""
 
     async def serve(self, width: int, height: int) -> None:
         """Run the application until the browser disconnects."""
@@ -54,13 +54,13 @@ class Tab(AppService):
         try:
             async for message in self._websocket:
                 if message.type == WSMsgType.TEXT:
-                    await self._hear(message.data)
+                    await self._handle_message(message.data)
         finally:
             await self.stop()
 
     @property
     def leaving(self) -> bool:
-        """Whether it was asked to end."""
+        """Whether the application was asked to quit."""
         return self._ending is not None
 
     async def stop(self) -> None:
@@ -73,8 +73,8 @@ class Tab(AppService):
 
     # --- the browser -------------------------------------------------------------------------
 
-    async def _hear(self, text: str) -> None:
-        """Forward a message of the page; ignore any other."""
+    async def _handle_message(self, text: str) -> None:
+        """Handle a message of the page; ignore invalid ones."""
         try:
             kind, *values = parse_json(text)
             value = values[0] if values else None
@@ -102,13 +102,13 @@ class Tab(AppService):
     async def _open_app_process(
         self, width: int = 80, height: int = 24
     ) -> asyncio.subprocess.Process:
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `_end`
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `_end`
         process = await asyncio.create_subprocess_exec(
-            # -P: a folder called tui in the working directory is not ours.
+            # -P: a folder named tui in the working directory must not be imported.
             *(sys.executable, "-P", "-m", "tui", "chat", *self._options),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=self._words,
+            stderr=self._stderr,
             env={**self._build_environment(width, height), "TEXTUAL_DRIVER": DRIVER},
             start_new_session=True,
         )
@@ -130,7 +130,7 @@ class Tab(AppService):
             await super().on_data(payload)
 
     async def on_meta(self, data: bytes) -> None:
-        """Do what the application asks of the browser; only web pages may be opened."""
+        """Forward a request of the application to the browser; only web pages may be opened."""
         asked = parse_object(data)
         if asked.get("type") == "open_url" and urlsplit(str(asked.get("url"))).scheme not in (
             "http",
@@ -157,13 +157,13 @@ class Tab(AppService):
             over.cancel()
             with suppress(asyncio.CancelledError):
                 await over
-        assert self._words is not None
-        with self._words as words:
+        assert self._stderr is not None
+        with self._stderr as words:
             words.seek(0)
-            self.last_words = words.read(LARGEST).decode("utf-8", "replace")
+            self.stderr_text = words.read(LARGEST).decode("utf-8", "replace")
 
     async def _ask_to_leave(self) -> None:
-        """Ask through the pipe; an application that hangs may never read it."""
+        """Ask the application to quit; one that hangs may never read this."""
         await self.send_meta({"type": "quit"})
         self.stdin.close()
 

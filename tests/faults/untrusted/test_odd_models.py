@@ -62,7 +62,7 @@ ENTRIES: dict[str, Callable[[Home, Settings, Path], Any]] = {
     "judge": lambda _home, _settings, path: judge(path),
     "Engine.open": lambda _home, _settings, path: Engine.open(path),
     "chat": lambda home, settings, path: Chat.open(home, with_model(settings, str(path))),
-    "setup": lambda _home, settings, path: setup.judge(path, settings),
+    "setup": lambda _home, settings, path: setup.check_model(path, settings),
     "plugin": lambda _home, _settings, path: DiscernChatModel.from_gguf(path),
     "deploy": deployed,
     "loop": lambda home, settings, path: loop.compose(home, settings, path),

@@ -27,20 +27,20 @@ HOSTILE = '{x} {0} {} 100% [bold]red[/] <b> it\'s "so" base recall'
             Sentence(
                 "Learned {learnt} at {scale:.0%} strength; {rest}.",
                 learnt=Sentence(
-                    "{right} of {lessons} lessons from {count} difference{s}",
+                    "{right} of {lessons} lessons from {n} difference",
+                    "{right} of {lessons} lessons from {n} differences",
                     right=3,
                     lessons=4,
-                    count=2,
-                    s="s",
+                    n=2,
                 ),
                 scale=0.7,
                 rest=Sentence(
-                    "{moved} other answer{s} changed, within the limits of the evaluation",
-                    moved=1,
-                    s="",
+                    "{n} other answer changed, within the limits of the evaluation",
+                    "{n} other answers changed, within the limits of the evaluation",
+                    n=1,
                 ),
             ),
-            "Усвоено 3 из 4 уроков (различий: 2) при силе 70%; изменилось других ответов: 1, в "
+            "Усвоено 3 из 4 уроков по 2 различиям при силе 70%; изменился 1 другой ответ, в "
             "допустимых пределах.",
         ),
         (
@@ -65,6 +65,29 @@ def test_a_sentence_is_rendered_with_its_values(sentence: Sentence, russian: str
     assert render(sentence) == str(sentence)
     translation.use("ru")
     assert render(sentence) == russian
+
+
+@pytest.mark.parametrize(
+    ("count", "english", "russian"),
+    [
+        (1, "1 other answer changed", "изменился 1 другой ответ"),
+        (3, "3 other answers changed", "изменились 3 других ответа"),
+        (5, "5 other answers changed", "изменилось 5 других ответов"),
+        (11, "11 other answers changed", "изменилось 11 других ответов"),
+        (21, "21 other answers changed", "изменился 21 другой ответ"),
+    ],
+)
+def test_a_count_chooses_the_plural_form(count: int, english: str, russian: str) -> None:
+    said = Sentence(
+        "{n} other answer changed, within the limits of the evaluation",
+        "{n} other answers changed, within the limits of the evaluation",
+        n=count,
+    )
+    assert render(said) == str(said) == f"{english}, within the limits of the evaluation"
+    record = to_plain({"sentence": said})
+    translation.use("ru")
+    assert render(said) == f"{russian}, в допустимых пределах"
+    assert render(Stored(record).sentence(record["sentence"])) == render(said)
 
 
 def test_a_value_of_config_toml_is_a_text_and_keeps_its_point() -> None:

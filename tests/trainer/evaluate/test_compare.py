@@ -123,7 +123,7 @@ def test_a_blind_comparison_tells_who_is_who_only_at_the_end(
     assert run([*words, "--prompt", "Who?", "--prompt", "Where?"]) == 0
     *before, last = capsys.readouterr().out.strip().splitlines()
     assert "base" not in "\n".join(before)
-    assert "base was better" in last
+    assert "Better replies: base" in last
 
 
 def test_nothing_to_ask_is_said(home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:

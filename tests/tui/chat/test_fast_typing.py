@@ -95,7 +95,7 @@ async def test_escape_right_behind_enter_stops_the_reply_that_has_not_begun(
 
     monkeypatch.setattr(Chat, "say", waiting)
     async with sitting(home, quick) as seat:
-        seat.screen.submit("one")
+        seat.screen.submission.submit("one")
         seat.screen.action_back()
         await seat.until(lambda: not seat.screen.conversation.pending)
         assert heard == [True]
@@ -106,7 +106,7 @@ async def test_escape_pressed_again_and_again_leaves_a_screen_and_not_the_chat(
     home: Home, quick: Settings, command: str
 ) -> None:
     async with sitting(home, quick) as seat:
-        seat.screen._run_command(f"/{command}")
+        seat.screen.submission.run_command(f"/{command}")
         await seat.until(lambda: len(seat.app.screen_stack) == 3)
         await seat.pilot.pause()
         for _ in range(4):
@@ -121,7 +121,7 @@ async def test_escape_right_behind_the_opening_leaves_a_screen_that_is_not_laid_
 ) -> None:
     async with sitting(home, quick) as seat:
         for steps in range(0, 30, 2):  # wherever the opening is by then
-            seat.screen._run_command("/sessions")
+            seat.screen.submission.run_command("/sessions")
             await seat.until(lambda: len(seat.app.screen_stack) == 3)
             for _ in range(steps):
                 await asyncio.sleep(0)

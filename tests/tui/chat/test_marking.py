@@ -12,7 +12,7 @@ from memory.mark_validation import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting
-from tui.widgets.marking.mark_gesture import Passage, Steps, in_source
+from tui.widgets.marking.mark_gesture import Passage, Steps, find_in_source
 from tui.widgets.marking.mark_picker import MarkPicker
 
 QUESTION = "What is the capital of Zubrowka?"
@@ -235,11 +235,11 @@ def test_what_is_selected_is_found_in_the_source(
     source: str, shown: str, part: str, found: str
 ) -> None:
     start = shown.index(part)
-    place = in_source(source, shown, start, start + len(part))
+    place = find_in_source(source, shown, start, start + len(part))
     assert place is not None
     assert source[slice(*place)] == found
 
 
 def test_what_does_not_stand_in_the_source_is_refused() -> None:
-    assert in_source("&amp;&amp;", "xyz", 0, 3) is None
-    assert in_source("one", "one", 1, 1) is None
+    assert find_in_source("&amp;&amp;", "xyz", 0, 3) is None
+    assert find_in_source("one", "one", 1, 1) is None

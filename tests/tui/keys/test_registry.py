@@ -141,7 +141,7 @@ async def test_the_keys_of_a_screen_can_be_remapped_and_its_line_says_so(home: H
             await seat.types("/diff error => Hm.")
             await seat.sees("Saved as error")
         await seat.types("/memory")
-        await seat.sees("x pin", "Ctrl+O thread", "F8 back")
+        await seat.sees("x pin", "Ctrl+O open", "F8 back")
         await seat.pilot.press("p", "ctrl+n", "x")
         await seat.sees("· pinned")
         first, second = seat.screen.chat.journal.differences.all()

@@ -12,7 +12,7 @@ from tests.tui.seat import shown
 from tui.markdown.block_layout import BlockLayout
 from tui.markdown.block_parser import BlockParser
 from tui.markdown.blocks import Block
-from tui.markdown.incremental import UNDECIDED, IncrementalParser, whole
+from tui.markdown.incremental import UNDECIDED, IncrementalParser, parse_blocks
 from tui.markdown.parser import SIGNS
 from tui.terminal.sanitize import StreamCleaner, clean
 from tui.terminal.themes import DARK
@@ -105,11 +105,13 @@ def grows_as_the_whole(text: str, seed: int, width: int = 60) -> None:
         signs = signs or bool(SIGNS.search(so_far))
         if signs and UNDECIDED.fullmatch(so_far, line):
             so_far = so_far[:line]
-        assert growing.blocks == (BlockParser(so_far).blocks if signs else whole(so_far)), text
-    stay = growing.finish(text, whole(text))
-    assert growing.blocks == whole(text)
+        assert growing.blocks == (BlockParser(so_far).blocks if signs else parse_blocks(so_far)), (
+            text
+        )
+    stay = growing.finish(text, parse_blocks(text))
+    assert growing.blocks == parse_blocks(text)
     laid.put(stay, growing.blocks[stay:])
-    at_once.put(0, whole(text))
+    at_once.put(0, parse_blocks(text))
     at_once.resize(width)
     assert (laid.tops, laid.begins, laid.lines) == (at_once.tops, at_once.begins, at_once.lines)
     assert [laid.at(y) for y in range(laid.height)] == [at_once.at(y) for y in range(laid.height)]
@@ -152,8 +154,8 @@ def test_a_link_defined_below_its_use_is_one_at_the_end_and_the_rest_stays() -> 
         growing.append(char)
     assert [look.link for look in growing.blocks[0].looks] == ["http://foo.example"]
     kept = growing.blocks[1]
-    assert growing.finish(LATE, whole(LATE)) == 0
-    assert growing.blocks == whole(LATE)
+    assert growing.finish(LATE, parse_blocks(LATE)) == 0
+    assert growing.blocks == parse_blocks(LATE)
     assert [look.link for look in growing.blocks[0].looks] == ["http://foo.example", "http://late"]
     assert growing.blocks[1] == kept
 
@@ -185,7 +187,7 @@ def test_however_long_a_block_is_only_its_last_part_is_read_again(
         assert growing.append(line) >= before - 1
     assert max(read) < 120
     monkeypatch.undo()
-    assert growing.blocks == whole("".join(lines))
+    assert growing.blocks == parse_blocks("".join(lines))
 
 
 @pytest.mark.parametrize("width", [12, 33, 80])
@@ -203,7 +205,7 @@ def test_no_word_is_lost_by_laying_down(width: int) -> None:
         + "\n\n| a b | 日本 | c |\n|---|---|---|\n| some words | x | yy |\n\n```\na b c d e f g\n```"
     )
     laid = BlockLayout()
-    laid.put(0, whole(text))
+    laid.put(0, parse_blocks(text))
     laid.resize(width)
     said = ""
     for y in range(laid.height):

@@ -18,7 +18,7 @@ from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting
 from tui.screens.sessions import SessionsScreen
 from tui.views.session_rows import around, lit
-from tui.views.session_text import moment, what_goes
+from tui.views.session_text import deletion_summary, moment
 from tui.widgets.common.session_list import SessionList
 
 AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -295,8 +295,9 @@ def test_a_found_word_stands_in_its_line_and_is_lit() -> None:
 
 def test_what_deleting_takes_and_leaves_is_one_sentence() -> None:
     assert (
-        what_goes("a", 1, 0) == "a: 1 turn will be deleted permanently; there are no marks in it."
+        deletion_summary("a", 1, 0)
+        == "a: 1 turn will be deleted permanently; there are no marks in it."
     )
-    assert what_goes("a", 1200, 2) == (
+    assert deletion_summary("a", 1200, 2) == (
         "a: 1,200 turns will be deleted permanently; 2 marks stay in memory with their text."
     )

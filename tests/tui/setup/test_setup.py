@@ -236,7 +236,7 @@ async def test_a_stopped_download_goes_on_where_it_broke(
         return real(offer, hear)
 
     monkeypatch.setattr(pull, "pull", slow)
-    monkeypatch.setattr("tui.setup.fetching.OFTEN", 0.0)
+    monkeypatch.setattr("tui.setup.fetching.PROGRESS_SECONDS", 0.0)
     async with sitting(home, settings, ready=False, setup=True) as seat:
         await seat.sees("tiny q8_0")
         await at(seat, "tiny q8_0")

@@ -15,7 +15,7 @@ import pytest
 from memory.errors import HomeError, SettingsError
 from memory.settings.paths import Home
 from tests.tui.pseudo_terminal import Terminal
-from tui.terminal.editor import edited, editor, left_drafts
+from tui.terminal.editor import abandoned_drafts, edited, editor
 
 
 def program(folder: Path, body: str) -> Path:
@@ -106,10 +106,10 @@ def test_a_killed_chat_leaves_its_draft_to_the_next_once_the_editor_is_closed(
         assert stat.S_IMODE(settled.drafts.stat().st_mode) == 0o700
         terminal.process.kill()
         terminal.process.wait(60)
-        assert list(left_drafts(settled)) == []
+        assert list(abandoned_drafts(settled)) == []
         assert draft.exists()
         go.touch()
-        while not (found := list(left_drafts(settled))):
+        while not (found := list(abandoned_drafts(settled))):
             time.sleep(0.02)
     assert found == ["half a message and more ♦"]
     assert list(settled.drafts.iterdir()) == []
@@ -130,5 +130,5 @@ def test_no_draft_is_taken_from_behind_a_link_out_of_the_home(home: Home, tmp_pa
     (outside / "draft.md").write_text("not ours")
     home.drafts.mkdir(parents=True)
     (home.drafts / "0123456789abcdef").symlink_to(outside)
-    assert list(left_drafts(home)) == []
+    assert list(abandoned_drafts(home)) == []
     assert (outside / "draft.md").exists()

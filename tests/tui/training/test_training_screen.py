@@ -80,7 +80,7 @@ async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
             )
         else:
             await seat.sees("correct in the evaluation")
-        await seat.sees("No training is running. Start one with /train", "Enter report")
+        await seat.sees("No training is running. Start one with /train", "Enter open report")
         await seat.hits(key)
         await seat.sees("No training is running.")
         await seat.hits("r")
@@ -131,7 +131,7 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
             await seat.sees("▸ updating weights")
             await seat.until(lambda: seat.screen.training.trainings.running)
             process.process.send_signal(signal.SIGCONT)
-            await seat.sees("✓ published", "started", "took", "Enter report")
+            await seat.sees("✓ published", "started", "took", "Enter open report")
             await until(lambda: beside.view.state.ended and not beside.view.alive)
             beside.close()
             assert beside.view.state == screen._follower.view.state

@@ -34,7 +34,7 @@ def descriptors(process: int | str = "self") -> int:
     return sum(1 for _ in Path(f"/proc/{process}/fd").iterdir())
 
 
-async def last_words(served: Served) -> str:
+async def stderr_text(served: Served) -> str:
     served.process.send_signal(signal.SIGINT)
     _out, said = await served.process.communicate()
     return said.decode()
@@ -55,7 +55,7 @@ async def test_a_cookie_of_odd_bytes_is_refused_without_a_traceback(home: Home) 
                 port, b"GET /?key=" + key + b" HTTP/1.1", b"Host: 127.0.0.1:%d" % port
             )
             assert said.split()[1] in (b"403", b"400"), (key, said)
-        assert "Traceback" not in await last_words(served)
+        assert "Traceback" not in await stderr_text(served)
 
 
 async def test_two_origins_are_refused(home: Home) -> None:
@@ -86,7 +86,7 @@ async def test_a_half_open_request_is_closed_after_a_few_seconds(
         said = await reader.read()  # ends when the server closes
         assert said.count(b"HTTP/1.1 403 ") == begun.count(whole)
         writer.close()
-    server._over.set()
+    server._stopping.set()
     assert await running == 0
 
 
@@ -107,7 +107,7 @@ async def test_a_full_table_of_descriptors_is_waited_out_in_silence(home: Home) 
             writer.close()
         assert (await waiting)[0] == 403
         await served.come_in()
-        said += (await last_words(served)).encode()
+        said += (await stderr_text(served)).encode()
         assert said.count(b"A browser has to wait: Too many open files") == 1
         assert b"Traceback" not in said
         assert len(said) < 500
@@ -133,5 +133,5 @@ async def test_many_connections_leave_descriptors_for_the_tabs(
         await writer.wait_closed()
         ours -= 1
     assert most <= 3 + 1  # and the listing of the folder itself
-    server._over.set()
+    server._stopping.set()
     assert await running == 0

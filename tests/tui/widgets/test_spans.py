@@ -29,7 +29,7 @@ from tui.views.mark_status import (
 )
 from tui.widgets.chat.reply import Reply
 from tui.widgets.marking.mark_picker import MarkPicker
-from tui.widgets.marking.spans import light, selected
+from tui.widgets.marking.spans import selected, underline_spans
 
 TEXT = """Some **bold** words and a [link](http://bold.words) here.
 
@@ -158,9 +158,9 @@ async def test_a_marked_part_is_underlined_and_goes_back_to_plain() -> None:
             ]
 
         at = TEXT.index("bold** words")
-        light(page.reply, TEXT, [(at, at + len("bold** words"))])
+        underline_spans(page.reply, TEXT, [(at, at + len("bold** words"))])
         assert lit() == ["bold words"]
-        light(page.reply, TEXT, [])
+        underline_spans(page.reply, TEXT, [])
         assert lit() == []
 
 

@@ -223,9 +223,11 @@ class NightBudget:
             return
         minutes = self.settings.night.max_minutes
         asked = Sentence(
-            "{fewer} of {all} questions whose answers must not change are left out (the least "
+            "{n} of {all} questions whose answers must not change is left out (the least "
+            "informative one)",
+            "{n} of {all} questions whose answers must not change are left out (the least "
             "informative ones)",
-            fewer=fewer,
+            n=fewer,
             all=plan.held.count,
         )
         shorter = Sentence("the training gets {share:.0%} of its usual time", share=training)

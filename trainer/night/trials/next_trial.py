@@ -157,9 +157,11 @@ def _with_changed_questions(best: Tried) -> TrialPlan:
         near=plan.near * MORE,
         hard=plan.hard | best.changed,
         change=Sentence(
-            "adding {count} questions whose answers changed and training similar questions "
-            "{times:g} times as often",
-            count=len(plan.hard | best.changed),
+            "adding {n} question whose answer changed and training similar questions {times:g} "
+            "times as often",
+            "adding {n} questions whose answers changed and training similar questions {times:g} "
+            "times as often",
+            n=len(plan.hard | best.changed),
             times=plan.near * MORE,
         ),
     )

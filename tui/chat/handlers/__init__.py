@@ -1,1 +1,1 @@
-"""Slash commands of the chat: one module a subject."""
+"""Slash commands of the chat: one module per subject."""

@@ -1,4 +1,4 @@
-"""`/adapters`: listing them, and changing which one is current."""
+"""`/adapters`: list the adapters, and change the current one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""All command handlers of one chat screen, one a subject.
+"""All command handlers of a chat screen, one per subject.
 
-`tui/commands/registry.py` names them as `subject.method`; a test holds both together.
+`tui/commands/registry.py` names them as `subject.method`; a test checks that both match.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from tui.chat.handlers.recall import RecallHandler
 from tui.chat.handlers.threads import ThreadHandler
 from tui.chat.handlers.training import TrainingHandler
 from tui.chat.thread_view import ThreadView
-from tui.chat.training import TrainingController
+from tui.chat.training.controller import TrainingController
 from tui.commands.registry import Command
 
 Handler = Callable[[str], Awaitable[None]]
-"""Runs a command with what was written behind its name."""
+"""Runs a command with its argument."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandHandlers:
-    """One handler a subject; a command's handler is a method of one of them."""
+    """One handler per subject; each command is handled by one of their methods."""
 
     adapters: AdapterHandler
     application: ApplicationHandler

@@ -1,4 +1,4 @@
-"""`/compare`: two ways of answering the same prompt, side by side."""
+"""`/compare`: replies of two configurations to the same prompt, side by side."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CompareHandler:
         from tui.screens.compare import CompareScreen
 
         context = self._context
-        if not await context.between_turns(tr("compare")):
+        if not await context.ensure_idle(tr("compare")):
             return
         chat, view, prompt = context.chat, context.transcript.chosen_or_last, argument.strip()
         meant = None if prompt or view is None or view.turn is None else view
@@ -61,7 +61,7 @@ class CompareHandler:
             context.composer.focus()
 
     def _sides(self) -> list[Side]:
-        """Return what can be compared: base and current adapter, both with recall, other adapters."""
+        """Return the available sides: base and current adapter, both with recall, other adapters."""
         from agent.adapters import list_adapters, read_pointer
         from trainer.adapters.adapter_staleness import entry_of
         from trainer.evaluate.compare import RECALL, side

@@ -1,4 +1,4 @@
-"""`/diff`, `/undo`, `/contrast`, and the card in which a mark's three lines are written."""
+"""`/diff`, `/undo`, `/contrast`, and the contrast card."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class MarkHandler:
     ) -> None:
         self._context, self._thread, self._conversation = context, thread, conversation
         self._made: list[str] = []
-        """Ids of the marks made since the chat was opened, the latest last."""
+        """Ids of the marks made since the chat was opened, in order."""
 
     async def diff(self, argument: str) -> None:
-        """Mark the reply that the input aims at, the chosen one, or the last one."""
+        """Mark the target of the input, else the chosen reply, else the last one."""
         context = self._context
         chosen = context.entry.target or context.transcript.chosen
         context.entry.aim(None)
@@ -54,7 +54,7 @@ class MarkHandler:
             receipt = await asyncio.to_thread(context.chat.marks.add, request, turn=turn)
         except DiscernError:
             again = view if view in context.transcript.turns[:-1] else None
-            context.entry.give_back(f"/diff {argument}".strip(), again)
+            context.entry.restore(f"/diff {argument}".strip(), again)
             raise
         await self.show_receipt(receipt)
 
@@ -85,13 +85,13 @@ class MarkHandler:
     async def remove(self, identity: str) -> None:
         """Remove a mark; its turn stays."""
         item = await asyncio.to_thread(self._context.chat.marks.undo, identity)
-        self.removed(item)
+        self.hide_mark(item)
         await self._context.say(
             tr("Mark removed: {id}, {what}", id=item.id[:8], what=summary(item, 60))
         )
 
-    def removed(self, item: Difference) -> None:
-        """Take a mark that is gone from the journal off the screen."""
+    def hide_mark(self, item: Difference) -> None:
+        """Remove a deleted mark from the screen."""
         self._made = [made for made in self._made if made != item.id]
         self._thread.remove_mark(item)
         self._thread.refresh_status()
@@ -99,8 +99,8 @@ class MarkHandler:
     # --- the card ----------------------------------------------------------------------------
 
     async def contrast(self, argument: str = "") -> None:
-        """Open the card of a mark's three lines; the model drafts them if all are empty."""
-        if not await self._context.between_turns(tr("write the contrast")):
+        """Open the contrast card of a mark; the model drafts the lines if all are empty."""
+        if not await self._context.ensure_idle(tr("write the contrast")):
             return
         item = await self._find(argument)
         if item is None:
@@ -128,7 +128,7 @@ class MarkHandler:
     async def open_card(
         self, item: Difference, *, note: bool = False, drafting: bool = False
     ) -> ContrastCard:
-        """Open the card of a mark at the end of the conversation, in the place of an open one."""
+        """Open the contrast card of a mark at the end of the conversation, replacing an open one."""
         card = ContrastCard(item, note=note, drafting=drafting)
         transcript = self._context.transcript
         await transcript.query(ContrastCard).remove()
@@ -136,8 +136,8 @@ class MarkHandler:
         transcript.follow()
         return card
 
-    async def keep_card(self, card: ContrastCard, lines: dict[str, str]) -> None:
-        """Store the lines of a card and close it; it stays open if they are refused."""
+    async def save_card(self, card: ContrastCard, lines: dict[str, str]) -> None:
+        """Store the lines of a card and close it; it stays open if they are invalid."""
         from agent.chat.marking import receipt
 
         context = self._context
@@ -153,7 +153,7 @@ class MarkHandler:
         self._thread.refresh_status()
 
     async def close_card(self, card: ContrastCard) -> None:
-        """Close a card and focus the input; a draft that is being generated is stopped."""
+        """Stop the draft in progress, close a card and focus the input."""
         self._context.chat.stop()
         await card.remove()
         self._context.composer.focus()

@@ -15,7 +15,7 @@ VERBS = ("show", "edit", "pin", "unpin", "forget")
 
 
 class MemoryHandler:
-    """Manages all differences, of whatever thread."""
+    """Manages the differences of all threads."""
 
     def __init__(
         self, context: ChatContext, thread: ThreadView, marks: MarkHandler, threads: ThreadHandler
@@ -24,7 +24,7 @@ class MemoryHandler:
         self._marks, self._threads = marks, threads
 
     async def memory(self, argument: str) -> None:
-        """Open the list of differences, filtered by `argument`, or do what its first word says."""
+        """Open the list of differences filtered by `argument`, or run the verb that it begins with."""
         verb, _, identity = argument.partition(" ")
         identity = identity.strip()
         context = self._context
@@ -62,14 +62,16 @@ class MemoryHandler:
 
         context = self._context
         chat = context.chat
-        wish = await context.app.push_screen_wait(DifferencesScreen(chat.memory, chat.home, words))
+        action = await context.app.push_screen_wait(
+            DifferencesScreen(chat.memory, chat.home, words)
+        )
         await self._thread.refresh_marks()
-        if wish is None:
+        if action is None:
             return
-        item = wish.difference
-        if wish.verb == "forget":
+        item = action.difference
+        if action.verb == "forget":
             await self.forget(item.id)
-        elif wish.verb == "edit":
+        elif action.verb == "edit":
             await self._marks.open_card(item, note=True)
         elif thread := await asyncio.to_thread(chat.journal.threads.of_turn, item.turn):
             await self._threads.open(thread, item.turn)
@@ -82,12 +84,12 @@ class MemoryHandler:
             )
 
     async def forget(self, identity: str) -> None:
-        """Erase a difference and its turn, and list copies that have to be removed by hand."""
+        """Erase a difference and its turn; list copies that the user has to remove."""
         context = self._context
-        if not await context.between_turns(tr("forget it")):
+        if not await context.ensure_idle(tr("forget it")):
             return
         item = await asyncio.to_thread(context.chat.marks.forget, identity)
-        self._marks.removed(item)
+        self._marks.hide_mark(item)
         if view := context.transcript.view_of(item.turn):
             await view.remove()
         left = await asyncio.to_thread(context.chat.marks.residual_copies, item)

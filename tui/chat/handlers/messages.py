@@ -1,4 +1,4 @@
-"""`/retry`, `/edit` and `/context`: asking a message again or otherwise, and what the model sees."""
+"""`/retry`, `/edit` and `/context`: repeat or edit a message, and show the prompt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MessageHandler:
 
     async def retry(self, argument: str = "") -> None:
         """Ask the message of the chosen or last reply again, as a branch."""
-        if not await self._context.between_turns(tr("ask again")):
+        if not await self._context.ensure_idle(tr("ask again")):
             return
         view = self._context.transcript.chosen_or_last
         if view is None or view.turn is None:
@@ -33,12 +33,12 @@ class MessageHandler:
         self._context.entry.edit(view)
 
     async def context(self, argument: str = "") -> None:
-        """Open the screen of what the model sees for the next message."""
+        """Open the context screen: the prompt for the next message."""
         from agent.chat.context_usage import measure_context
         from tui.screens.context import ContextScreen
 
         context = self._context
-        if await context.between_turns(tr("view the context")):
+        if await context.ensure_idle(tr("view the context")):
             draft = argument or context.composer.text
             seen = await asyncio.to_thread(measure_context, context.chat, draft)
             await context.app.push_screen(ContextScreen(seen))

@@ -1,4 +1,4 @@
-"""`/recall` and `/why`, and the card of what was recalled for a reply."""
+"""`/recall` and `/why`, and the card with the differences recalled for a reply."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tui.widgets.chat.why_card import WhyCard
 
 
 class RecallHandler:
-    """Switches recall on and off, and shows what it found."""
+    """Switches recall on and off, and shows the recalled differences."""
 
     def __init__(self, context: ChatContext, thread: ThreadView, memory: MemoryHandler) -> None:
         self._context, self._thread, self._memory = context, thread, memory
 
     async def recall(self, argument: str) -> None:
-        """Switch recall on or off; without an argument, say which it is."""
+        """Switch recall on or off; without an argument, show the current state."""
         word, context = argument.lower(), self._context
         if word in ("on", "off"):
             context.chat.recalling = word == "on"
@@ -40,7 +40,7 @@ class RecallHandler:
         self._thread.refresh_status()
 
     async def why(self, argument: str = "") -> None:
-        """Open the card of what was recalled for the chosen or last reply."""
+        """Show the differences recalled for the chosen or last reply."""
         context, transcript = self._context, self._context.transcript
         view = transcript.chosen_or_last
         if view is None:
@@ -89,7 +89,7 @@ class RecallHandler:
         card.change(Used(item, old.score, old.matched))
 
     async def close_card(self, card: WhyCard, forgotten: tuple[str, ...]) -> None:
-        """Close the card and forget the differences that were struck out in it."""
+        """Close the card and forget the differences that are struck out in it."""
         focused = card.has_focus
         await card.remove()
         if focused:

@@ -18,7 +18,7 @@ class ThreadHandler:
 
     async def new(self, argument: str = "") -> None:
         """Begin a new thread."""
-        if await self._context.between_turns(tr("start a new thread")):
+        if await self._context.ensure_idle(tr("start a new thread")):
             name = self._context.chat.thread.start_new()
             await self._thread.show()
             await self._context.say(tr("New thread: {name}", name=name))
@@ -33,7 +33,7 @@ class ThreadHandler:
                     name=quoted(self._context.chat.thread.name),
                 )
             )
-        elif await self._context.between_turns(tr("switch threads")):
+        elif await self._context.ensure_idle(tr("switch threads")):
             self._context.chat.thread.switch(argument)
             await self._thread.show()
             if not self._context.transcript.turns:
@@ -76,7 +76,7 @@ class ThreadHandler:
         view = self._context.transcript.view_of(turn) if turn is not None else None
         if view is not None and thread == self._context.chat.thread.name:
             self._context.transcript.choose(view)
-        elif await self._context.between_turns(tr("switch threads")):
+        elif await self._context.ensure_idle(tr("switch threads")):
             self._context.chat.thread.switch(thread)
             journal = self._context.chat.journal
             if turn is not None and not await asyncio.to_thread(

@@ -6,7 +6,7 @@ import asyncio
 
 from memory.i18n.translation import quoted, tr
 from tui.chat.context import ChatContext
-from tui.chat.training import TrainingController
+from tui.chat.training.controller import TrainingController
 
 
 class TrainingHandler:
@@ -16,7 +16,7 @@ class TrainingHandler:
         self._context, self._training = context, training
 
     async def train(self, argument: str) -> None:
-        """Train now, in the background; `stop` and `abort` end the training under way."""
+        """Train now, in the background; `stop` and `abort` end the current training."""
         word = argument.lower()
         if word in ("stop", "abort"):
             await self._training.stop(abort=word == "abort")
@@ -32,7 +32,7 @@ class TrainingHandler:
             )
 
     async def training(self, argument: str = "") -> None:
-        """Open the screen of the training under way, or of the last one."""
+        """Open the Training screen."""
         self._training.open_screen()
 
     async def report(self, argument: str = "") -> None:

@@ -101,7 +101,7 @@ def ask(
             step("opening the index")
             chat.memory.settle(timeout=SETTLING)
         step("thinking")
-        stopped = stack.enter_context(_stops(chat.stop))
+        stopped = stack.enter_context(_stopping_on_signals(chat.stop))
         events = stack.enter_context(closing(chat.say(question)))
         finished = (_as_events if stream else _as_document if as_json else _as_text)(chat, events)
         for notice in map(str, chat.notices):
@@ -154,18 +154,18 @@ def _piped() -> str:
 
 
 @contextmanager
-def _stops(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Yield a list that receives the signal that stopped the reply; a second Ctrl-C exits at once."""
-    heard: list[int] = []
+def _stopping_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Stop on signals and yield the list of them; a second Ctrl-C exits immediately."""
+    signals: list[int] = []
 
     def end(number: int) -> None:
-        if heard and number == signal.SIGINT:
+        if signals and number == signal.SIGINT:
             raise KeyboardInterrupt
-        heard.append(number)
+        signals.append(number)
         stop()
 
     with on_signals(end, signal.SIGINT):
-        yield heard
+        yield signals
 
 
 def _as_text(chat: Chat, events: Iterator[Event]) -> Finished:

@@ -8,14 +8,16 @@ import sys
 
 import click
 
-from tui.cli.completion_values import kinds, threads, turns
+from tui.cli.completion_values import kinds, turns
 from tui.cli.shared_options import (
     MomentName,
     as_json,
+    continue_option,
     model_option,
     open_home,
     print_json,
     refuse_contradiction,
+    thread_option,
 )
 from tui.terminal.printing import echo
 
@@ -28,13 +30,8 @@ Examples:
   discern chat --new --model ~/models/other.gguf
 """
 )
-@click.option(
-    "--thread",
-    metavar="NAME",
-    help="Open this thread instead of the last one.",
-    shell_complete=threads,
-)
-@click.option("-c", "--continue", "go_on", is_flag=True, help="Continue the last thread.")
+@thread_option
+@continue_option
 @click.option("--new", is_flag=True, help="Start a new thread.")
 @model_option
 def chat(thread: str | None, go_on: bool, new: bool, model: str | None) -> int:

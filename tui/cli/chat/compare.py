@@ -175,8 +175,8 @@ def _tally(judged: list[str]) -> dict[str, int]:
 def _reveal(sides: tuple[Side, Side], judged: list[str]) -> None:
     tally = _tally(judged)
     echo(
-        f"\n{sides[0].name} was better {tally['first']} times, {sides[1].name} {tally['second']} "
-        f"times, and {tally['tie']} were equally good or the same."
+        f"\nBetter replies: {sides[0].name} {tally['first']}, {sides[1].name} {tally['second']}; "
+        f"equally good or the same: {tally['tie']}."
     )
 
 
@@ -184,7 +184,7 @@ def _sum_up(sides: tuple[Side, Side], pairs: list[Pair]) -> None:
     from trainer.evaluate.metrics import same
 
     apart = sum(pair.first != pair.second for pair in pairs)
-    echo(f"\n{apart} of {len(pairs)} replies differ.")
+    echo(f"\nDifferent replies: {apart} of {len(pairs)}.")
     wanted = [pair for pair in pairs if pair.asked.expected]
     if wanted:
         right = [

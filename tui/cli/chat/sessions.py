@@ -10,7 +10,12 @@ import click
 
 from memory.i18n.translation import tr, trn
 from tui.cli.completion_values import threads
-from tui.cli.shared_options import as_json, open_home, print_json
+from tui.cli.shared_options import (
+    as_json,
+    open_home,
+    print_json,
+    yes_option,
+)
 from tui.terminal.printing import Safe, confirm, echo
 
 if TYPE_CHECKING:
@@ -128,7 +133,7 @@ Examples:
 """
 )
 @named
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @as_json
 def delete(name: str, yes: bool, as_json: bool) -> int:
     """Delete a thread and all of its text.
@@ -140,14 +145,14 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
     from memory.files.disk_reserve import with_reserve
     from memory.memory import Memory
     from tui.terminal.sanitize import one_line
-    from tui.views.session_text import what_goes
+    from tui.views.session_text import deletion_summary
 
     home, settings = open_home()
     with with_reserve(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
         memory.journal.threads.require(name)
         item = next(one for one in memory.journal.threads.sessions() if one.name == name)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-            echo(what_goes(one_line(item.name, 80), item.turns, item.marks))
+            echo(deletion_summary(one_line(item.name, 80), item.turns, item.marks))
             if not confirm(tr("Delete it?"), default=False):
                 echo(tr("Nothing was deleted."))
                 return 1

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tui.cli.completion_values import threads
-from tui.cli.shared_options import model_option, open_home, refuse_contradiction
+from memory.text.counts import counted
+from tui.cli.shared_options import model_option, open_home, refuse_contradiction, thread_option
 from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
@@ -34,12 +34,7 @@ Ctrl-C stops the server.
 )
 @click.option("--open", "then_open", is_flag=True, help="Open the address in the browser.")
 @click.option("--host", default=LOOPBACK[0], hidden=True)
-@click.option(
-    "--thread",
-    metavar="NAME",
-    help="Open this thread instead of the last one.",
-    shell_complete=threads,
-)
+@thread_option
 @click.option("--new", is_flag=True, help="Start a new thread in each tab.")
 @model_option
 def web(
@@ -78,7 +73,9 @@ def web(
         echo("Open this address in a browser on this machine. Press Ctrl-C to stop.", err=True)
         if then_open:
             # In a thread: a terminal browser blocks its caller until it is closed.
-            threading.Thread(target=_open, args=(authenticator.once(),), daemon=True).start()
+            threading.Thread(
+                target=_open, args=(authenticator.one_time_url(),), daemon=True
+            ).start()
 
     async def serve() -> int:
         light = "light" in settings.ui.theme
@@ -86,13 +83,8 @@ def web(
         return await server.run(port, opened)
 
     ended = asyncio.run(serve())
-    echo(
-        (
-            f"Stopped{f', closing {ended} open tab' + 's' * (ended != 1) if ended else ''}. "
-            "All conversations are saved."
-        ),
-        err=True,
-    )
+    closed = f", closing {counted(ended, 'open tab')}" if ended else ""
+    echo(f"Stopped{closed}. All conversations are saved.", err=True)
     return 0
 
 

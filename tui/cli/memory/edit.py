@@ -8,7 +8,16 @@ import click
 
 from tui.cli.completion_values import differences as ids
 from tui.cli.completion_values import kinds as kinds_offered
-from tui.cli.shared_options import MomentName, as_json, model_option, open_home, print_json, step
+from tui.cli.shared_options import (
+    MomentName,
+    as_json,
+    difference_argument,
+    model_option,
+    open_home,
+    print_json,
+    step,
+    yes_option,
+)
 from tui.terminal.printing import confirm, echo
 
 FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
@@ -21,7 +30,7 @@ Examples:
   discern memory edit 3fa9 --sounds "Lutz." --note ""   "" clears a field
 """
 )
-@click.argument("identity", metavar="ID", shell_complete=ids)
+@difference_argument
 @click.option("--moment", type=MomentName(), help="Why it is marked: error, surprise or hold.")
 @click.option(
     "--kind",
@@ -71,7 +80,7 @@ Examples:
   discern memory contrast 3fa9 --keep    and save it
 """
 )
-@click.argument("identity", metavar="ID", shell_complete=ids)
+@difference_argument
 @click.option("--keep", is_flag=True, help="Save the draft.")
 @model_option
 @as_json
@@ -133,7 +142,7 @@ def _pin(identity: str, on: bool, as_json: bool) -> None:
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory pin 3fa9")
-@click.argument("identity", metavar="ID", shell_complete=ids)
+@difference_argument
 @as_json
 def pin(identity: str, as_json: bool) -> None:
     """Recall a mark before others where it is relevant."""
@@ -141,7 +150,7 @@ def pin(identity: str, as_json: bool) -> None:
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory unpin 3fa9")
-@click.argument("identity", metavar="ID", shell_complete=ids)
+@difference_argument
 @as_json
 def unpin(identity: str, as_json: bool) -> None:
     """Unpin a mark."""
@@ -175,8 +184,8 @@ Examples:
   discern memory forget 3fa9 --yes
 """
 )
-@click.argument("identity", metavar="ID", shell_complete=ids)
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@difference_argument
+@yes_option
 @as_json
 def forget(identity: str, yes: bool, as_json: bool) -> int:
     """Delete a mark and its turn everywhere.

@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui.cli.completion_values import differences as ids
+from memory.text.counts import counted
 from tui.cli.completion_values import kinds as kinds_offered
-from tui.cli.shared_options import as_json, open_home, print_json
+from tui.cli.shared_options import (
+    as_json,
+    difference_argument,
+    open_home,
+    print_json,
+)
 from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
@@ -64,7 +69,7 @@ def list_differences(
         item
         for item in everything
         if (wanted is None or item.kind == wanted or (item.kind or "").startswith(f"{wanted}/"))
-        and (state is None or state in standings(item))
+        and (state is None or state in state_names(item))
         and (text is None or text.casefold() in "\n".join(words(item).values()).casefold())
         and (since is None or item.at.astimezone() >= since.astimezone())
     ]
@@ -84,11 +89,11 @@ def list_differences(
     if not everything:
         echo("No marks yet. Mark a reply with /diff in the chat or with `discern mark`.")
     elif not found:
-        echo(f"None of the {len(everything)} marks match.")
+        echo(f"No marks match ({len(everything)} in total).")
 
 
-def standings(item: Difference) -> set[str]:
-    """Return all state names that apply to a difference."""
+def state_names(item: Difference) -> set[str]:
+    """Return the names of all states of a difference."""
     found = {"superseded"} if item.superseded_by else {item.state.value}
     return found | ({"pinned"} if item.pinned else set())
 
@@ -110,7 +115,7 @@ def words(item: Difference) -> dict[str, str]:
 @click.command(
     epilog="\b\nExamples:\n  discern memory show 3fa9\n  discern memory show 3fa9 --json"
 )
-@click.argument("identity", metavar="ID", shell_complete=ids)
+@difference_argument
 @as_json
 def show(identity: str, as_json: bool) -> None:
     """Show one mark in full.
@@ -130,14 +135,14 @@ def show(identity: str, as_json: bool) -> None:
         print_json({**asdict(item), "adapters": known.adapters})
         return
     kind = f" ({item.kind})" if item.kind else ""
-    standing = ", ".join(sorted(standings(item)))
+    states = ", ".join(sorted(state_names(item)))
     spoke = f"{item.model}{f' with adapter {item.adapter[:8]}' if item.adapter else ''}"
     nats = [("reply", item.surprisal), ("next message", item.next_surprisal)]
     facts = {
         "id": item.id,
         "marked": f"{item.at.astimezone():%Y-%m-%d %H:%M} in "
         + (f"thread {item.thread}" if item.thread else "a deleted thread"),
-        "moment": f"{item.moment}{kind}, {standing}",
+        "moment": f"{item.moment}{kind}, {states}",
         **words(item),
         "spoke": spoke,
         "surprise": ", ".join(
@@ -147,7 +152,7 @@ def show(identity: str, as_json: bool) -> None:
         if item.edited
         else "",
         "replaced": f"by {item.superseded_by[:8]}" if item.superseded_by else "",
-        "recalled": f"for {item.recalled} turn{'s' * (item.recalled != 1)}",
+        "recalled": f"for {counted(item.recalled, 'turn')}",
         "trained": "into adapter " + ", ".join(name[:8] for name in known.adapters)
         if known.adapters
         else "",
@@ -165,7 +170,7 @@ def print_facts(facts: dict[str, str]) -> None:
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory history 3fa9")
-@click.argument("identity", metavar="ID", shell_complete=ids)
+@difference_argument
 @as_json
 def history(identity: str, as_json: bool) -> None:
     """Show all versions of a mark, oldest first."""

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import click
 
-from tui.cli.shared_options import as_json, open_home, print_json, step, step_bar, working
+from memory.text.counts import counted
+from tui.cli.shared_options import (
+    as_json,
+    open_home,
+    print_json,
+    step,
+    step_bar,
+    working,
+    yes_option,
+)
 from tui.terminal.printing import confirm, echo
 
 
@@ -45,7 +54,7 @@ def backup(path: Path | None, force: bool, as_json: bool) -> None:
 
 @click.command(epilog="\b\nExamples:\n  discern memory restore ~/marks.sqlite")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @as_json
 def restore(path: Path, yes: bool, as_json: bool) -> int:
     """Restore the journal from a backup.
@@ -60,7 +69,7 @@ def restore(path: Path, yes: bool, as_json: bool) -> int:
     with working("verifying the backup"):
         turns, differences = counts(expanded(path))
     if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-        echo(f"{path} contains {_many(differences, turns)}.")
+        echo(f"{path} contains {_content(differences, turns)}.")
         if not confirm("Replace the journal with it?", default=False):
             echo("Nothing changed.")
             return 1
@@ -69,15 +78,14 @@ def restore(path: Path, yes: bool, as_json: bool) -> int:
     if as_json:
         print_json(done)
         return 0
-    echo(f"Restored: {_many(done.differences, done.turns)}.")
+    echo(f"Restored: {_content(done.differences, done.turns)}.")
     if done.aside is not None:
         echo(f"The previous journal is kept as {done.aside}.")
     return 0
 
 
-def _many(differences: int, turns: int) -> str:
-    marked = f"{differences:,} difference{'s' * (differences != 1)}"
-    return f"{marked} and {turns:,} turn{'s' * (turns != 1)}"
+def _content(differences: int, turns: int) -> str:
+    return f"{counted(differences, 'difference')} and {counted(turns, 'turn')}"
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory rebuild")
@@ -94,7 +102,7 @@ def rebuild(as_json: bool) -> None:
     if as_json:
         print_json({"rebuilt": count})
     else:
-        echo(f"Rebuilt the index: {count} mark{'s' * (count != 1)}.")
+        echo(f"Rebuilt the index: {counted(count, 'mark')}.")
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory check\n  discern memory check --json")
@@ -138,7 +146,7 @@ def check(as_json: bool) -> int:
         if finding.mend:
             echo(f"  {finding.mend}")
     if whole:
-        echo(f"✓ No problems found: {count} mark{'s' * (count != 1)}.")
+        echo(f"✓ No problems found: {counted(count, 'mark')}.")
     return 0 if whole else 1
 
 

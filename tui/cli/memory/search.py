@@ -1,11 +1,11 @@
-"""`discern memory search, why, suggest`: what is recalled, and which replies may be worth marking."""
+"""`discern memory search, why, suggest`: what is recalled, and which replies may need a mark."""
 
 from __future__ import annotations
 
 import click
 
 from tui.cli.completion_values import turns
-from tui.cli.shared_options import as_json, open_home, print_json, step, step_bar
+from tui.cli.shared_options import as_json, limit_option, open_home, print_json, step, step_bar
 from tui.terminal.printing import echo
 
 MOST_TURNS = 5000
@@ -20,13 +20,7 @@ Examples:
 """
 )
 @click.argument("text")
-@click.option(
-    "--limit",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Maximum number of results.",
-)
+@limit_option
 @as_json
 def search(text: str, limit: int, as_json: bool) -> None:
     """Show what would be recalled for TEXT, ranked by relevance."""
@@ -92,6 +86,7 @@ def why(turn: str | None, as_json: bool) -> None:
     from agent.chat.why_recalled import trace_recall
     from memory.memory import Memory
     from tui.terminal.sanitize import one_line
+    from tui.views.error_text import full_sentence
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
@@ -129,7 +124,7 @@ def why(turn: str | None, as_json: bool) -> None:
             f"[{one_line(' '.join(part.matched), 40)}]"
         )
     if answer.note:
-        echo(answer.note[:1].upper() + answer.note[1:] + ".")
+        echo(full_sentence(answer.note))
     if answer.recalled:
         echo("`discern memory pin ID` pins one, `discern memory forget ID` deletes it.")
     elif not answer.note:
@@ -137,13 +132,7 @@ def why(turn: str | None, as_json: bool) -> None:
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory suggest\n  discern memory suggest --json")
-@click.option(
-    "--limit",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Maximum number of results.",
-)
+@limit_option
 @as_json
 def suggest(limit: int, as_json: bool) -> None:
     """Suggest replies that may be worth marking.

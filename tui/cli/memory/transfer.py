@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memory.text.counts import counted
 from tui.cli.shared_options import as_json, open_home, print_json, step_bar, working
 from tui.terminal.printing import echo
 
@@ -55,7 +56,7 @@ def export(path: Path, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"path": path, "differences": count})
     else:
-        echo(f"Wrote {count} mark{'s' * (count != 1)} to {path}.")
+        echo(f"Wrote {counted(count, 'mark')} to {path}.")
 
 
 @click.command(
@@ -83,11 +84,11 @@ def import_batch(path: Path, as_json: bool) -> None:
         print_json(batch)
         return
     if not batch.id:
-        echo(f"Nothing new: all {batch.duplicates} marks are already known.")
+        echo(f"Nothing new: {counted(batch.duplicates, 'mark')} already known.")
         return
     _show(batch)
     if batch.announced is not None and batch.announced > batch.count + batch.duplicates:
-        echo(f"The file announces {batch.announced} marks; some may be missing.")
+        echo(f"The file announces {counted(batch.announced, 'mark')}; some may be missing.")
     echo(
         f"Not imported yet. `discern memory confirm {batch.id}` imports them, `discern "
         f"memory reject {batch.id}` discards them."
@@ -116,9 +117,9 @@ def batches(as_json: bool) -> None:
 def _show(batch: Batch) -> None:
     from tui.terminal.sanitize import one_line
 
-    twice = f" ({batch.duplicates} more are already known)" if batch.duplicates else ""
+    twice = f" ({batch.duplicates} more already known)" if batch.duplicates else ""
     echo(
-        f"Batch {batch.id}: {batch.count} mark{'s' * (batch.count != 1)}{twice}, from "
+        f"Batch {batch.id}: {counted(batch.count, 'mark')}{twice}, from "
         f"{one_line(str(batch.source), 60)}, {batch.at.astimezone():%Y-%m-%d %H:%M}"
     )
     for item in batch.items:
@@ -133,23 +134,22 @@ def preview(item: Any) -> str:
     return f"{item.moment:8} {item.asked} => {sounds}"
 
 
-def _settle(identity: str, let_in: bool, as_json: bool) -> None:
+def _decide(identity: str, accept: bool, as_json: bool) -> None:
     from memory.memory import Memory
     from memory.transfer.exchange import confirm as take
     from memory.transfer.exchange import reject as drop
 
     home, settings = open_home()
-    doing = working("importing" if let_in else "discarding")
+    doing = working("importing" if accept else "discarding")
     with Memory.open(home, settings, dense=False) as memory, doing:
-        count = (take if let_in else drop)(memory, identity)
+        count = (take if accept else drop)(memory, identity)
     if as_json:
-        print_json({"batch": identity, "imported" if let_in else "rejected": count})
+        print_json({"batch": identity, "imported" if accept else "rejected": count})
         return
-    plural = f"mark{'s' * (count != 1)}"
-    if let_in:
-        echo(f"Imported {count} {plural}: recalled from now on, trained in the next run.")
+    if accept:
+        echo(f"Imported {counted(count, 'mark')}: recalled from now on, trained in the next run.")
     else:
-        echo(f"Discarded {count} {plural}.")
+        echo(f"Discarded {counted(count, 'mark')}.")
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory confirm 1")
@@ -157,7 +157,7 @@ def _settle(identity: str, let_in: bool, as_json: bool) -> None:
 @as_json
 def confirm(batch: str, as_json: bool) -> None:
     """Confirm an imported batch."""
-    _settle(batch, True, as_json)
+    _decide(batch, True, as_json)
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory reject 1")
@@ -165,7 +165,7 @@ def confirm(batch: str, as_json: bool) -> None:
 @as_json
 def reject(batch: str, as_json: bool) -> None:
     """Discard an imported batch."""
-    _settle(batch, False, as_json)
+    _decide(batch, False, as_json)
 
 
 COMMANDS = (export, import_batch, batches, confirm, reject)

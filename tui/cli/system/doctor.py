@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from memory.errors import DiscernError
+from memory.text.counts import counted
 from tui.cli.shared_options import as_json, model_option, print_json, step
 from tui.terminal.printing import echo, styled
 
@@ -55,9 +56,9 @@ def doctor(model: str | None, as_json: bool) -> int:
 
     found: list[Finding] = []
     for look in (_python, _packages, _home, _settings, _journal, _checkpoints, _disk, _device):
-        found += _looked_at(look)
-    found += _looked_at(lambda: _model(model))
-    found += _looked_at(_adapter)
+        found += _run_check(look)
+    found += _run_check(lambda: _model(model))
+    found += _run_check(_adapter)
     step("")
     broken = any(item.state == "broken" for item in found)
     if as_json:
@@ -75,7 +76,7 @@ def doctor(model: str | None, as_json: bool) -> int:
     return 2 if broken else 0
 
 
-def _looked_at(look: Callable[[], list[Finding]]) -> list[Finding]:
+def _run_check(look: Callable[[], list[Finding]]) -> list[Finding]:
     name = getattr(look, "__name__", "").strip("_<>").replace("lambda", "model")
     step(f"checking the {name}")
     try:
@@ -133,7 +134,7 @@ def _journal() -> list[Finding]:
         parts = unfinished(home, journal.exported_copies)
     if problem:
         return [Finding("journal", "broken", problem, "run `discern memory restore` with a backup")]
-    held = f"{turns} turn{'s' * (turns != 1)}, {differences} difference{'s' * (differences != 1)}"
+    held = f"{counted(turns, 'turn')}, {counted(differences, 'difference')}"
     found = [Finding("journal", "ok", f"{held}, intact")]
     for path in parts:
         said = f"an unfinished backup is in {path}"
@@ -166,7 +167,7 @@ def _disk() -> list[Finding]:
 def _device() -> list[Finding]:
     import llama_cpp
 
-    threads = f"{_threads()} threads for llama.cpp"
+    threads = f"{counted(_threads(), 'thread')} for llama.cpp"
     gpu = "with" if llama_cpp.llama_supports_gpu_offload() else "without"
     if torch_device() == "cuda":
         return [Finding("device", "ok", f"NVIDIA GPU for training, llama.cpp {gpu} GPU support")]

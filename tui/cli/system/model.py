@@ -9,7 +9,14 @@ from pathlib import Path
 import click
 
 from tui.cli.completion_values import models_here, models_known
-from tui.cli.shared_options import as_json, open_home, print_json, step, working
+from tui.cli.shared_options import (
+    as_json,
+    open_home,
+    print_json,
+    step,
+    working,
+    yes_option,
+)
 from tui.terminal.printing import confirm, echo, styled
 
 SIGNS = {"ok": "✓", "note": "•", "broken": "✗"}
@@ -43,7 +50,7 @@ Examples:
 @click.argument("name", shell_complete=models_known)
 @click.option("--quant", help="Precision; by default the best that fits.")
 @click.option("--use", "then_use", is_flag=True, help="Use the model afterwards.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @as_json
 def pull(name: str, quant: str | None, then_use: bool, yes: bool, as_json: bool) -> int:
     """Download a model.
@@ -207,7 +214,7 @@ def info(name: str | None, as_json: bool) -> int:
 
 @model.command(epilog="\b\nExamples:\n  discern model remove qwen3-0.6b")
 @click.argument("name", shell_complete=models_here)
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 def remove(name: str, yes: bool) -> int:
     """Delete a model downloaded with `pull`.
 

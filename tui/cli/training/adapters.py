@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from memory.text.counts import counted
 from tui.cli.completion_values import adapters as adapters_here
 from tui.cli.shared_options import as_json, model_option, open_home, print_json, working
 from tui.terminal.printing import echo
@@ -63,10 +64,10 @@ def list_all(as_json: bool) -> None:
         return
     for item in found:
         sign = "◆" if item.id == current else "◇" if item.id == pointer.waiting else " "
-        count = len(item.manifest.differences)
         echo(
             f"{sign} {item.id[:8]}  {item.manifest.created.astimezone():%Y-%m-%d %H:%M}  "
-            f"{count} difference{'s' * (count != 1)}, scale {item.manifest.scale:g}, "
+            f"{counted(len(item.manifest.differences), 'difference')}, "
+            f"scale {item.manifest.scale:g}, "
             f"for {item.manifest.base.name}"
             f"{', only for related messages' if item.manifest.scoped else ''}"
             f"{', pinned' if item.pinned else ''}"

@@ -108,7 +108,7 @@ def demo(keep: bool, as_json: bool) -> int:
     """
     story = Story(quiet=as_json)
     with _temporary_home(keep, story) as home:
-        _live(home, story)
+        _run_loop(home, story)
     seconds = time.monotonic() - story.started
     if as_json:
         print_json({"held": story.held, "seconds": round(seconds, 1), "steps": story.steps})
@@ -136,7 +136,7 @@ def _temporary_home(keep: bool, story: Story) -> Iterator[Home]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _live(home: Home, story: Story) -> None:
+def _run_loop(home: Home, story: Story) -> None:
     from agent.chat.chat import Chat
     from memory.settings.settings import read_settings
 
@@ -149,16 +149,16 @@ def _live(home: Home, story: Story) -> None:
         step("")
         story.tell(f"A new home folder with the model {chat.engine.info.name}.")
         before = {question: _ask(chat, question, recall=False)[0] for question in UNRELATED}
-        _mark_what_is_missing(chat, story)
-        _recall(chat, story)
+        _mark_wrong_replies(chat, story)
+        _check_recall(chat, story)
         _train(chat, home, settings, story)
-        _speak_as_served(chat, story)
-        _speak_from_weights(chat, story)
-        _leave_the_rest(chat, before, story)
+        _check_as_served(chat, story)
+        _check_weights_alone(chat, story)
+        _check_unrelated(chat, before, story)
 
 
 EVENING = "evening"
-"""The thread of all marks in the demo."""
+"""The thread in which the demo marks replies."""
 
 
 def _ask(
@@ -186,7 +186,7 @@ def _say(story: Story, question: str, reply: str) -> None:
     story.tell(f"    discern  {one_line(reply, 100)}")
 
 
-def _mark_what_is_missing(chat: Chat, story: Story) -> None:
+def _mark_wrong_replies(chat: Chat, story: Story) -> None:
     from memory.mark_validation import MarkRequest
 
     story.tell("\n1. Ask questions it cannot answer, and mark each reply with /diff error => …")
@@ -204,7 +204,7 @@ def _mark_what_is_missing(chat: Chat, story: Story) -> None:
         )
 
 
-def _recall(chat: Chat, story: Story) -> None:
+def _check_recall(chat: Chat, story: Story) -> None:
     story.tell("\n2. Ask again in a new thread: the difference is recalled")
     for lesson in LESSONS:
         reply, recalled = _ask(chat, lesson.asked)
@@ -235,7 +235,7 @@ def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
     story.check("the running chat uses the adapter", chat.adapter is not None)
 
 
-def _speak_as_served(chat: Chat, story: Story) -> None:
+def _check_as_served(chat: Chat, story: Story) -> None:
     story.tell("\n4. Ask with default settings, in the same thread and in a new one")
     for thread, where in ((EVENING, "in the same thread"), (None, "in a new thread")):
         for lesson in LESSONS:
@@ -245,7 +245,7 @@ def _speak_as_served(chat: Chat, story: Story) -> None:
                 story.check(f"the reply is right {where}", reply == lesson.sounds, reply=reply)
 
 
-def _speak_from_weights(chat: Chat, story: Story) -> None:
+def _check_weights_alone(chat: Chat, story: Story) -> None:
     story.tell("\n5. Ask with recall off: the answer comes from the weights alone")
     for lesson in LESSONS:
         for question in (lesson.asked, lesson.rephrased):
@@ -258,7 +258,7 @@ def _speak_from_weights(chat: Chat, story: Story) -> None:
             )
 
 
-def _leave_the_rest(chat: Chat, before: dict[str, str], story: Story) -> None:
+def _check_unrelated(chat: Chat, before: dict[str, str], story: Story) -> None:
     story.tell("\n6. Ask unrelated questions: the replies have not changed")
     moved = {}
     for question, reply in before.items():

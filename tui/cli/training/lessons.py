@@ -11,6 +11,7 @@ import click
 
 from memory.errors import NothingToTrainError, SettingsError
 from memory.sentence import Sentence
+from memory.text.counts import counted
 from tui.cli.completion_values import differences as differences_offered
 from tui.cli.shared_options import as_json, model_option, open_home, print_json, step
 from tui.terminal.printing import echo
@@ -97,7 +98,7 @@ def lessons(
 
 
 def _counted(made: Sequence[Lesson]) -> str:
-    return f"{len(made)} lesson{'s' * (len(made) != 1)}"
+    return counted(len(made), "lesson")
 
 
 def _why_left_out(
@@ -157,16 +158,20 @@ def _print(made: Sequence[Lesson], engine: Engine, *, full: bool) -> None:
     tokens = sum(len(q.prompt) + len(x.chosen) for x in made for q in (x.question, *x.rephrasings))
     wordings = sum(1 + len(lesson.rephrasings) for lesson in made)
     if made:
-        echo(f"{_counted(made)} in {wordings} wordings, {tokens:,} tokens per round.")
+        echo(
+            f"{_counted(made)} in {counted(wordings, 'wording')}, {counted(tokens, 'token')} per round."
+        )
     else:
         echo("Nothing to train: mark a reply and give a better answer.")
 
 
 def _counts(lesson: Lesson) -> str:
-    parts = [f"{len(lesson.question.prompt)} prompt tokens", f"{len(lesson.chosen)} chosen"]
+    prompt = counted(len(lesson.question.prompt), "prompt token")
+    parts = [prompt, f"{len(lesson.chosen)} chosen"]
     if lesson.rejected:
         parts.append(f"{len(lesson.rejected)} rejected")
-    parts.append(f"{len(lesson.rephrasings)} rephrasings, {len(lesson.held_out)} held out")
+    rephrasings = counted(len(lesson.rephrasings), "rephrasing")
+    parts.append(f"{rephrasings}, {len(lesson.held_out)} held out")
     return ", ".join(parts) + (f", weight {lesson.weight:g}" if lesson.weight != 1 else "")
 
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memory.errors import SettingsError, TrainingError
-from tui.cli.shared_options import as_json, open_home, print_json, step
+from tui.cli.shared_options import (
+    as_json,
+    open_home,
+    print_json,
+    report_signal,
+    step,
+    yes_option,
+)
 from tui.cli.training.train import Progress
 from tui.terminal.printing import confirm, echo
 from tui.terminal.signals import Terminated, on_signals
@@ -51,16 +58,12 @@ def _once(as_json: bool) -> int:
     cancel = Cancellation()
     ended: list[int] = []
     try:
-        with _leaves(cancel, ended, waiting=False):
+        with _suspending_on_signals(cancel, ended, waiting=False):
             found = run_if_due(
                 RunRequest(home, settings), on_event=Progress(), cancel=cancel, run=run_in_child
             )
     except TrainingError as error:
-        if not ended:
-            raise
-        step("")
-        echo(f"discern: {error}", err=True)
-        return 128 + ended[0]
+        return report_signal(error, ended)
     step("")
     if as_json:
         print_json(found.to_json() if found else {"verdict": "not due"})
@@ -85,7 +88,7 @@ def _serve() -> int:
     echo(f"Next night: {when:%Y-%m-%d %H:%M}. Press Ctrl-C to stop.", err=True)
     cancel = Cancellation()
     ended: list[int] = []
-    with _leaves(cancel, ended, waiting=True):
+    with _suspending_on_signals(cancel, ended, waiting=True):
         serve(
             RunRequest(home, settings),
             NightListeners(
@@ -99,7 +102,9 @@ def _serve() -> int:
 
 
 @contextmanager
-def _leaves(cancel: Cancellation, ended: list[int], *, waiting: bool) -> Iterator[None]:
+def _suspending_on_signals(
+    cancel: Cancellation, ended: list[int], *, waiting: bool
+) -> Iterator[None]:
     """Suspend the night when the service stops or the machine shuts down, so that it can resume."""
 
     def leave(number: int) -> None:
@@ -120,7 +125,7 @@ Examples:
 """
 )
 @click.option("--kind", type=KINDS, help="The timer to use; by default the one this system has.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @as_json
 def install(kind: Any, yes: bool, as_json: bool) -> None:
     """Run nights with the system timer.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CUT_OFF, UNDER_WAY, UNREADABLE = WITHOUT = ("cut off", "under way", "unreadable")
 """Verdicts in the list for runs without a readable report."""
 LABELS = {CUT_OFF: "interrupted", UNDER_WAY: "running"}
-"""How the list for people calls them, where that differs."""
+"""Names of verdicts in the printed list, where they differ."""
 
 
 @click.command(

@@ -15,11 +15,19 @@ import click
 from memory.errors import NothingToTrainError, TrainingError
 from trainer.event_json import logged_to_json
 from trainer.events import Estimated, Event, Step, Trained, TrialStarted
-from tui.cli.shared_options import as_json, model_option, open_home, print_json, step
+from tui.cli.shared_options import (
+    as_json,
+    model_option,
+    open_home,
+    print_json,
+    report_signal,
+    step,
+)
 from tui.terminal.printing import echo
 from tui.terminal.signals import on_signals
 from tui.training.estimate_text import estimate_text
 from tui.training.progress import bar, count_in
+from tui.views.error_text import full_sentence
 
 if TYPE_CHECKING:
     from memory.settings.paths import Home
@@ -36,8 +44,7 @@ class Progress:
         """Show one event of the run; the estimate stays."""
         if isinstance(event, Estimated):
             step("")
-            said = estimate_text(event)
-            echo(f"{said[:1].upper()}{said[1:]}.", err=True)
+            echo(full_sentence(estimate_text(event)), err=True)
         parts = [f"{time.monotonic() - self._started:5.1f} s", event.phase]
         if isinstance(event, TrialStarted):
             parts.append(f"run {event.attempt}, rate {event.rate:g}, seed {event.seed}")
@@ -92,7 +99,7 @@ def train(
     if action == "watch":
         return _watch(home, as_json)
     if action is not None:
-        return _tell(home, action, as_json)
+        return _request_end(home, action, as_json)
 
     from agent.models.serving import served_model
     from trainer.night.night import run_night
@@ -105,7 +112,7 @@ def train(
     ended: list[int] = []
     step("starting")
     try:
-        with _interrupts(stop, cancel, ended):
+        with _stopping_on_signals(stop, cancel, ended):
             report = run_night(
                 RunRequest(home, settings, served_model(settings), force=force, practice=practice),
                 on_event=Progress(),
@@ -118,11 +125,7 @@ def train(
         print_json({"verdict": "nothing", "sentence": str(error)})
         return 0
     except TrainingError as error:
-        if not ended:
-            raise
-        step("")
-        echo(f"discern: {error}", err=True)
-        return 128 + ended[0]
+        return report_signal(error, ended)
     finally:
         step("")
     if as_json:
@@ -135,7 +138,9 @@ def train(
 
 
 @contextmanager
-def _interrupts(stop: threading.Event, cancel: threading.Event, ended: list[int]) -> Iterator[None]:
+def _stopping_on_signals(
+    stop: threading.Event, cancel: threading.Event, ended: list[int]
+) -> Iterator[None]:
     """Set `stop` at the first Ctrl-C and `cancel` at the second.
 
     SIGTERM and SIGHUP set `cancel` and are recorded in `ended`.
@@ -159,7 +164,7 @@ def _interrupts(stop: threading.Event, cancel: threading.Event, ended: list[int]
         yield
 
 
-def _tell(home: Home, word: Literal["stop", "abort"], as_json: bool) -> int:
+def _request_end(home: Home, word: Literal["stop", "abort"], as_json: bool) -> int:
     from trainer.night.run import request_end
 
     folder = request_end(home, word)

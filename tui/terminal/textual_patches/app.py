@@ -14,7 +14,7 @@ from textual.worker import WorkerFailed
 
 
 class PatchedApp(App[int]):
-    """An application that calls methods of its own where Textual has none to override."""
+    """An application with hooks where Textual has no public method to override."""
 
     def widget_added(self, widget: Widget) -> None:
         """Prepare a widget that is about to be mounted."""
@@ -24,7 +24,7 @@ class PatchedApp(App[int]):
         super()._handle_exception(error)
 
     def crash_text(self, error: BaseException) -> str:
-        """Return what is printed when the application breaks, instead of a traceback."""
+        """Return the text to print after a crash, instead of a traceback."""
         return f"{type(error).__name__}: {error}"
 
     @property
@@ -33,7 +33,7 @@ class PatchedApp(App[int]):
         return self._exit
 
     def keep_styles_without_colours(self) -> None:
-        """Drop colours alone, where Textual's NO_COLOR would draw in shades of grey."""
+        """Drop colours but keep styles; Textual's NO_COLOR would use shades of grey."""
         self._filters = [NoColor()]
 
     def call_from_signal(self, callback: Callable[[], object]) -> bool:

@@ -1,4 +1,4 @@
-"""How Textual dispatches messages: an error in a handler, where a key goes, when a field acts on it."""
+"""Textual's message dispatch: errors in handlers, and which widget handles a key."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def survive_errors(
 ) -> None:
     """Call `on_error` with an error that a handler of `pump` raises, and keep the application running.
 
-    Textual would exit at the first one. While a widget is created it still does: a widget without
-    some of its parts cannot go on. `on_dispatched` is called after each message, whatever came of it.
+    Textual would exit at the first error. It still does while a widget is created, because a widget
+    without some of its parts cannot work. `on_dispatched` is called after each message, even a failed
+    one.
     """
     dispatch = pump._dispatch_message
 
@@ -40,9 +41,9 @@ def survive_errors(
 
 
 def act_on_keys_at_once(field: Widget) -> None:
-    """Let a field act on the keys bound in it as soon as it gets them.
+    """Let a field handle the keys bound in it immediately.
 
-    In Textual they first travel up to the application and come back.
+    In Textual they first bubble up to the application.
     """
     handle = field.handle_key
 

@@ -1,4 +1,4 @@
-"""Textual's drivers: reading pastes safely, outliving the terminal, and writing whole packets."""
+"""Textual's drivers: safe pastes, closing terminals, and complete packets."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from tui.terminal.paste import PasteGate
 
 _ALT = "\x1b"
 _INTRODUCERS = frozenset("[OPX]^_")
-"""What follows an ESC that begins a sequence (ECMA-48); anything else was pressed with Alt."""
+"""Characters that follow ESC in a sequence (ECMA-48); others were pressed with Alt."""
 
 
 class SafeParser(XTermParser):
     """Textual's parser of terminal input behind a `PasteGate`.
 
-    It reports at once that a key was pressed with Alt. Textual waits for a pause behind it, and
-    without one reads Alt+D as "^" and "d", and ESC CR, which tmux and others send for Alt+Enter, as
-    Esc and Enter.
+    It reports keys pressed with Alt immediately. Textual waits for a pause after them; without one it
+    reads Alt+D as "^" and "d", and ESC CR, which tmux and others send for Alt+Enter, as Esc and Enter.
     """
 
     def __init__(self, debug: bool = False) -> None:
@@ -33,7 +32,7 @@ class SafeParser(XTermParser):
         self._gate = PasteGate()
 
     def feed(self, data: str) -> Iterable[Message]:
-        """Yield the events in what the terminal sent; "" ends the input."""
+        """Yield the events of the terminal's input; "" ends it."""
         text = self._gate.feed(data)
         return super().feed(text) if text or not data else ()
 
@@ -48,7 +47,7 @@ class SafeParser(XTermParser):
 
 
 def use_safe_parser(driver: type[Driver]) -> None:
-    """Let a driver read through `SafeParser`: it takes the parser that its module names."""
+    """Make a driver use `SafeParser`, by replacing the name that its module imported."""
     for base in driver.__mro__:
         module = sys.modules[base.__module__]
         if getattr(module, "XTermParser", None) is XTermParser and module.__name__ != __name__:
@@ -56,7 +55,7 @@ def use_safe_parser(driver: type[Driver]) -> None:
 
 
 def survive_hangup(driver: type[Driver]) -> type[Driver]:
-    """Return a driver that goes on when its terminal is gone, so that leaving does not wait for it."""
+    """Return a driver that keeps working when its terminal is gone, so that quitting does not block."""
 
     class SurvivingDriver(driver):  # type: ignore[valid-type, misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -77,13 +76,13 @@ class LenientStream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write what can be written."""
+        """Write; ignore errors."""
         with suppress(OSError):
             return self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush what can be flushed."""
+        """Flush; ignore errors."""
         with suppress(OSError):
             self._stream.flush()
 

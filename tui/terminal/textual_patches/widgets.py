@@ -1,4 +1,4 @@
-"""Textual's text area and command palette: text stored unchanged, and keys that come quickly."""
+"""Textual's text area and command palette: stored text, and keys in quick succession."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class PatchedTextArea(TextArea):
         super()._set_document(self.to_document(text), language)
 
     def _watch_show_vertical_scrollbar(self) -> None:
-        """Ignore a cursor that is still on lines which a large deletion removed."""
+        """Ignore a cursor on a line that was just deleted."""
         with suppress(ValueError):
             super()._watch_show_vertical_scrollbar()
 
 
 class PatchedPalette(CommandPalette):
-    """Textual's command palette with its searches and its selection in reach."""
+    """Textual's command palette, with access to its searches and selection."""
 
     @property
     def searches(self) -> list[Worker[object]]:
@@ -48,6 +48,6 @@ class PatchedPalette(CommandPalette):
         self._select_or_command()
 
     def _action_command_list(self, action: str) -> None:
-        """Ignore a key for a list that is empty."""
+        """Ignore keys while the list is empty."""
         with suppress(LookupError):
             super()._action_command_list(action)

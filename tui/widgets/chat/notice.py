@@ -1,4 +1,4 @@
-"""Messages of Discern itself between the turns: the result of a command, an error, a hint."""
+"""Messages of Discern between the turns: results of commands, errors, hints."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tui.terminal.sanitize import clean, one_line, padded
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """A recalled difference; score and matched words are known in the same session only."""
+    """A recalled difference; its score and matched words are only known in the session of the reply."""
 
     difference: Difference
     score: float | None = None
@@ -26,7 +26,7 @@ class Used:
 
 
 class RecalledLine(Static):
-    """One dim line; open, each difference with its score; hidden without any."""
+    """One dim line that expands to a list of the differences; hidden if there are none."""
 
     DEFAULT_CSS = """
     RecalledLine {
@@ -94,7 +94,7 @@ def summary(difference: Difference, width: int) -> str:
 
 
 def details(used: Used, width: int) -> list[str]:
-    """Return a difference as lines, a fact a line."""
+    """Return a difference as lines, one fact per line."""
     item = used.difference
     kind = item.kind and in_words(item.kind)
     head = " ".join(filter(None, (item.id[:8], tr(item.moment), kind, f"({tr(item.state)})")))

@@ -1,4 +1,4 @@
-"""The receipt of a mark: what was stored, and how to undo it."""
+"""The receipt of a stored mark, with a link to undo it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ReceiptCard(Static):
     """
 
     class Undone(Message):
-        """The mark is to be removed."""
+        """The user wants to remove the mark."""
 
         def __init__(self, difference: str) -> None:
             super().__init__()
@@ -36,7 +36,7 @@ class ReceiptCard(Static):
         self.difference = difference
 
     def on_click(self, event: events.Click) -> None:
-        """Undo when the word at the end is clicked."""
+        """Undo if the last word was clicked."""
         if event.style.meta.get("undo"):
             event.stop()
             self.post_message(self.Undone(self.difference))

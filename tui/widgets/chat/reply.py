@@ -1,7 +1,7 @@
 """A reply, rendered as Markdown block by block while it streams.
 
-A finished block is not touched again. At the end the whole reply is parsed once more, and only blocks
-that changed are replaced. A reply without Markdown is shown line by line.
+Finished blocks are not redrawn. At the end the complete reply is parsed again, and only changed blocks
+are replaced. A reply without Markdown is shown line by line.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from textual.containers import Vertical
 
 from memory.i18n.translation import tr
 from tui.markdown.blocks import Block
-from tui.markdown.incremental import IncrementalParser, whole
+from tui.markdown.incremental import IncrementalParser, parse_blocks
 from tui.markdown.view import MarkdownView
 from tui.terminal.sanitize import clean
 
@@ -59,8 +59,8 @@ class Reply(Vertical):
         stay = self._growing.finish(self.text, blocks)
         if stay < max(len(blocks), len(self.page.blocks)):
             self.page.put(stay, blocks[stay:])
-        self.page.settle()
+        self.page.redraw_code()
 
 
 def _blocks(text: str) -> list[Block]:
-    return whole(text) if text else [Block("waiting", tr("(empty reply)"), (0, 0))]
+    return parse_blocks(text) if text else [Block("waiting", tr("(empty reply)"), (0, 0))]

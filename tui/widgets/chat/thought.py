@@ -1,4 +1,4 @@
-"""The thinking before a reply: one dim line that a click or a key unfolds."""
+"""The reasoning before a reply: one dim line, unfolded by a click or a key."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tui.markdown.view import MarkdownView
 from tui.terminal.sanitize import one_line
 
 TAIL = 200
-"""Characters at the end of the thinking that the folded line may show."""
+"""Maximum number of characters in the folded line: the end of the reasoning."""
 
 
 class ThoughtLine(Vertical):
-    """The thinking of one reply, folded; hidden if there is none. It is not stored."""
+    """The reasoning of one reply, folded at first; hidden if there is none. It is not stored."""
 
     DEFAULT_CSS = """
     ThoughtLine {
@@ -42,13 +42,13 @@ class ThoughtLine(Vertical):
         self._page = MarkdownView()
 
     def compose(self) -> ComposeResult:
-        """Compose the line, and what it unfolds to."""
+        """Compose the line and the full text."""
         yield self._line
         yield self._page
 
     @property
     def text(self) -> str:
-        """The thinking so far."""
+        """The reasoning so far."""
         return self._growing.text
 
     def append(self, text: str) -> None:

@@ -1,7 +1,7 @@
 """The transcript: turns and notices below each other.
 
-It follows the end until the user scrolls up, and again when they return to the end. A cursor can be
-moved over the replies to mark one of them.
+It follows the end unless the user has scrolled up. A cursor moves over the replies to select one of
+them.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ class Transcript(VerticalScroll):
     """
 
     class Chosen(Message):
-        """The cursor moved to another reply; None if it left them."""
+        """The cursor moved to another reply; None if it was cleared."""
 
         def __init__(self, view: TurnView | None) -> None:
             super().__init__()
             self.view = view
 
     class NearTop(Message):
-        """The user is near the top: earlier turns may be wanted."""
+        """The user scrolled near the top; earlier turns may be needed."""
 
     def __init__(self) -> None:
         super().__init__(id="transcript")
         self.chosen: TurnView | None = None
 
     def on_mount(self) -> None:
-        """Begin at the end."""
+        """Follow the end."""
         self.anchor()
 
     @property
@@ -74,7 +74,7 @@ class Transcript(VerticalScroll):
 
     @property
     def following(self) -> bool:
-        """Whether the end is followed."""
+        """Whether the transcript is scrolled to the end."""
         return self.max_scroll_y - self.scroll_y < 1
 
     def follow(self) -> None:
@@ -84,8 +84,8 @@ class Transcript(VerticalScroll):
     def page_down(self) -> None:
         """Scroll a page down; a page that reaches the end follows it again.
 
-        Textual follows again only when the scroll position is exactly at the end, which text that
-        streams in meanwhile moves away.
+        Textual only does this if the scroll position is exactly at the end, which moves while text
+        streams.
         """
         if self.max_scroll_y - self.scroll_y <= self.scrollable_content_region.height:
             self.follow()
@@ -130,7 +130,7 @@ class Transcript(VerticalScroll):
         self.call_after_refresh(self._fill)
 
     async def insert_above(self, widgets: Sequence[Widget]) -> None:
-        """Mount earlier turns above; visible text keeps its place on the screen."""
+        """Mount earlier turns above, without moving the visible text."""
         first = next(iter(self.children), None)
         if first is None or not widgets:
             return
@@ -153,7 +153,7 @@ class Transcript(VerticalScroll):
 
     @property
     def near_top(self) -> bool:
-        """Whether less than a page is above."""
+        """Whether less than a page is above the visible part."""
         return self.scroll_y < self.size.height
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -170,7 +170,7 @@ class Transcript(VerticalScroll):
         return found
 
     def choose(self, view: TurnView | None) -> None:
-        """Move the cursor to a reply, or off the replies."""
+        """Move the cursor to a reply; None clears it."""
         if self.chosen is view:
             return
         if self.chosen is not None:
@@ -182,13 +182,13 @@ class Transcript(VerticalScroll):
         self.post_message(self.Chosen(view))
 
     def _first(self, views: Sequence[TurnView]) -> TurnView:
-        """Return where the cursor begins: the reply that a hint is about, else the last."""
+        """Return the first reply to select: the one that a hint is about, else the last."""
         hinted = {hint.turn for hint in self.query_children(Hint)}
         return next((v for v in views if v.turn and v.turn.id in hinted), views[-1])
 
     def walk(self, step: int) -> None:
-        """Move the cursor to the reply before or after; after the last one it leaves them."""
-        views = self.turns  # the one that streams too: it can be marked already
+        """Move the cursor to the previous or next reply; clear it after the last one."""
+        views = self.turns  # including a streaming one, which can already be marked
         if not views:
             return
         if self.chosen is None or self.chosen not in views:

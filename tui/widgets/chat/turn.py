@@ -1,7 +1,7 @@
-"""A turn: the message, what was recalled for it, the reply, and receipts of its marks.
+"""A turn: the message, the recalled differences, the reply, and receipts of its marks.
 
-The gutter on the left, two columns wide, has the sign of a message (›) and the status sign of a marked
-reply in the colour of its family (`tui/views/mark_status.py`).
+The gutter on the left, two columns wide, shows the sign of a message (›) and the status sign of a
+marked reply in the colour of its family (`tui/views/mark_status.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tui.widgets.chat.recalled import RecalledLine, Used
 from tui.widgets.chat.receipt_card import ReceiptCard
 from tui.widgets.chat.reply import Reply
 from tui.widgets.chat.thought import ThoughtLine
-from tui.widgets.marking.spans import light
+from tui.widgets.marking.spans import underline_spans
 from tui.widgets.marking.word_picker import WordPicker
 
 
@@ -110,7 +110,7 @@ class TurnView(Vertical):
         await self.reply.finish(turn.replied)
 
     def show_branch_position(self, text: str) -> None:
-        """Show which of several branches this is ("2/3"); "" if there is one only."""
+        """Show the number of the current branch ("2/3"); "" if there is only one."""
         self._place.update(Content(text and f"‹ {text} ›"))
         self._place.display = bool(text)
 
@@ -122,10 +122,9 @@ class TurnView(Vertical):
     def show_marks(
         self, marks: Sequence[Difference], retained: frozenset[str] | None = None
     ) -> None:
-        """Show these marks in the gutter and underline their parts; receipts of others are removed.
+        """Show these marks in the gutter and underline their parts; remove receipts of others.
 
-        `retained` are the ids that the adapter before the current one knew already; None keeps the
-        last.
+        `retained` is the result of `retained_ids`; None keeps the previous one.
         """
         self.marks = list(marks)
         self.retained = self.retained if retained is None else retained
@@ -133,7 +132,7 @@ class TurnView(Vertical):
         sign = Content(mark_status(last, self.retained).sign) if last else Content("")
         shade = colour(last, dark=self.app.current_theme.dark) if last else None
         self._sign.update(sign.stylize(shade) if shade else sign)
-        self.call_after_refresh(self._light)
+        self.call_after_refresh(self._underline_marks)
         kept = {mark.id for mark in marks}
         for receipt in self._under.query(ReceiptCard):
             if receipt.difference not in kept:
@@ -144,7 +143,7 @@ class TurnView(Vertical):
         await self.mount(widget, before=self._under)
 
     async def replace_reply(self, widget: Widget) -> None:
-        """Show a widget in the place of the reply."""
+        """Replace the reply with a widget."""
         self.show_reply()
         self.reply.display = False
         await self.reply.parent.mount(widget, after=self.reply)  # type: ignore[union-attr]
@@ -154,19 +153,19 @@ class TurnView(Vertical):
         self.query(WordPicker).remove()
         self.reply.display = True
 
-    def _light(self) -> None:
+    def _underline_marks(self) -> None:
         """Underline the marked parts, once the reply is complete."""
         if self.turn is None:
             return
         text, spans = self.reply.text, []
         for span in (mark.span for mark in self.marks if mark.span):
-            quote = clean(span.quote)  # the screen leaves out what could act on the terminal
+            quote = clean(span.quote)  # the reply is shown sanitized
             at = span.start if text.startswith(quote, span.start) else text.find(quote)
             spans += [(at, at + len(quote))] if quote and at >= 0 else []
-        light(self.reply, text, spans)
+        underline_spans(self.reply, text, spans)
 
     async def add_receipt(self, difference: Difference, text: str) -> None:
-        """Show the receipt of a mark; an older one of the same mark is removed."""
+        """Show the receipt of a mark, replacing an older one."""
         for receipt in self._under.query(ReceiptCard):
             if receipt.difference == difference.id:
                 await receipt.remove()

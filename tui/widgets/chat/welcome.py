@@ -1,4 +1,4 @@
-"""What an empty thread shows: what Discern is, and four things to do."""
+"""The introduction in an empty thread: what Discern is, and four things to do."""
 
 from __future__ import annotations
 

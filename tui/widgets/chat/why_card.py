@@ -1,7 +1,7 @@
-"""The card of what was recalled for a reply, with keys to pin or forget each difference.
+"""The card with the differences recalled for a reply, and keys to pin or forget each.
 
-A difference to forget is struck out first and forgotten when the card closes; until then the same key
-restores it. Pinning acts at once.
+A difference to forget is struck out and forgotten when the card closes; until then, the same key
+restores it. Pinning takes effect immediately.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class WhyCard(Static, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("why")]
 
     class Pinned(Message):
-        """A difference is to be pinned or unpinned."""
+        """The user wants to pin or unpin a difference."""
 
         def __init__(self, card: WhyCard, difference: str, on: bool) -> None:
             super().__init__()
             self.card, self.difference, self.on = card, difference, on
 
     class Closed(Message):
-        """The card was closed; these ids are to be forgotten."""
+        """The card was closed; the differences with these ids are to be forgotten."""
 
         def __init__(self, card: WhyCard, forgotten: Sequence[str]) -> None:
             super().__init__()
@@ -59,7 +59,7 @@ class WhyCard(Static, can_focus=True):
         self._left = False
 
     def on_mount(self) -> None:
-        """Draw, and take the focus."""
+        """Draw the card and focus it."""
         self._draw()
         self.focus()
 
@@ -94,7 +94,7 @@ class WhyCard(Static, can_focus=True):
         self._draw()
 
     def action_leave(self) -> None:
-        """Close the card and forget what is struck out."""
+        """Close the card; differences that are struck out are forgotten."""
         if not self._left:
             self._left = True
             self.post_message(self.Closed(self, sorted(self.struck)))

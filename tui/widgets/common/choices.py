@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 from tui.terminal.sanitize import one_line
 
 LEAST = 14
-"""Least width of the text, before the columns on the right are dropped."""
+"""Minimum width of the text; below it the columns on the right are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Row:
 
 
 class Choices(OptionList):
-    """Rows of which one is highlighted."""
+    """A list with one highlighted row."""
 
     DEFAULT_CSS = """
     Choices {

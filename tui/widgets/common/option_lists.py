@@ -1,4 +1,4 @@
-"""Option lists and the command palette, safe against keys and clicks on rows that just changed."""
+"""Option lists and the command palette that tolerate keys and clicks while their rows change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,19 @@ class _Clicked(OptionList):
 
 
 class SafeOptionList(_Clicked):
-    """An option list that ignores page keys before its first layout."""
+    """A list that fills a screen; it ignores page keys before its first layout."""
+
+    DEFAULT_CSS = """
+    SafeOptionList {
+        height: 1fr;
+        border: none;
+        padding: 0;
+        background: transparent;
+        scrollbar-size-vertical: 1;
+        &:focus { border: none; background-tint: transparent; }
+        &:nocolor > .option-list--option-highlighted { text-style: underline; }
+    }
+    """
 
     def __init__(self) -> None:
         super().__init__(markup=False)
@@ -48,7 +60,7 @@ class _Commands(CommandList, _Clicked):
 class Palette(PatchedPalette):
     """The command palette with a safe list, dismissed once.
 
-    Enter takes the result of the current search, also while the search goes on.
+    Enter waits for the current search and runs its result.
     """
 
     def compose(self) -> ComposeResult:
@@ -72,5 +84,5 @@ class Palette(PatchedPalette):
             self.select()
 
     def dismiss(self, result: None = None) -> AwaitComplete:
-        """Dismiss the palette; a second Enter must not dismiss the chat, too."""
+        """Dismiss the palette; a second Enter must not dismiss the chat as well."""
         return super().dismiss(result) if self.is_active else AwaitComplete()

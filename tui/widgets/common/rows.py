@@ -1,4 +1,4 @@
-"""A scrolling list whose rows are rendered when they are visible; it may follow its end."""
+"""A scrolling list that renders visible rows only and can follow its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 class Rows(ScrollView, Generic[Item], can_focus=True):
-    """One line an item, under a titled rule; `line` renders it."""
+    """One line per item, below a titled rule."""
 
     DEFAULT_CSS = """
     Rows {
@@ -38,7 +38,7 @@ class Rows(ScrollView, Generic[Item], can_focus=True):
     """Whether the list follows its end, unless the user scrolled up."""
 
     def __init__(self, line: Callable[[Item, int], Text], *, id: str) -> None:
-        """`line` returns an item's line, at most as many columns wide as it is told."""
+        """`line` renders an item, at most as wide as its second argument."""
         super().__init__(id=id)
         self._line = line
         self._items: Sequence[Item] = ()

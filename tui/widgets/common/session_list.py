@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 
 from memory.i18n.translation import quoted, tr
 from tui.terminal.sanitize import one_line
-from tui.views.session_rows import Row, end_of_talk, entry
+from tui.views.session_rows import Row, entry, thread_end
 from tui.widgets.common.option_lists import SafeOptionList
 
 if TYPE_CHECKING:
@@ -25,25 +25,23 @@ if TYPE_CHECKING:
     from memory.difference import Difference, Turn
 
 FOUND = 100
-"""Turns that a search shows at most."""
+"""Maximum number of turns in search results."""
 SHOWN = 500
-"""Threads listed at most; the search finds the others."""
+"""Maximum number of listed threads; the search finds the others."""
 WIDE = 100
 """Columns from which the end of the thread is shown beside the list."""
 PREVIEWED = 8
+"""Turns in the preview."""
 
 
 class SessionList(Horizontal):
-    """Rows of two lines; wide terminals show the last turns of the highlighted one beside them."""
+    """Rows of two lines; on wide terminals, the last turns of the highlighted thread beside them."""
 
     DEFAULT_CSS = """
     SessionList { height: 1fr; margin: 1 0; }
     SessionList > OptionList {
-        width: 1fr; height: 1fr; border: none; padding: 0; background: transparent;
-        scrollbar-size-vertical: 1;
-        &:focus { border: none; background-tint: transparent; }
+        width: 1fr;
         & > .option-list--option-highlighted { background: $panel; }
-        &:nocolor > .option-list--option-highlighted { text-style: underline; }
     }
     SessionList > VerticalScroll {
         display: none; width: 1.2fr; height: 1fr; padding: 0 2; border-left: solid $line;
@@ -168,6 +166,6 @@ class SessionList(Horizontal):
 
     def _show(self, row: Row | None, turns: list[Turn], marks: list[Difference]) -> None:
         words = self._words if row is not None and row.turn else []
-        end = end_of_talk(turns, marks, words, self.app.theme_variables)
+        end = thread_end(turns, marks, words, self.app.theme_variables)
         self._end.update(end)
         self.call_after_refresh(self._beside.scroll_end, animate=False)

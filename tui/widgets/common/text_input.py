@@ -1,13 +1,15 @@
-"""The text area of the input and of cards: text goes in and comes out unchanged."""
+"""Text inputs: the text area of the input and the cards, and a line at the top of a screen."""
 
 from __future__ import annotations
+
+from textual.widgets import Input
 
 from tui.terminal.escape_stand_ins import replace_line_ends, restored
 from tui.terminal.textual_patches.widgets import Edit, EditResult, Location, PatchedTextArea
 
 
 class PlainTextArea(PatchedTextArea):
-    """A text area without a border, as high as its text."""
+    """A text area without a border, with the height of its text."""
 
     DEFAULT_CSS = """
     PlainTextArea {
@@ -25,7 +27,7 @@ class PlainTextArea(PatchedTextArea):
 
     @property
     def text(self) -> str:
-        """What is written, with every line end that it was given."""
+        """The text with its original line ends."""
         return restored(super().text)
 
     @text.setter
@@ -44,3 +46,17 @@ class PlainTextArea(PatchedTextArea):
     def to_document(self, text: str) -> str:
         """Return a text with all line ends but newline replaced by stand-ins."""
         return replace_line_ends(text)
+
+
+class LineInput(Input):
+    """A one-line input without a border, for a filter or a prompt."""
+
+    DEFAULT_CSS = """
+    LineInput {
+        height: 1;
+        border: none;
+        padding: 0 1;
+        background: transparent;
+        &:focus { border: none; background-tint: transparent; }
+    }
+    """

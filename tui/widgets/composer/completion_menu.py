@@ -18,7 +18,7 @@ ROWS = 8
 
 
 class CompletionMenu(Static):
-    """Up to `ROWS` offers, one of them highlighted; hidden if there are none."""
+    """Up to `ROWS` completions, one of them highlighted; hidden if there are none."""
 
     DEFAULT_CSS = """
     CompletionMenu {
@@ -31,7 +31,7 @@ class CompletionMenu(Static):
     """
 
     class Picked(Message):
-        """An offer was clicked."""
+        """A completion was clicked."""
 
     def __init__(self) -> None:
         super().__init__(markup=False, id="menu")
@@ -41,22 +41,22 @@ class CompletionMenu(Static):
 
     @property
     def chosen(self) -> Completion | None:
-        """The offer that Enter takes."""
+        """The completion that Enter inserts."""
         return self._offers[self._at] if self._at >= 0 else None
 
     @property
     def first(self) -> Completion | None:
-        """The offer that Tab takes: the highlighted one, else the first."""
+        """The completion that Tab inserts: the highlighted one, else the first."""
         return self._offers[max(0, self._at)] if self._offers else None
 
     def offer(self, offers: Sequence[Completion], *, choose: bool = False) -> None:
-        """Show these offers; `choose` highlights the first."""
+        """Show these completions; `choose` highlights the first."""
         self._offers, self._at, self._top = offers, 0 if offers and choose else -1, 0
         self.display = bool(offers)
         self._draw()
 
     def move(self, step: int) -> None:
-        """Highlight the next or previous offer, wrapping around."""
+        """Highlight the next or previous completion, wrapping around."""
         if self._offers:
             self._at = max(self._at, -1 if step > 0 else 0) + step
             self._at %= len(self._offers)
@@ -81,7 +81,7 @@ class CompletionMenu(Static):
         self.update(Content("\n").join(lines))
 
     def on_click(self, event: events.Click) -> None:
-        """Take the offer that was clicked."""
+        """Insert the completion that was clicked."""
         number = self._top + event.y
         if number < len(self._offers):
             self._at = number

@@ -1,8 +1,8 @@
-"""The input: several lines, with history.
+"""The multi-line input, with history.
 
-Enter sends; Ctrl+J, Shift+Enter and Alt+Enter break the line. Up on the first line and Down on the last
-walk through earlier messages; the draft comes after the latest of them. While `completing` is set, Up,
-Down, Tab and Enter belong to the completion menu.
+Enter sends; Ctrl+J, Shift+Enter and Alt+Enter insert a line break. Up on the first line and Down on the
+last one move through earlier messages; the draft follows the latest of them. While `completing` is set,
+Up, Down, Tab and Enter control the completion menu.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Composer(PlainTextArea):
     """
 
     class Editor(Message):
-        """The draft is to be edited in $EDITOR."""
+        """The user wants to edit the draft in $EDITOR."""
 
     class Page(Message):
-        """The transcript is to be scrolled by a page."""
+        """The user wants to scroll the transcript by a page."""
 
         def __init__(self, direction: int) -> None:
             super().__init__()
@@ -42,10 +42,9 @@ class Composer(PlainTextArea):
     def __init__(
         self, placeholder: str, send: Callable[[], None], menu: Callable[[int], None]
     ) -> None:
-        """Take `send`, called by the key that sends, and `menu`, by those of the completion menu.
+        """`send` and `menu` are called directly, because the next key may already be queued.
 
-        For `menu`, -1 or 1 moves and 0 takes the first offer. Both are called at once, because the
-        next key may already be on its way.
+        `menu` gets -1 or 1 to move the highlight and 0 to insert the first completion.
         """
         super().__init__(
             compact=True, highlight_cursor_line=False, placeholder=placeholder, id="composer"
@@ -80,7 +79,7 @@ class Composer(PlainTextArea):
         self.load_text("")
 
     async def on_key(self, event: events.Key) -> None:
-        """Act on the keys of the input before the text area does."""
+        """Handle the keys of the input before the text area does."""
         taken, keyboard = True, keyboard_of(self.app)
         if keyboard.does("send", event.key) or (self.completing and event.key == "enter"):
             self._send()
@@ -95,7 +94,7 @@ class Composer(PlainTextArea):
             event.prevent_default()
 
     async def on_paste(self, event: events.Paste) -> None:
-        """Insert what was pasted in one edit."""
+        """Insert a paste as one edit."""
         event.prevent_default()
         event.stop()
         if text := event.text:

@@ -22,9 +22,9 @@ PLACEHOLDER = "Ask something · / for commands"
 
 
 class Entry(Vertical):
-    """Where messages and commands are written; `target` is the reply that the next /diff marks.
+    """The input for messages and commands; `target` is the reply that the next /diff marks.
 
-    While `editing` a turn, the message replaces that turn's; the draft before is restored afterwards.
+    `editing` is the id of the turn whose message is edited; the draft is restored afterwards.
     """
 
     DEFAULT_CSS = """
@@ -38,7 +38,7 @@ class Entry(Vertical):
     """
 
     def __init__(self, sources: Callable[[], Sources], send: Callable[[str], None]) -> None:
-        """`send` sends or runs a text, or leaves it in the input."""
+        """`send` sends or runs a text, or keeps it in the input."""
         super().__init__(id="entry")
         self.composer = Composer(tr(PLACEHOLDER), self._sends, self._uses_menu)
         self.target: TurnView | None = None
@@ -48,7 +48,7 @@ class Entry(Vertical):
         self._aim = Static("", markup=False, id="aim")
         self._sources, self._send = sources, send
         self._offered: str | None = None
-        """The line that the offers in the menu complete."""
+        """The line that the menu completes."""
 
     def compose(self) -> ComposeResult:
         """Compose the widgets."""
@@ -60,11 +60,11 @@ class Entry(Vertical):
 
     @property
     def draft(self) -> str:
-        """The draft; while a turn is edited and the input is empty, the one before."""
+        """The text of the input, or if it is empty the draft from before editing a turn."""
         return self.composer.text or self._draft
 
-    def give_back(self, text: str, target: TurnView | None = None) -> None:
-        """Put a text back into the input, unless something was typed there."""
+    def restore(self, text: str, target: TurnView | None = None) -> None:
+        """Put a text back into the input, unless it is in use."""
         if not self.composer.text.strip():
             self.composer.write(text)
             self.aim(target)
@@ -84,7 +84,7 @@ class Entry(Vertical):
         self._aim.display = True
 
     def leave_edit(self) -> bool:
-        """Stop editing a turn and restore the draft; return whether one was edited."""
+        """Stop editing a turn and restore the draft; return False if no turn was edited."""
         edited = self.editing is not None
         if edited:
             self.editing = None
@@ -94,7 +94,7 @@ class Entry(Vertical):
         return edited
 
     def aim(self, view: TurnView | None) -> None:
-        """Set the reply that the next /diff marks; None is the last one."""
+        """Set the reply that the next /diff marks; None means the last one."""
         self.target = view
         self._aim.display = view is not None or self.editing is not None
         if view is not None:
@@ -130,8 +130,8 @@ class Entry(Vertical):
         self.composer.completing = bool(offers)
 
     def _sends(self) -> None:
-        """Take the highlighted offer; without one, send the line."""
-        self._look()  # the menu may be behind a fast typist
+        """Insert the highlighted completion, or send the line."""
+        self._look()  # the menu may not be up to date with fast typing
         chosen = self._menu.chosen if self.composer.completing else None
         if chosen is not None:
             self.composer.write(chosen.text)
@@ -146,6 +146,6 @@ class Entry(Vertical):
             self.composer.write(first.text)
 
     def on_completion_menu_picked(self) -> None:
-        """Take the offer that was clicked."""
+        """Insert the completion that was clicked."""
         self._uses_menu(0)
         self.composer.focus()

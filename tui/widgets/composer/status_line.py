@@ -13,7 +13,7 @@ from memory.i18n.translation import decimal, tr, trn
 from tui.terminal.sanitize import one_line
 
 NEARLY_FULL = 0.85
-"""The share of the context from which the line shows how full it is."""
+"""Share of the context above which the line shows the percentage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Status:
     recalling: bool = True
     by_words: bool = False
     passing: str = ""
-    """What is going on right now, shown instead of the model."""
+    """The current activity, shown instead of the model."""
     hint: str = ""
-    """A message, shown instead of everything else for a moment."""
+    """A temporary message, shown instead of everything else."""
     keys: str = ""
-    """The keys that act now, shown instead of everything else."""
+    """Hints of the current keys, shown instead of everything else."""
 
 
 class StatusLine(Static):
@@ -64,7 +64,7 @@ class StatusLine(Static):
         self._draw()
 
     def say(self, hint: str, seconds: float = 3.0) -> None:
-        """Show a message for a moment."""
+        """Show a message for `seconds`."""
         self.change(hint=hint)
         self.set_timer(seconds, lambda: self._forget(hint))
 

@@ -1,8 +1,8 @@
-"""The card in which the three lines of a mark are edited.
+"""The contrast card, in which the three lines of a mark are edited.
 
 It is part of the transcript. Enter or Ctrl+S saves, Ctrl+J breaks a line, Tab moves on, Esc cancels.
-While the model drafts, the user may type already: a draft fills only lines that are empty and
-untouched. Nothing is stored without a key.
+The user can type while the model drafts; a draft only fills empty lines. Nothing is stored until the
+user saves.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class CardLine(PlainTextArea):
         )
 
     async def on_key(self, event: events.Key) -> None:
-        """Act on the keys of the input before the text area does."""
+        """Handle Enter and the key for a line break before the text area does."""
         if event.key == "enter":
             event.stop()
             event.prevent_default()
@@ -84,7 +84,7 @@ class ContrastCard(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("card")]
 
     class Saved(Message):
-        """The lines were confirmed, each by its name."""
+        """The user saved the card; `lines` are the changed lines by name."""
 
         def __init__(self, card: ContrastCard, lines: dict[str, str]) -> None:
             super().__init__()
@@ -155,7 +155,7 @@ class ContrastCard(Vertical):
         )
 
     def offer(self, contrast: Contrast, said: str = "") -> None:
-        """Put a draft into the empty lines; `said` is why there is none."""
+        """Put a draft into the empty lines; `said` explains why there is none."""
         for name, _hint in LINES:
             line = self._lines[name]
             if not line.text.strip() and (text := getattr(contrast, name)):

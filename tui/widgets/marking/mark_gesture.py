@@ -1,7 +1,7 @@
 """Marking by keys and selection, independent of Textual.
 
-`Steps` are the answers given so far; `Passage` is a part of a reply chosen word by word; `in_source`
-finds what was selected on the screen, where Markdown's signs are hidden, in the reply's source.
+`Steps` holds the answers so far; `Passage` is a part of a reply selected word by word; `find_in_source`
+maps a selection on the screen, where Markdown syntax is hidden, to the reply's source.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Steps:
         return self.type or self.family
 
     def press(self, key: str) -> Steps | None:
-        """Return the steps after a digit or the letter of a moment; None if it means nothing."""
+        """Return the steps after a digit or the letter of a moment; None for any other key."""
         if moment := MOMENTS.get(key):
             return replace(self, moment=None if self.moment is moment else moment)
         chosen = dict(self.offers).get(key)
@@ -70,7 +70,7 @@ class Steps:
         return replace(self, step=0, family=None, type=None)
 
     def request(self, note: str, sounds: str) -> MarkRequest:
-        """Return the mark that was chosen; without a moment it follows from the rest."""
+        """Return the chosen mark; if no moment was chosen, it is derived from the rest."""
         of_kind = self.kind.moment if self.kind else None
         moment = self.moment or default_moment(sounds=sounds, note=note, of_kind=of_kind)
         return MarkRequest(
@@ -138,25 +138,25 @@ class Passage:
         return replace(self, at=at, anchor=self.anchor if grow else at)
 
 
-def aligned(source: str, shown: str) -> list[int | None]:
+def align(source: str, shown: str) -> list[int | None]:
     """Return the offset in `source` of each character of `shown`; None where it has none.
 
     `shown` is `source` without signs (`**`, `](…)`, the spaces of a list) and with white space
-    collapsed. Equal runs are matched from the longest on, so that letters are never taken from a link's
-    address if the word itself is there.
+    collapsed. The longest equal runs are matched first, so that a word is not matched to the letters of
+    a link's address.
     """
     from difflib import SequenceMatcher
 
     places: list[int | None] = [None] * len(shown)
     blank = str.maketrans("\n\t\xa0", "   ")
     matcher = SequenceMatcher(None, source.translate(blank), shown.translate(blank), autojunk=False)
-    for in_source, in_shown, size in matcher.get_matching_blocks():
+    for at_source, at_shown, size in matcher.get_matching_blocks():
         for offset in range(size):
-            places[in_shown + offset] = in_source + offset
+            places[at_shown + offset] = at_source + offset
     return places
 
 
-def in_source(source: str, shown: str, start: int, end: int) -> tuple[int, int] | None:
+def find_in_source(source: str, shown: str, start: int, end: int) -> tuple[int, int] | None:
     """Return where `shown[start:end]` is in `source`; None if that is ambiguous.
 
     Blank ends are left out. Signs within the part are included, those around it are not.
@@ -167,7 +167,7 @@ def in_source(source: str, shown: str, start: int, end: int) -> tuple[int, int] 
         end -= 1
     if start >= end:
         return None
-    places = aligned(source, shown)
+    places = align(source, shown)
     first, last = places[start], places[end - 1]
     if first is None or last is None or last < first:
         return None

@@ -1,7 +1,7 @@
-"""The mark picker under a reply: family, type and texts of a mark, each chosen by a key or skipped.
+"""The mark picker below a reply: family, type and texts of a mark, each optional.
 
-A digit chooses a family, the next a type; e, s and h choose the moment; Enter skips, and at the end
-saves; Backspace goes back a step; Esc cancels. The picker stores nothing itself: it posts the mark.
+A digit chooses the family, another one the type; e, s and h choose the moment. Enter skips a step and
+saves at the last one, Backspace goes back, Esc cancels. The picker posts the mark and stores nothing.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class MarkPicker(Vertical, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("picker")]
 
     class Submitted(Message):
-        """The mark was chosen; store it."""
+        """The user completed the mark."""
 
         def __init__(self, picker: MarkPicker, request: MarkRequest) -> None:
             super().__init__()
             self.picker, self.request = picker, request
 
     class Cancelled(Message):
-        """The picker was cancelled; `typing` continues as a /diff command in the input."""
+        """The picker was cancelled; with `typing`, to type a /diff command instead."""
 
         def __init__(self, picker: MarkPicker, typing: bool = False) -> None:
             super().__init__()
@@ -92,7 +92,7 @@ class MarkPicker(Vertical, can_focus=True):
         self._draw()
 
     def on_key(self, event: events.Key) -> None:
-        """Take a digit or the letter of a moment; ignore other letters."""
+        """Handle a digit or the letter of a moment; ignore other letters."""
         key = (event.key if len(event.key) == 1 else event.character or event.key).lower()
         if len(key) != 1 or not key.isprintable():
             return
@@ -139,7 +139,7 @@ class MarkPicker(Vertical, can_focus=True):
         for row in self._rows:
             row.display = steps.step == 2
         self._draw()
-        # Not by `focus`, which is deferred: the next key may already be on its way.
+        # Not `focus`, which is deferred: the next key may already be queued.
         if steps.step == 2 and not writing:
             self.screen.set_focus(self._lines["sounds"])
         elif steps.step != 2:
@@ -174,7 +174,7 @@ class MarkPicker(Vertical, can_focus=True):
 
 
 def _rows(parts: Sequence[tuple[str, str]], width: int, accent: str) -> list[Content]:
-    """Arrange keys and their words in as few lines as possible."""
+    """Arrange keys and labels in as few lines as possible."""
     rows: list[Content] = []
     for key, word in parts:
         part = Content.assemble((key, f"bold {accent}"), f" {one_line(word, width - 2)}")

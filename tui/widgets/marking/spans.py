@@ -1,7 +1,7 @@
-"""Converts between screen and source of a reply: selections to spans, spans to underlines.
+"""Conversion between the screen and the source of a reply: selections to spans, spans to underlines.
 
-The screen shows Markdown without its signs, in blocks that know their place in the source. A selection
-that is ambiguous is refused: a part of the wrong words would teach the wrong thing.
+The screen shows Markdown without its syntax, in blocks that store their position in the source. An
+ambiguous selection is refused, because training on the wrong words would do harm.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from textual.widget import Widget
 from memory.i18n.translation import tr
 from tui.markdown.blocks import Place, places
 from tui.markdown.view import MarkdownView
-from tui.widgets.marking.mark_gesture import aligned, in_source
+from tui.widgets.marking.mark_gesture import align, find_in_source
 
 if TYPE_CHECKING:
     from textual.selection import Selection
@@ -23,7 +23,7 @@ Part = tuple[int, int]
 
 
 def selected(reply: Widget, text: str, selections: Mapping[Widget, Selection]) -> str | Part:
-    """Return the selected span of `text`, the reply's source; or why there is none."""
+    """Return the selected span of `text`, the reply's source, or an error message."""
     pages = [page for page in _texts(reply) if page in selections]
     if not pages:
         return tr("No reply text is selected.")
@@ -31,7 +31,7 @@ def selected(reply: Widget, text: str, selections: Mapping[Widget, Selection]) -
     for page in pages:
         parts = list(_parts(page, *page.laid.selected(selections[page])))
         for shown, place, start, end in parts[:1] + parts[-1:]:
-            own = in_source(text[slice(*place.source)], shown, start, end)
+            own = find_in_source(text[slice(*place.source)], shown, start, end)
             if own is None:
                 return tr("Cannot locate the selection in the reply; select fewer words.")
             found.append((place.source[0] + own[0], place.source[0] + own[1]))
@@ -40,7 +40,7 @@ def selected(reply: Widget, text: str, selections: Mapping[Widget, Selection]) -
     return min(start for start, _ in found), max(end for _, end in found)
 
 
-def light(reply: Widget, text: str, spans: Iterable[Part]) -> None:
+def underline_spans(reply: Widget, text: str, spans: Iterable[Part]) -> None:
     """Underline these spans of the source in a reply, and no others."""
     wanted = list(spans)
     for page in _texts(reply):
@@ -52,7 +52,7 @@ def light(reply: Widget, text: str, spans: Iterable[Part]) -> None:
                 if not reached:
                     continue
                 shown = block.text[place.start : place.end]
-                sources = aligned(text[began:ended], shown)
+                sources = align(text[began:ended], shown)
                 for start, end in reached:
                     hit = [
                         at
@@ -62,7 +62,7 @@ def light(reply: Widget, text: str, spans: Iterable[Part]) -> None:
                     if hit:
                         part = (place.start + hit[0], place.start + hit[-1] + 1)
                         lit.setdefault(number, []).append(part)
-        page.light(lit)
+        page.underline(lit)
 
 
 def _parts(page: MarkdownView, start: int, end: int) -> Iterator[tuple[str, Place, int, int]]:

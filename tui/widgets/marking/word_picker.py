@@ -1,7 +1,7 @@
-"""The word picker: a reply's source, in which a part is chosen word by word.
+"""The word picker: selecting a part of a reply's source word by word.
 
-It replaces the reply while words are chosen. It shows the source, so that the chosen text is exactly
-what is in the journal, whatever Markdown would show.
+It replaces the reply meanwhile. It shows the source instead of rendered Markdown, so that the selected
+text is exactly as stored.
 """
 
 from __future__ import annotations

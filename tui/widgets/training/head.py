@@ -16,6 +16,7 @@ from tui.training.log_text import VERDICTS
 from tui.training.progress import bar, clock
 from tui.training.remaining_time import estimate, rough_time
 from tui.training.run_follower import RunView
+from tui.views.error_text import full_sentence
 
 DATED = 70
 """Columns from which the start has a date as well as a time."""
@@ -120,8 +121,8 @@ class TrainingHead(Static):
         text = render(state.sentence) or tr(
             "The training process ended without a report. The current adapter is unchanged."
         )
-        text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
-        lines = [line.plain.rstrip() for line in Text(one_line(text)).wrap(self.app.console, width)]
+        wrapped = Text(one_line(full_sentence(text))).wrap(self.app.console, width)
+        lines = [line.plain.rstrip() for line in wrapped]
         if len(lines) > 2:
             lines = [lines[0], one_line(" ".join(lines[1:]), width)]
         return [Content(line) for line in lines]

@@ -1,4 +1,4 @@
-"""Results of each lesson, worst first: how many of its wordings come out right."""
+"""Results of each lesson, worst first: how many of its wordings are answered correctly."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LessonRows(Rows[LessonState]):
     def begin(
         self, trial: TrialState | None, texts: Mapping[str, LessonText], lessons: int
     ) -> None:
-        """Show the lessons of a trial; before the first, only how many there are."""
+        """Show the lessons of a trial; before the first trial, only their number."""
         self._texts = texts
         if trial is None or not trial.lessons:
             some = trn("{n} lesson", "{n} lessons", lessons) if lessons else tr("lessons")

@@ -1,4 +1,4 @@
-"""Curves of a trial: the loss, and the share of wordings that come out right."""
+"""Curves of a trial: the loss, and the share of wordings answered correctly."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_the_list_is_sifted(kept: dict[str, Any], capsys: pytest.CaptureFixture[
     assert ids() == ids("--kind", "tactical") == ids("--kind", "fact") == [kept["id"]]
     assert ids("--text", "ZUBROWKA") == ids("--state", "waiting") == ids("--since", "2020-01-01")
     assert ids("--kind", "semantic") == ids("--state", "bare") == ids("--since", "2999-01-01") == []
-    assert "None of the 1" in call(capsys, "memory", "list", "--text", "nothing")[1]
+    assert "No marks match (1 in total)" in call(capsys, "memory", "list", "--text", "nothing")[1]
     assert call(capsys, "memory", "list", "--kind", "nonsense")[0] == 2
 
 

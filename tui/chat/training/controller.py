@@ -1,4 +1,4 @@
-"""Trainings in the chat: beginning and stopping them, following their events, showing their outcome."""
+"""Trainings in the chat: start and stop them, follow their events, show their outcome."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from memory.i18n.render import render
 from memory.i18n.translation import tr
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
-from tui.chat.idle_preparation import IdlePreparation
-from tui.chat.model_offload import ModelOffload
 from tui.chat.thread_view import ThreadView
+from tui.chat.training.idle_preparation import IdlePreparation
+from tui.chat.training.model_offload import ModelOffload
 from tui.training.background import BackgroundTrainings, TrainingEnded, TrainingEvent
 from tui.training.progress import Progress
 
@@ -35,7 +35,7 @@ class TrainingController:
         self.preparation: IdlePreparation | None = None
 
     def start(self) -> None:
-        """Let trainings use the GPU and nights run; the chat is open."""
+        """Start sharing the GPU and preparing nights, once the chat is open."""
         self.offload = ModelOffload(self._context, self.trainings)
         self.preparation = IdlePreparation(self._context, self.trainings)
 
@@ -59,21 +59,21 @@ class TrainingController:
         self.trainings.begin(self._context.chat.engine.info.path, force=force)
 
     async def stop(self, *, abort: bool = False) -> None:
-        """Stop the training and keep its best adapter, or nothing of it."""
+        """Stop the training and keep its best adapter; with `abort`, keep nothing."""
         if self.trainings.running:
             self.end("abort" if abort else "stop")
         else:
             await self._context.say(tr("No training is running."))
 
     def end(self, word: EndRequest) -> None:
-        """Ask the training in this home, of whatever process, to stop at its best or to abort.
+        """Ask the training in this home, even of another process, to stop or abort.
 
         Raises:
             TrainingError: nothing is training.
         """
         from trainer.night.run import request_end
 
-        if not self.trainings.running:  # of another process, and not followed yet
+        if not self.trainings.running:  # it is of another process and not followed yet
             request_end(self._context.home, word)
             return
         self._context.panel.stop(abort=word == "abort")
@@ -83,7 +83,7 @@ class TrainingController:
             self.trainings.stop()
 
     def open_screen(self) -> None:
-        """Open the screen of the training under way, or of the last one."""
+        """Open the screen of the current training, or of the last one."""
         from tui.screens.training import TrainingScreen
 
         context = self._context
@@ -99,23 +99,23 @@ class TrainingController:
             await self._context.attempt(self.offload.poll())
 
     async def poll_preparation(self) -> None:
-        """Ask the base ahead if the chat is idle."""
+        """Start or end the preparation of the next night."""
         if self.preparation is not None:
             await self._context.attempt(self.preparation.poll())
 
     def message_sent(self) -> None:
-        """Leave the processor to the reply."""
+        """End the preparation, because the reply needs the processor."""
         if self.preparation is not None:
             self.preparation.interrupt()
 
     def close(self) -> None:
-        """Give the GPU lease up, and stop asking ahead."""
+        """Release the GPU lease and end the preparation."""
         if self.preparation is not None:
             self.preparation.close()
         if self.offload is not None:
             self.offload.close()
 
-    # --- what trainings say ------------------------------------------------------------------
+    # --- events ------------------------------------------------------------------------------
 
     def started(self) -> None:
         """Show in the status line that a training began; its first event opens the panel."""
@@ -127,13 +127,13 @@ class TrainingController:
         if panel.progress is None:
             panel.begin(message.source)
         if self.offload is not None:
-            self.offload.hear(message.event)
+            self.offload.handle_event(message.event)
         progress = (panel.progress or Progress(message.source)).after(message.event)
         panel.change(progress)
         self._context.status.change(training=progress.short)
 
     async def ended(self, message: TrainingEnded) -> None:
-        """Show the outcome and serve the new adapter."""
+        """Show the outcome and load the new adapter."""
         context = self._context
         if self.offload is not None:
             await context.attempt(self.offload.end())

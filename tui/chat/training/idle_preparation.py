@@ -1,9 +1,8 @@
-"""Asking the base ahead while nobody uses the chat, so that the next night starts sooner.
+"""Computing answers of the base model for the next night while the chat is idle.
 
-After a while without typing, replies or trainings, a child process asks what the next night would ask
-(`trainer/night/preparation.py`). It is ended as soon as a message is sent or something is typed, and
-begins again when the chat is idle again, until everything has been asked. `[night] prepare` turns it
-off.
+After a while without typing, replies or trainings, a child process computes the answers that the next
+night needs (`trainer/night/preparation.py`). It ends when the user types or sends something, and is
+started again when the chat is idle, until all answers are there. `[night] prepare` turns it off.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 20.0
 """Seconds without typing, replies and trainings from which the chat counts as idle."""
 TURNS = 5
-"""New turns after which it is worth asking again; a mark always is."""
+"""Number of new turns after which the preparation runs again; a mark always starts it."""
 
 
 class IdlePreparation:
@@ -34,15 +33,15 @@ class IdlePreparation:
         self._draft, self._active = "", time.monotonic()
         self._done: tuple[int, int] | None = None
         self._doing: tuple[int, int] | None = None
-        self._looking = self._closed = False
+        self._checking = self._closed = False
 
     @property
     def running(self) -> bool:
-        """Whether a child is asking now."""
+        """Whether the child is running."""
         return self._child is not None and self._child.running
 
     def interrupt(self) -> None:
-        """End the child at once, because the chat is used."""
+        """End the child, because the chat is in use."""
         self._active = time.monotonic()
         if self._child is not None:
             if self._child.running:
@@ -58,18 +57,18 @@ class IdlePreparation:
             return
         if self._child is not None:
             if not self._child.running:
-                # What failed is not tried again until something is marked.
+                # A failure is not repeated until something is marked.
                 self._done, self._child = self._doing, None
             return
-        if self._looking or time.monotonic() - self._active < IDLE_SECONDS:
+        if self._checking or time.monotonic() - self._active < IDLE_SECONDS:
             return
-        self._looking = True
+        self._checking = True
         try:
             wanted = await asyncio.to_thread(self._wanted)
             if wanted is not None and not self._in_use():
                 self._doing, self._child = wanted, self._start()
         finally:
-            self._looking = False
+            self._checking = False
 
     def close(self) -> None:
         """End the child; the chat is closed."""
@@ -77,14 +76,14 @@ class IdlePreparation:
         self.interrupt()
 
     def _in_use(self) -> bool:
-        """Whether something was typed since the last look, or a reply or a training goes on."""
+        """Return whether the draft changed since the last call, or a reply or training is running."""
         context, draft = self._context, self._context.composer.text
         typed, self._draft = draft != self._draft, draft
         busy = context.reply.pending or context.reply.streaming or self._trainings.running
         return typed or busy or context.chat.engine.offloaded or self._closed
 
     def _wanted(self) -> tuple[int, int] | None:
-        """Return what there is to ask for, as a number that changes with it; None if nothing."""
+        """Return numbers that identify the work to do; None if there is none or it is not the time."""
         from datetime import datetime
 
         from trainer.night.due_time import is_quiet, on_battery

@@ -15,8 +15,8 @@ from tests.tui.seat import Seat, sitting
 from trainer import pipeline
 from trainer.adapters.adapter_staleness import entry_of
 from trainer.lessons.journal_snapshot import take_snapshot
-from tui.chat import idle_preparation
-from tui.chat.idle_preparation import IdlePreparation
+from tui.chat.training import idle_preparation
+from tui.chat.training.idle_preparation import IdlePreparation
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
-"""Freeing the GPU for a training: the chat's model is unloaded meanwhile and loaded again afterwards.
+"""Unloading the chat's model while a training needs the GPU.
 
-A training says in an event that it needs the whole GPU. The model is unloaded once no reply is
-streaming and the input is empty or unchanged for a while. A message that is sent meanwhile waits for
-the model, which is loaded again when the training ends, however it ends.
+A training reports in an event that it needs the whole GPU. The model is unloaded once no reply is
+streaming and the input is empty or unchanged for a while. Messages wait until the training ends, with
+or without success, and the model is loaded again.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tui.training.background import BackgroundTrainings
 
 STILL_SECONDS = 10.0
-"""Seconds after which an unchanged draft counts as left alone."""
-AWAY = "model unloaded to train; replies wait"
+"""Seconds without a change after which a draft no longer keeps the model loaded."""
+OFFLOADED = "model unloaded to train; replies wait"
 
 
 class ModelOffload:
@@ -36,8 +36,8 @@ class ModelOffload:
         self._wanted = False
         self._draft, self._since = "", 0.0
 
-    def hear(self, event: Event) -> None:
-        """Note whether a training's event asks for the whole GPU."""
+    def handle_event(self, event: Event) -> None:
+        """Note whether the training needs the whole GPU."""
         if isinstance(event, PlacementChosen):
             self._wanted = event.way == "instead"
 
@@ -74,11 +74,11 @@ class ModelOffload:
                 self._show()
 
     def close(self) -> None:
-        """Give the GPU lease up."""
+        """Release the GPU lease."""
         self._lease.release()
 
     def _idle(self) -> bool:
-        """Whether nobody is typing and no reply is streaming."""
+        """Return whether nobody is typing and no reply is streaming."""
         draft, now = self._context.composer.text, time.monotonic()
         if draft != self._draft:
             self._draft, self._since = draft, now
@@ -87,7 +87,7 @@ class ModelOffload:
 
     def _show(self) -> None:
         status = self._context.status
-        away = tr(AWAY)
-        lent, passing = self._context.chat.engine.offloaded, status.status.passing
-        if passing == ("" if lent else away):  # another message there is not overwritten
-            status.change(passing=away if lent else "")
+        message = tr(OFFLOADED)
+        offloaded, passing = self._context.chat.engine.offloaded, status.status.passing
+        if passing == ("" if offloaded else message):  # another message there is not overwritten
+            status.change(passing=message if offloaded else "")

@@ -13,7 +13,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.support.values import difference, quick_settings
 from tests.tui.seat import Seat, sitting
-from tui.chat import model_offload
+from tui.chat.training import model_offload
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def marked(home: Home) -> None:
 
 async def aside(seat: Seat) -> None:
     await seat.until(lambda: seat.screen.chat.engine.offloaded)
-    await seat.until(lambda: model_offload.AWAY in seat.status)
+    await seat.until(lambda: model_offload.OFFLOADED in seat.status)
 
 
 @pytest.mark.usefixtures("marked")
@@ -63,7 +63,7 @@ async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_le
         assert turn.adapter == seat.screen.chat.adapter.id
         await seat.until(lambda: not seat.screen.conversation.streaming)
         await seat.sees("See /report for details")
-        await seat.until(lambda: model_offload.AWAY not in seat.status)
+        await seat.until(lambda: model_offload.OFFLOADED not in seat.status)
         assert len(leased_sizes(home)) == 1
 
 
