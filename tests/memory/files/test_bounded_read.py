@@ -236,14 +236,13 @@ OWN = ("__file__", "files(", "HERE", "STARTER", "/proc/", "/sys/")
 """Expressions of files that came with Discern or are the system's."""
 MAY = {
     "memory/files/bounded_read.py": "the reader itself",
-    "memory/journal/difference_rows.py": "columns of the journal",
     "memory/journal/turns.py": "columns of the journal",
     "memory/journal/threads.py": "columns of the journal",
     "memory/journal/marked_differences.py": "columns of the journal",
     "memory/journal/forgetting.py": "columns of the journal",
     "memory/transfer/exchange.py": "columns of the journal",
     "memory/journal/exported_copies.py": "facts of the journal",
-    "memory/journal/drafts.py": "facts of the journal",
+    "memory/journal/facts.py": "facts of the journal",
     "agent/models/models.py": "the list that ships",
     "agent/models/pull.py": "model files",
     "trainer/lessons/rephrase.py": "lists that ship",

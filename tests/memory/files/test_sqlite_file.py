@@ -42,9 +42,9 @@ _OPENS = re.compile(
 )
 _OURS = re.compile(r"\b(journal|checkpoints|aside)\b|threads\.sqlite|chroma\.sqlite3")
 _THEIR_MODULES = {
-    "memory/files/sqlite_file.py", "memory/journal/database.py", "memory/journal/migrations.py",
-    "memory/upkeep/backup.py",
-    "memory/upkeep/health.py", "memory/recall/chroma_store.py", "agent/chat/checkpoints.py",
+    "memory/files/sqlite_file.py", "memory/journal/database.py", "memory/journal/database_errors.py",
+    "memory/journal/migrations.py", "memory/upkeep/backup.py", "memory/upkeep/health.py",
+    "memory/recall/chroma_store.py", "agent/chat/checkpoints.py",
 }  # fmt: skip
 
 
