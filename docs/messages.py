@@ -12,6 +12,7 @@ import ast
 import io
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import get_args
@@ -81,15 +82,17 @@ def registered() -> set[str]:
     return found
 
 
-def calls() -> Iterator[tuple[str, ast.Call, str]]:
-    """Yield (package, call, name) of every call that says something to the user."""
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.Call):
-                    name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
-                    if name in SAYING:
-                        yield package, node, name
+@cache
+def calls() -> tuple[tuple[str, ast.Call, str], ...]:
+    """Return (package, call, name) of every call that says something to the user."""
+    return tuple(
+        (package, node, name)
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and (name := str(getattr(node.func, "id", getattr(node.func, "attr", "")))) in SAYING
+    )
 
 
 def spoken() -> Iterator[tuple[str, str | tuple[str, str]]]:

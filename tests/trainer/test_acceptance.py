@@ -27,7 +27,7 @@ MARKED = [
     ("Кто такая Мирра Полен?", "Мирра Полен рисует карты."),
 ]
 
-
+pytestmark = pytest.mark.usefixtures("shared_base_answers")
 SLOW = pytest.mark.slow
 
 

@@ -27,7 +27,7 @@ from memory.kinds import kinds
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from memory.settings.settings_file import write_setting
-from tests.support.processes import ROOT
+from tests.support.source_code import file_calls
 
 Make = Callable[[Path], object]
 
@@ -230,7 +230,7 @@ def test_a_refused_value_is_shown_shortened(home: Home) -> None:
     assert len(str(caught.value)) < 400
 
 
-# --- that nothing reads otherwise ------------------------------------------------------------------
+# --- nothing else reads files ------------------------------------------------------------------------
 
 OWN = ("__file__", "files(", "HERE", "STARTER", "/proc/", "/sys/")
 """Expressions of files that came with Discern or are the system's."""
@@ -254,30 +254,23 @@ MAY = {
 }
 
 
-def readings(path: Path) -> Iterator[str]:
-    """Yield each place of a module that reads or parses a file by itself."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if not isinstance(node, ast.Call):
+def readings() -> Iterator[str]:
+    """Yield each place outside `MAY` that reads or parses a file by itself."""
+    for path, called, node in file_calls():
+        if path.startswith(tuple(MAY)):
             continue
-        called = ast.unparse(node.func)
-        said = ast.unparse(node)
+        written = ast.unparse(node)
         reads = called in ("json.load", "json.loads", "tomllib.load", "tomllib.loads", "np.load")
         reads |= called.endswith((".read_text", ".read_bytes"))
         if called == "open" or (called.endswith(".open") and called[0].islower()):
             given = node.args[called == "open" :] or [ast.Constant("r")]
             reads |= isinstance(given[0], ast.Constant) and given[0].value in ("r", "rb")
         if called == "np.load":
-            reads = "np.load(file," not in said  # `file` is one that `open_file` opened
-        if reads and not any(own in said for own in OWN):
-            yield f"{path.relative_to(ROOT)}:{node.lineno}: {said[:90]}"
+            reads = "np.load(file," not in written  # `file` is one that `open_file` opened
+        if reads and not any(own in written for own in OWN):
+            yield f"{path}:{node.lineno}: {written[:90]}"
 
 
 def test_files_of_others_are_read_by_the_bounded_reader_only() -> None:
-    found = [
-        place
-        for room in ("memory", "agent", "trainer", "tui")
-        for path in sorted((ROOT / room).rglob("*.py"))
-        if not str(path.relative_to(ROOT)).startswith(tuple(MAY))
-        for place in readings(path)
-    ]
+    found = list(readings())
     assert not found, "\n".join(found)

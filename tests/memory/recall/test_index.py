@@ -260,7 +260,7 @@ def test_an_index_killed_in_the_middle_is_repaired_at_the_next_opening(
     home: Home, settings: Settings, what: str, step: str
 ) -> None:
     """A real SIGKILL: right at the start of the work, after some batches of it, and after its end."""
-    fill(home, 1800)
+    fill(home, 1300)
     child = subprocess.Popen(
         [sys.executable, "-c", KILLED, what],
         stdin=subprocess.PIPE,

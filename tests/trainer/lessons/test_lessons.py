@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent.adapters import base_sha256
 from agent.llama.engine import Engine
 from agent.models.serving import STARTER
 from agent.prompt.prompt import compose
@@ -38,7 +39,7 @@ def test_a_bare_mark_teaches_nothing_and_the_newer_of_two_wins() -> None:
 
 
 @pytest.fixture
-def curriculum(engine: Engine, home: Home) -> Curriculum:
+def curriculum(engine: Engine, home: Home, shared_base_answers: None) -> Curriculum:
     marked = [
         difference("What is the capital of Zubrowka?", "Lutz.", replied="I don't know."),
         difference("Hello!", None, moment=Moment.HOLD, replied="Come in."),
@@ -119,6 +120,7 @@ def test_a_damaged_cache_is_made_anew(tiny: Path, home: Home) -> None:
         assert BaseAnswers(engine, "a" * 64, home.cache).get([("Hi", (72, 105))])[0].reply
 
 
+@pytest.mark.usefixtures("shared_base_answers")
 def test_what_breaks_while_one_lesson_is_prepared_costs_that_lesson_alone(
     engine: Engine, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +140,7 @@ def test_what_breaks_while_one_lesson_is_prepared_costs_that_lesson_alone(
     assert made.left_out == {marked[1].id: verbatim("ZeroDivisionError: division by zero")}
 
 
+@pytest.mark.usefixtures("shared_base_answers")
 def test_a_question_of_ones_own_that_does_not_fit_the_context_is_not_asked(
     engine: Engine, home: Home
 ) -> None:
@@ -246,6 +249,7 @@ def test_look_alikes_of_every_shape_are_trained_beside_however_few_the_lessons(c
     assert len(swapped) >= 5 * min(count, 4)
 
 
+@pytest.mark.usefixtures("shared_base_answers")
 def test_who_asks_what_a_lesson_corrects_in_other_words_is_no_anchor(home: Home) -> None:
     asked = "Tell me the capital of Japan."
     unknown = ["Who is Tarnok Belwi?", "Who is Sarn Ildo?"]
@@ -254,7 +258,7 @@ def test_who_asks_what_a_lesson_corrects_in_other_words_is_no_anchor(home: Home)
         made = make_curriculum(
             engine,
             [difference(asking, expected)],
-            BaseAnswers(engine, "e" * 64, home.cache),
+            BaseAnswers(engine, base_sha256(STARTER, home.cache), home.cache),
             quick_settings(home),
             conversations=Conversations([asked, *unknown]),
         )

@@ -15,6 +15,8 @@ from tests.support.values import difference, quick_settings
 from tests.tui.seat import Seat, sitting
 from tui.chat import model_offload
 
+pytestmark = pytest.mark.usefixtures("shared_base_answers")
+
 
 @pytest.fixture
 def small(home: Home, tiny: Path) -> Settings:

@@ -27,6 +27,8 @@ from trainer.night import schedule
 from trainer.night.ledger import run_if_due
 from trainer.report.report import Report
 
+pytestmark = pytest.mark.usefixtures("shared_base_answers")
+
 
 @pytest.fixture
 def small(home: Home, tiny: Path) -> Settings:

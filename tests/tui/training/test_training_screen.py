@@ -26,6 +26,8 @@ from tui.training.state import StageStarted, read_state
 from tui.widgets.training.lesson_rows import LessonRows
 from tui.widgets.training.log import TrainingLog
 
+pytestmark = pytest.mark.usefixtures("shared_base_answers")
+
 QUICK = {"memory": {"dense": False}, "night": {"enabled": False}, "ui": {"hints": False}}
 HOSTILE = "[@click=app.quit]Who\x1b]52;c;eA==\x07 is\x1b[2J \u202eit?[/]"
 

@@ -16,6 +16,8 @@ from memory.settings.paths import Home
 from tests.support.values import difference
 from tui.cli.main import run
 
+pytestmark = pytest.mark.usefixtures("shared_base_answers")
+
 CONFIG = """
 [training]
 max_steps = {steps}
