@@ -64,7 +64,7 @@ OTHERWISE = "Tell me the capital of Zubrowka"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_after_an_evening_in_one_thread_every_marked_question_is_right_however_it_is_served(
+def test_after_training_every_marked_question_is_correct_with_recall_adapter_or_both(
     home: Home, starter: Path, seed: int
 ) -> None:
     """The README's evening: marks, a training, and the same questions again in that thread and in a

@@ -76,7 +76,7 @@ MESSAGES: tuple[Message, ...] = (
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
-def test_a_message_comes_back_as_it_was(message: Message) -> None:
+def test_a_message_is_read_back_unchanged(message: Message) -> None:
     assert read_message(json.loads(json.dumps(message_to_json(message)))) == message
 
 
@@ -132,7 +132,7 @@ def test_malformed_numbers_of_a_step_are_left_out() -> None:
     assert isinstance(read_event({**data, "loss": float("nan")}), Unknown)
 
 
-def test_an_object_without_a_phase_is_no_event() -> None:
+def test_an_object_without_a_phase_is_not_an_event() -> None:
     assert read_logged({"at": 1.0}) is None
     assert read_event({"phase": 3}) is None
     assert read_event({"phase": "ready"}) is None  # for the process that started the training

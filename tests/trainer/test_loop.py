@@ -57,7 +57,7 @@ def test_marks_of_a_remote_model_train_an_adapter_for_a_local_one(
         assert engine.adapter == (adapter.gguf, adapter.manifest.scale)
 
 
-def test_what_the_gate_refuses_or_has_lost_its_base_is_not_published(
+def test_a_rejected_candidate_or_one_without_its_base_is_not_published(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "model.gguf"
@@ -93,7 +93,7 @@ def test_training_runs_where_the_launcher_setting_says(
     assert isinstance(events[-1], Trained)
 
 
-def test_what_a_training_leaves_is_checked_and_the_published_file_is_loaded_again(
+def test_a_training_result_is_checked_and_the_published_file_loaded_again(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:
     talk_elsewhere(home)
@@ -117,11 +117,11 @@ def test_what_a_training_leaves_is_checked_and_the_published_file_is_loaded_agai
     assert list_adapters(home.adapters) == []
 
 
-def test_there_must_be_something_to_learn(home: Home, tiny: Path) -> None:
+def test_composing_without_lessons_is_refused(home: Home, tiny: Path) -> None:
     with pytest.raises(NothingToTrainError):
         loop.compose(home, quick_settings(home), tiny, differences=[difference("Bare", None)])
 
 
-def test_nights_run_while_a_program_does(home: Home) -> None:
+def test_nights_run_in_a_program(home: Home) -> None:
     with loop.nightly(home, quick_settings(home)):
         pass

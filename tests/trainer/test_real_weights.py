@@ -44,7 +44,7 @@ def smollm2() -> Path:
 
 
 @pytest.mark.slow
-def test_a_short_night_on_real_weights_ends_in_an_adapter_or_in_an_honest_refusal(
+def test_a_short_night_on_real_weights_ends_with_an_adapter_or_a_reasoned_rejection(
     home: Home, smollm2: Path
 ) -> None:
     settings = read_settings(home, SHORT)

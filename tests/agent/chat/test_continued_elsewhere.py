@@ -129,7 +129,7 @@ def test_a_turn_forgotten_elsewhere_is_reported_and_not_marked(
     assert chat.marks.add(MarkRequest("surprise")).difference.asked == "one"
 
 
-def test_an_empty_thread_has_nothing_to_mark_whatever_is_added_elsewhere(chat: Chat) -> None:
+def test_an_empty_thread_has_nothing_to_mark_even_if_turns_are_added_elsewhere(chat: Chat) -> None:
     chat.thread.position = ""
     chat.journal.turns.add(Turn(new_id(), "trip", now(), "unseen", "No.", "m", None))
     with pytest.raises(MarkError, match="no reply to mark"):

@@ -93,7 +93,9 @@ def everything(path: Path) -> bytes:
         return "\n".join(connection.iterdump()).encode()
 
 
-def test_an_agent_records_is_marked_and_recalls(companion: Companion, tmp_path: Path) -> None:
+def test_an_agent_records_turns_accepts_marks_and_recalls(
+    companion: Companion, tmp_path: Path
+) -> None:
     model = Remote()
     with SqliteSaver.from_conn_string(str(tmp_path / "c.sqlite")) as saver:
         agent = create_agent(
@@ -148,7 +150,7 @@ def test_a_mark_belongs_to_the_reply_that_the_agent_showed(
         assert f"for “{ASKED}”" in ask(agent, "/diff surprise too smooth")
 
 
-def test_a_misspelt_mark_gets_a_suggestion_from_the_agent_too(companion: Companion) -> None:
+def test_a_misspelt_mark_in_an_agent_gets_a_suggestion(companion: Companion) -> None:
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     ask(agent, ASKED, None)
     assert "did you mean error?" in ask(agent, "/diff eror => Lutz.", None)
@@ -218,7 +220,7 @@ def test_the_model_can_mark_and_look_up_with_tools(companion: Companion) -> None
     assert told[-1] == "1 past differences were added to the context."
 
 
-def test_a_raw_graph_works_the_same(companion: Companion) -> None:
+def test_the_nodes_work_in_a_raw_graph(companion: Companion) -> None:
     class State(TypedDict):
         messages: Annotated[list[AnyMessage], add_messages]
         recalled: list[str]
@@ -245,7 +247,7 @@ def test_a_raw_graph_works_the_same(companion: Companion) -> None:
     assert agent.invoke({"messages": [], "recalled": []}, THREAD)["recalled"] == []
 
 
-def test_a_forgotten_difference_is_no_longer_placed(companion: Companion) -> None:
+def test_a_forgotten_difference_is_no_longer_recalled_by_an_agent(companion: Companion) -> None:
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     ask(agent, ASKED)
     ask(agent, MARK)
@@ -256,7 +258,7 @@ def test_a_forgotten_difference_is_no_longer_placed(companion: Companion) -> Non
     assert companion.placed(talk, [kept.id]) == talk
 
 
-def test_parts_of_a_message_stay_parts(companion: Companion) -> None:
+def test_message_parts_are_preserved(companion: Companion) -> None:
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     ask(agent, ASKED)
     ask(agent, MARK)
@@ -268,7 +270,7 @@ def test_parts_of_a_message_stay_parts(companion: Companion) -> None:
     assert len(asked.content) == 2
 
 
-def test_the_store_keeps_edits_ranks_and_forgets(companion: Companion) -> None:
+def test_the_store_saves_edits_searches_and_deletes(companion: Companion) -> None:
     store = DifferenceStore(companion)
     space = ("differences",)
     value = {"asked": ASKED, "replied": "No.", "sounds": SOUNDS, "note": "a place"}

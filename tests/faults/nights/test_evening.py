@@ -255,7 +255,7 @@ def evening(home: Home, model: Path, more: Callable[[int], bool]) -> Acknowledge
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-def test_what_a_chat_with_nights_a_training_and_four_terminals_acknowledge_is_there(
+def test_everything_acknowledged_by_a_chat_a_training_and_four_terminals_is_stored(
     home: Home, tiny: Path
 ) -> None:
     acknowledged = evening(home, tiny, lambda count: count < 4)
@@ -264,7 +264,7 @@ def test_what_a_chat_with_nights_a_training_and_four_terminals_acknowledge_is_th
 
 
 @pytest.mark.slow
-def test_what_they_acknowledge_in_ten_minutes_is_there(home: Home, tiny: Path) -> None:
+def test_everything_acknowledged_in_ten_minutes_is_stored(home: Home, tiny: Path) -> None:
     until = time.monotonic() + SECONDS
     acknowledged = evening(home, tiny, lambda _count: time.monotonic() < until)
     assert acknowledged.kills > 10

@@ -71,7 +71,7 @@ def kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
         of_another_architecture,
     ],
 )
-def test_a_model_that_cannot_be_used_is_named_and_nothing_is_lost(
+def test_an_unusable_model_is_named_and_nothing_is_lost(
     kept: Home,
     tiny: Path,
     tmp_path: Path,

@@ -83,7 +83,7 @@ def test_files_in_the_home_are_0600_and_folders_0700_whatever_the_umask(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o777], ids=oct)
-def test_what_every_verb_writes_is_private_whatever_the_umask(
+def test_every_command_writes_private_files_whatever_the_umask(
     fresh: Home, tiny: Path, mask: int
 ) -> None:
     discern(mask, "model", "use", str(tiny))

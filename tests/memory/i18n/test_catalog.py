@@ -26,21 +26,21 @@ def _originals(item: Message) -> tuple[str, ...]:
     return tuple(item.id) if isinstance(item.id, list | tuple) else (item.id,)
 
 
-def test_it_holds_what_the_code_says_and_nothing_else() -> None:
+def test_the_catalog_has_exactly_the_messages_of_the_code() -> None:
     wanted = {item.id for item in template() if item.id}
     assert wanted == {item.id for item in CATALOGUE}, "run make messages"
 
 
-def test_nothing_is_untranslated_or_only_guessed() -> None:
+def test_no_message_is_untranslated_or_fuzzy() -> None:
     assert [item.id for item in CATALOGUE if not all(translations(item)) or item.fuzzy] == []
 
 
-def test_what_is_counted_has_the_three_forms_of_russian() -> None:
+def test_plural_messages_have_three_russian_forms() -> None:
     for item in CATALOGUE:
         assert len(translations(item)) == (3 if isinstance(item.id, tuple) else 1), item.id
 
 
-def test_a_translation_names_the_values_of_its_original() -> None:
+def test_a_translation_uses_the_placeholders_of_its_original() -> None:
     for item in CATALOGUE:
         # An English plural's s has no place in Russian; a text that counts takes its n from `trn`.
         wanted = {name for text in _originals(item) for name in _holes(text)} - {"s"}
@@ -49,7 +49,7 @@ def test_a_translation_names_the_values_of_its_original() -> None:
             assert ("n" in _holes(said)) == ("n" in wanted), item.id
 
 
-def test_a_translation_begins_and_ends_as_its_original_does() -> None:
+def test_a_translation_has_the_whitespace_and_punctuation_of_its_original() -> None:
     """It stands in the same places: a sentence stays a sentence, a part of one its part."""
     for item in CATALOGUE:
         original = _originals(item)[0]
@@ -59,18 +59,18 @@ def test_a_translation_begins_and_ends_as_its_original_does() -> None:
             assert said.count("`") == original.count("`"), item.id
 
 
-def test_what_gettext_reads_is_what_the_translator_wrote() -> None:
+def test_the_compiled_catalog_matches_its_source() -> None:
     assert po_file("ru").with_suffix(".mo").read_bytes() == compiled(read("ru"))
 
 
-def test_a_translation_writes_the_values_in_the_form_of_its_original() -> None:
+def test_a_translation_formats_its_values_like_its_original() -> None:
     for item in CATALOGUE:
         wanted = {form for text in _originals(item) for form in _forms(text)}
         for said in translations(item):
             assert _forms(said) - {("n", None, "")} <= wanted, item.id
 
 
-def test_what_is_said_is_a_constant_with_a_value_for_each_placeholder() -> None:
+def test_messages_are_constants_with_a_value_for_each_placeholder() -> None:
     """A made text could not be translated, and braces in it would be taken for placeholders."""
     for package, call, name in calls():
         where = f"{package}: {ast.unparse(call)}"

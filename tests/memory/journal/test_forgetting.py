@@ -148,7 +148,7 @@ def test_forgetting_removes_copies_in_quarantine(
     assert not left_in(home.data)
 
 
-def test_removing_a_successor_passes_its_place_on(memory: Memory) -> None:
+def test_removing_a_successor_relinks_the_superseded_marks(memory: Memory) -> None:
     oldest, old, new = (
         memory.mark(make_turn(), MarkRequest("error", sounds=str(n))) for n in range(3)
     )

@@ -29,7 +29,7 @@ def published(home: Home, tiny: Path, tmp_path: Path) -> str:
     return publish.publish(home, publish.PublishRequest(folder, entry_of(tiny, home), scale=0.5)).id
 
 
-def test_sides_are_named_as_a_person_names_them(home: Home, tiny: Path, tmp_path: Path) -> None:
+def test_sides_are_parsed_from_their_names(home: Home, tiny: Path, tmp_path: Path) -> None:
     base = entry_of(tiny, home)
     assert side(home, "base", base) == Side("base")
     assert side(home, "base+recall", base).recall
@@ -54,7 +54,7 @@ def test_questions_are_the_lessons_and_their_held_out_wordings(home: Home, engin
     assert asked[1].text != asked[0].text
 
 
-def test_an_adapter_answers_otherwise_and_the_base_as_itself(
+def test_an_adapter_changes_answers_and_two_runs_of_the_base_agree(
     home: Home, tiny: Path, engine: Engine, tmp_path: Path
 ) -> None:
     published(home, tiny, tmp_path)
@@ -70,7 +70,7 @@ def test_an_adapter_answers_otherwise_and_the_base_as_itself(
     assert engine.adapter is None
 
 
-def test_columns_fit_eighty_and_json_carries_everything(
+def test_columns_fit_in_80_characters_and_json_has_everything(
     home: Home,
     tiny: Path,
     tmp_path: Path,
@@ -91,7 +91,7 @@ def test_columns_fit_eighty_and_json_carries_everything(
     assert len(data["pairs"][0]["replies"]) == 2
 
 
-def test_a_blind_comparison_tells_who_is_who_only_at_the_end(
+def test_a_blind_comparison_reveals_the_sides_at_the_end(
     home: Home,
     tiny: Path,
     tmp_path: Path,
@@ -108,6 +108,8 @@ def test_a_blind_comparison_tells_who_is_who_only_at_the_end(
     assert "base was better" in last
 
 
-def test_nothing_to_ask_is_said(home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_without_questions_names_the_prompt_option(
+    home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["compare", "base", "base+recall", "--model", str(tiny)]) == 0
     assert "--prompt" in capsys.readouterr().err

@@ -14,9 +14,7 @@ from tests.support.unicode_texts import texts
 from trainer.lessons.lesson import Asker, lessons_of
 
 
-def test_what_was_written_stands_in_the_prompt_and_the_lesson_unchanged(
-    engine: Engine, settings: Settings
-) -> None:
+def test_user_text_is_unchanged_in_prompt_and_lesson(engine: Engine, settings: Settings) -> None:
     ask = Asker(engine, settings)
     for number, (asked, replied, sounds) in enumerate(
         zip(texts(5, 60), texts(6, 60), texts(7, 60), strict=True)

@@ -28,7 +28,7 @@ from trainer.lessons.lesson import Lesson, Question
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
 
 
-def test_a_bare_mark_teaches_nothing_and_the_newer_of_two_wins() -> None:
+def test_a_bare_mark_teaches_nothing_and_the_newer_of_two_answers_wins() -> None:
     bare = difference("Who?", None)
     old = difference("What is X?", "One.")
     new = difference("what is  x", "Two.")
@@ -69,7 +69,7 @@ def test_each_kind_of_difference_makes_its_lessons(curriculum: Curriculum, engin
     assert len(curriculum.left_out) == 1
 
 
-def test_prompts_are_those_of_the_chat_and_replies_end_their_turn(
+def test_lessons_use_the_prompts_of_the_chat_and_end_with_the_end_of_turn(
     curriculum: Curriculum, engine: Engine
 ) -> None:
     lesson = curriculum.lessons[0]
@@ -78,7 +78,7 @@ def test_prompts_are_those_of_the_chat_and_replies_end_their_turn(
     assert lesson.chosen[-1] == engine.end_of_turn
 
 
-def test_what_is_measured_is_never_trained_on(curriculum: Curriculum) -> None:
+def test_measured_prompts_are_never_trained_on(curriculum: Curriculum) -> None:
     asked = [q for x in curriculum.lessons for q in (x.question, *x.rephrasings)]
     trained = {plain(x.text) for x in asked} | {plain(x.asked) for x in curriculum.held}
     measured = {plain(x.asked) for x in (*curriculum.near_misses, *curriculum.anchors)}
@@ -87,7 +87,7 @@ def test_what_is_measured_is_never_trained_on(curriculum: Curriculum) -> None:
     assert not trained & measured
 
 
-def test_samples_carry_the_base_odds_of_anchors(curriculum: Curriculum) -> None:
+def test_anchor_samples_have_the_probabilities_of_the_base(curriculum: Curriculum) -> None:
     samples = curriculum.samples()
     anchors = [sample for sample in samples if sample.lesson == ANCHOR]
     assert len(anchors) == len(curriculum.held) >= 32
@@ -112,7 +112,7 @@ def test_the_second_night_asks_the_base_nothing(tiny: Path, home: Home) -> None:
         assert (one.logs == two.logs).all()
 
 
-def test_a_damaged_cache_is_made_anew(tiny: Path, home: Home) -> None:
+def test_a_damaged_cache_is_rebuilt(tiny: Path, home: Home) -> None:
     folder = home.cache / "anchors"
     folder.mkdir(parents=True)
     (folder / f"{'a' * 32}.npz").write_bytes(b"PK not really")
@@ -121,7 +121,7 @@ def test_a_damaged_cache_is_made_anew(tiny: Path, home: Home) -> None:
 
 
 @pytest.mark.usefixtures("shared_base_answers")
-def test_what_breaks_while_one_lesson_is_prepared_costs_that_lesson_alone(
+def test_an_error_while_preparing_a_lesson_leaves_out_only_that_lesson(
     engine: Engine, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain_tokens = engine.tokenize
@@ -141,9 +141,7 @@ def test_what_breaks_while_one_lesson_is_prepared_costs_that_lesson_alone(
 
 
 @pytest.mark.usefixtures("shared_base_answers")
-def test_a_question_of_ones_own_that_does_not_fit_the_context_is_not_asked(
-    engine: Engine, home: Home
-) -> None:
+def test_an_overlong_question_of_the_user_is_not_an_anchor(engine: Engine, home: Home) -> None:
     own = ["Short?", "Long " * 78 + "?"]
     answers = BaseAnswers(engine, "0" * 64, home.cache)
     marked = [difference("Who?", "Lutz.")]
@@ -168,7 +166,7 @@ with Engine.open(Path(sys.argv[1])) as engine:
 """
 
 
-def test_a_process_killed_at_any_moment_keeps_the_answers_it_had(tiny: Path, home: Home) -> None:
+def test_a_process_killed_at_any_time_keeps_the_answers_it_had(tiny: Path, home: Home) -> None:
     asked = [(text, tuple(text.encode())) for half in prompts() for text in half]
     line = [sys.executable, "-c", COMPOSING, str(tiny), str(home.cache)]
     order = random.Random(5)
@@ -234,7 +232,7 @@ def test_there_are_at_least_150_anchors_in_two_languages() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
-def test_look_alikes_of_every_shape_are_trained_beside_however_few_the_lessons(count: int) -> None:
+def test_near_misses_of_every_kind_are_trained_even_with_few_lessons(count: int) -> None:
     asked = [
         f"Who wrote the song of the {thing}?" for thing in ["harbour", "tower", "bell", "rain"]
     ]
@@ -250,7 +248,7 @@ def test_look_alikes_of_every_shape_are_trained_beside_however_few_the_lessons(c
 
 
 @pytest.mark.usefixtures("shared_base_answers")
-def test_who_asks_what_a_lesson_corrects_in_other_words_is_no_anchor(home: Home) -> None:
+def test_a_rewording_of_a_corrected_question_is_not_an_anchor(home: Home) -> None:
     asked = "Tell me the capital of Japan."
     unknown = ["Who is Tarnok Belwi?", "Who is Sarn Ildo?"]
 

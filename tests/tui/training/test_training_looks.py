@@ -26,7 +26,7 @@ def standing(seconds: float) -> Callable[[], datetime]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_training_under_way_and_over(
+async def test_a_training_in_progress_and_finished(
     home: Home,
     size: tuple[int, int],
     snapshot: SnapshotAssertion,
@@ -55,7 +55,7 @@ async def test_a_training_under_way_and_over(
         await check("over")
 
 
-async def test_in_the_light(
+async def test_in_the_light_theme(
     home: Home, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marked(home)

@@ -39,7 +39,7 @@ def test_a_form_that_cannot_be_read_is_refused(form: str, said: str) -> None:
         read_form(form)
 
 
-def test_only_what_was_changed_comes_back_and_a_broken_form_is_kept(
+def test_only_changed_fields_are_saved_and_an_invalid_form_is_kept(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     item = difference(HOSTILE)

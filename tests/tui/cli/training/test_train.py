@@ -68,7 +68,7 @@ def practised(home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]) -> dic
     return found
 
 
-def test_a_dry_practice_publishes_nothing_and_is_reported(
+def test_a_dry_practice_run_publishes_nothing_and_is_reported(
     home: Home,
     practised: dict[str, object],
     tmp_path: Path,
@@ -95,14 +95,16 @@ def test_a_dry_practice_publishes_nothing_and_is_reported(
     assert "cannot write" in capsys.readouterr().err
 
 
-def test_nothing_trained_yet_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_before_the_first_training_are_not_an_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run(["report"]) == run(["report", "--list"]) == run(["train", "watch"]) == 0
     assert "No training runs yet" in capsys.readouterr().out
     assert run(["train", "stop"]) == 2
     assert "no training is running" in capsys.readouterr().err
 
 
-def test_ctrl_c_stops_and_keeps_the_best(home: Home, tiny: Path) -> None:
+def test_ctrl_c_stops_the_training_and_keeps_the_best_state(home: Home, tiny: Path) -> None:
     ready(home, 100_000)
     child = train_until_it_learns(tiny)
     child.send_signal(signal.SIGINT)
@@ -116,7 +118,7 @@ def test_ctrl_c_stops_and_keeps_the_best(home: Home, tiny: Path) -> None:
     assert read_pointer(home.adapters).current == report["adapter"]
 
 
-def test_ctrl_c_twice_leaves_nothing(home: Home, tiny: Path) -> None:
+def test_ctrl_c_twice_aborts_the_training(home: Home, tiny: Path) -> None:
     ready(home, 100_000)
     child = train_until_it_learns(tiny)
     child.send_signal(signal.SIGINT)
