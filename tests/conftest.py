@@ -13,6 +13,7 @@ import pytest
 from agent.llama.engine import Engine
 from agent.models.serving import STARTER
 from memory.i18n import translation
+from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.support.gguf_files import write_tiny
@@ -84,6 +85,13 @@ def quick_training_children(warm: Warm, monkeypatch: pytest.MonkeyPatch) -> None
 def settings(home: Home) -> Settings:
     """The default settings."""
     return read_settings(home)
+
+
+@pytest.fixture
+def memory(home: Home, settings: Settings) -> Iterator[Memory]:
+    """The memory of the test's home, with keyword search only."""
+    with Memory.open(home, settings, dense=False) as memory:
+        yield memory
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md and CONTRIBUTING.md say what is there: every path exists, no package is left out."""
+"""ARCHITECTURE.md and CONTRIBUTING.md match the code: paths exist, and no package is missing."""
 
 from __future__ import annotations
 

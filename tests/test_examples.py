@@ -1,4 +1,4 @@
-"""The examples in docs/, as a person runs them; and our own graph as a LangGraph server loads it."""
+"""The examples in docs/ run as written, and a LangGraph server loads the project's graph."""
 
 from __future__ import annotations
 

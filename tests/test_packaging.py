@@ -1,4 +1,4 @@
-"""What is shipped: the names other programs import, one version, packages that run by themselves."""
+"""The distribution: public names, one version, packages that run on their own."""
 
 from __future__ import annotations
 

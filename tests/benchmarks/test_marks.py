@@ -1,4 +1,4 @@
-"""The marks that learning is measured by are fair: nothing in them contradicts anything else."""
+"""The marks of the learning benchmark are valid: none contradicts another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The marks on real weights are fair: well formed, apart from each other and from what is trained."""
+"""The marks for real weights are well-formed and distinct from each other and from training data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured on real weights is what is said: tried on the starter, whose answers are known."""
+"""The measurements on real weights, checked with the starter model, whose answers are known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scope gate would give follows from what base and adapter got wrong, and from the text."""
+"""The estimate of what a scope would change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measure of training at real sizes runs where there is no GPU."""
+"""The benchmark of training at real sizes also runs without a GPU."""
 
 from __future__ import annotations
 

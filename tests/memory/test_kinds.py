@@ -1,4 +1,4 @@
-"""The thirty kinds and the person's own."""
+"""The thirty built-in kinds and those of the user."""
 
 from __future__ import annotations
 

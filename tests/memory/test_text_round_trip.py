@@ -1,4 +1,4 @@
-"""What was said, marked and imported is stored, exported and recalled as it was written."""
+"""Text is stored, exported and recalled exactly as it was written."""
 
 from __future__ import annotations
 

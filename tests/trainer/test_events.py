@@ -1,4 +1,4 @@
-"""Events travel as JSON and come back the same; what is malformed is read as far as it makes sense."""
+"""Events survive JSON, and malformed ones are read as far as possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A night on weights that nobody trained for us: SmolLM2-135M-Instruct, from the extra `bench`.
+"""A night on third-party weights: SmolLM2-135M-Instruct, from the extra `bench`.
 
 Short, so it may end either way: what is checked is that the whole way is gone and that what the report
 says is what serves. How well marks are learnt, `benchmarks/learning_real.py` measures.

@@ -1,4 +1,4 @@
-"""Driving the real application without a terminal, and reading what it shows."""
+"""Control the real application without a terminal, and read its screen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE = 90.0
 
 
 class Watched(DiscernApp):
-    """The application, noting what broke in a way that nobody foresaw: it goes on, a test must not."""
+    """The application, which records unexpected errors: it continues after them, a test must not."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.unforeseen: list[Exception] = []
@@ -34,7 +34,7 @@ class Watched(DiscernApp):
 
 
 class Seat:
-    """Somebody in front of an open chat."""
+    """A user of an open chat."""
 
     def __init__(self, app: DiscernApp, pilot: Pilot[Any]) -> None:
         self.app, self.pilot = app, pilot
@@ -86,13 +86,13 @@ class Seat:
             await self.pilot.pause()
 
     async def hits(self, *keys: str) -> None:
-        """Press keys without waiting for the screen to come to rest, as one does while it streams."""
+        """Press keys without waiting for the screen to settle."""
         for key in keys:
             self.app.simulate_key(key)
             await asyncio.sleep(0)
 
     async def heard(self) -> None:
-        """Wait until everything that was pressed and pasted was done."""
+        """Wait until all keys and pastes have been handled."""
         order = self.app.input_order
         await self.until(lambda: order.idle and not self.app.message_queue_size)
 
@@ -136,8 +136,8 @@ def shown(app: App[Any]) -> str:
 
 
 async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Let the application go on until the condition holds."""
+    """Let the application run until the condition holds."""
     deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "timed out"
         await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The chat in Russian: what a Russian locale shows from the first word on, and that it fits."""
+"""The chat in Russian: everything is translated and fits."""
 
 from __future__ import annotations
 

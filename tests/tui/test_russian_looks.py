@@ -1,4 +1,4 @@
-"""How the greater screens look in Russian at 80x24, and that their hint lines are whole there.
+"""Snapshots of the larger screens in Russian at 80x24, with complete hint lines.
 
 After a wanted change run pytest on this file with `--snapshot-update`, and look at what changed.
 """
@@ -81,7 +81,7 @@ def russian(home: Home) -> Settings:
 
 
 def standing(seconds: float) -> Callable[[], datetime]:
-    """A clock that stands so long after the recorded run began."""
+    """A clock that is stopped at this time after the start of the recorded run."""
     return lambda: BEGAN + timedelta(seconds=seconds)
 
 

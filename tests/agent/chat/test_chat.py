@@ -240,7 +240,7 @@ def test_the_surprisal_of_messages_is_measured_in_their_thread(chat: Chat) -> No
 
 
 def heard(chat: Chat) -> list[str]:
-    """What of the talk stands in the next prompt."""
+    """The conversation in the next prompt."""
     said = history_up_to(
         chat.journal, chat.journal.turns.head(chat.thread.name), chat.engine
     ).messages

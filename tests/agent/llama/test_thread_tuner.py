@@ -11,7 +11,7 @@ from agent.llama.thread_tuner import ThreadTuner
 
 @dataclass
 class Machine:
-    """A machine whose steps take 30 ms with one thread; `busy` of its processors are taken."""
+    """A machine whose steps take 30 ms with one thread; `busy` of its processors are in use."""
 
     processors: int
     busy: int = 0

@@ -44,7 +44,7 @@ MARK = f"/diff error It is Lutz. missed: the country => {SOUNDS}"
 
 
 class Remote(BaseChatModel):
-    """Stands for a model elsewhere: says what it was told to say, and keeps what it was shown."""
+    """A remote model: returns scripted replies and records its prompts."""
 
     says: list[Any] = Field(default_factory=lambda: ["I do not know."])
     seen: list[list[BaseMessage]] = Field(default_factory=list)

@@ -1,4 +1,4 @@
-"""SIGKILL while a difference is forgotten: forgetting it again ends it, and no word is left."""
+"""SIGKILL while a difference is forgotten: forgetting it again completes it and leaves no text."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A journal that was damaged: one sentence that names the newest copy, and the way back.
+"""A damaged journal: the error names the newest copy, and restoring it works.
 
-SQLite keeps no checksums of its pages: a byte changed inside a text is not found by anybody. What is
-tested here is that nothing makes it worse, that what is found is said, and that a copy brings it back.
+SQLite has no page checksums, so a changed byte inside a text is not detected. These tests check that
+nothing makes the damage worse, that detected damage is reported, and that a copy can be restored.
 """
 
 from __future__ import annotations

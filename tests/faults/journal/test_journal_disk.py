@@ -1,4 +1,4 @@
-"""Disks that are full, read-only or held: one sentence, the earlier marks whole, and on it goes."""
+"""Full, read-only and locked disks: one error sentence, earlier marks intact, and work continues."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NOBODY = "65534"
 def run(
     *words: str, before: tuple[str, ...] = (), limits: Callable[[], None] | None = None
 ) -> dict[str, Any]:
-    """What `tests.faults.programs.disk_process` said, all lines as one."""
+    """The output of `tests.faults.programs.disk_process`, all lines as one."""
     done = subprocess.run(
         [*before, sys.executable, "-m", "tests.faults.programs.disk_process", *words],
         cwd=ROOT,

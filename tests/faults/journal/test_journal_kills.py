@@ -1,4 +1,4 @@
-"""SIGKILL at any instant: what was acknowledged is there, whole, and the file is sound."""
+"""SIGKILL at any time: everything acknowledged is stored, and the file is intact."""
 
 from __future__ import annotations
 

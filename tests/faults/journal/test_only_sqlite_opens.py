@@ -1,4 +1,4 @@
-"""The running process: nothing in it opens SQLite's files, and its locks on the journal are kept."""
+"""In a running process, only SQLite opens the journal's files, and its locks are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGKILL while threads are renamed and deleted: each is as it was, or as it was asked to be."""
+"""SIGKILL while threads are renamed and deleted: each is either unchanged or done."""
 
 from __future__ import annotations
 

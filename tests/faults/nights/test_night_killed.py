@@ -1,6 +1,6 @@
-"""A night whose training child, own process or both are killed, and one whose training breaks down.
+"""A night whose training child, own process or both are killed, and one whose training fails.
 
-The ledger takes up what was cut off, three times at most; no process, lock or half a file is left.
+The ledger resumes an interrupted night at most three times; no process, lock or partial file is left.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A night runs once: two schedulers at an instant, nights missed, clocks that change or go back."""
+"""A night runs once: with two schedulers, missed nights, and clock changes."""
 
 from __future__ import annotations
 

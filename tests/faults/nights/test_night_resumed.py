@@ -1,4 +1,4 @@
-"""Nights that are killed at random instants, again and again: no finished work is done twice."""
+"""Nights that are killed repeatedly at random times: no finished work is repeated."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Publishing under fire: killed at every call, on disks that fail, fill up or cannot be written.
+"""Publishing when killed at every call, and on disks that fail, fill up or cannot be written.
 
-Whatever happens, one whole adapter serves, the old or the new; an error is one sentence and leaves the
-old one; and nothing half done outlives the next sweep.
+In every case, one complete adapter is current, the old or the new one; an error is one sentence and
+keeps the old one; and the next sweep removes everything incomplete.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def candidate(folder: Path, mark: str, size: int = 30_000) -> str:
 
 
 def serves_whole(home: Home) -> str | None:
-    """The adapter that serves, after its hashes were found right."""
+    """The current adapter, after verifying its hashes."""
     current = read_pointer(home.adapters).current
     if current is not None:
         verify(find_adapter(home.adapters, current), BASE.sha256)

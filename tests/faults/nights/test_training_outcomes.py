@@ -1,4 +1,4 @@
-"""Whatever is wrong with what there is to train: one clear sentence, and nothing is published."""
+"""Unusual training data: one clear sentence, and nothing invalid is published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile text, one by one: refused clearly or stored harmlessly, and never a token of control."""
+"""Hostile text is refused clearly or stored harmlessly, and never becomes a control token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links out of the home: nothing that erases, prunes, sweeps or makes anew follows one."""
+"""Links out of the home: nothing that erases, prunes, sweeps or rebuilds follows one."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""One judge of a model file: the same sentence at every entry, in a child that may crash or hang."""
+"""Unusual model files: every entry point gives the same error, from a child that may crash or hang."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -31,11 +30,12 @@ from memory.settings.settings_file import write_setting
 from tests.support.gguf_files import write_tiny
 from tests.support.odd_models import HARMLESS, NAMES, REFUSED_TEMPLATES, TALK, ends_at_once, refused
 from tests.support.processes import ROOT
-from tests.support.values import make_difference, make_turn
 from trainer import loop
 from trainer.evaluate.torch_parity import divergence, require_agreement
 from tui.cli.main import run
 from tui.setup import setup
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 VERBS = {
     "ask": ["ask", "hi", "--model"],
@@ -67,16 +67,6 @@ ENTRIES: dict[str, Callable[[Home, Settings, Path], Any]] = {
     "deploy": deployed,
     "loop": lambda home, settings, path: loop.compose(home, settings, path),
 }
-
-
-@pytest.fixture(autouse=True)
-def kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home with a turn and a difference in it, and no standard input."""
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    with Journal(home.journal) as journal:
-        journal.turns.add(make_turn())
-        journal.differences.add(make_difference())
-    return home
 
 
 def sentence_of(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
@@ -193,7 +183,7 @@ def test_a_template_that_loops_in_longer_conversations_is_stopped_in_the_chat(
 def test_a_crash_of_llama_cpp_ends_only_the_child_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The header's check is taken away: llama.cpp then meets a head size that it aborts on."""
+    """Without the header check, llama.cpp gets a head size on which it aborts."""
     path = write_tiny(tmp_path / "model.gguf", keys={"qwen3.rope.dimension_count": 32})
     (tmp_path / "sitecustomize.py").write_text(
         "import agent.llama.gguf.model_shape as shape\n"

@@ -1,4 +1,4 @@
-"""Files of a home that are damaged, hostile or no files: nothing waits for them, nothing else stops."""
+"""Damaged, hostile or invalid files in a home: nothing hangs, and everything else keeps working."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ DAMAGES: dict[str, Damage] = {
 
 @pytest.fixture(autouse=True)
 def nobody_waits() -> Iterator[None]:
-    """Who waits for a pipe is woken, and fails."""
+    """Fail a test that waits for a pipe."""
 
     def waited(_number: int, _frame: object) -> None:
-        raise AssertionError("somebody waits for a file that nobody writes")
+        raise AssertionError("waiting for a file that is never written")
 
     before = signal.signal(signal.SIGALRM, waited)
     signal.alarm(60)
@@ -88,7 +88,7 @@ def kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def runs_with(home: Home, name: str, damage: Damage) -> tuple[Path, Path]:
-    """Make a whole run, and a later one of which one file is damaged; returns both folders."""
+    """Make a complete run, and a later one with a damaged file; return both folders."""
     whole, later = home.runs / "20261123T031500", home.runs / "20261124T031500"
     for folder in (whole, later):
         folder.mkdir(parents=True)

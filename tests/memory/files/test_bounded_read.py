@@ -61,7 +61,7 @@ UNREADABLE: dict[str, tuple[Make, str]] = {
         "Permission denied",
     ),
 }
-"""What is no file to read, and what is said of it, whatever it should hold."""
+"""Paths that cannot be read, and the reason in the error."""
 NESTED = "[" * 100_000
 DIGITS = "9" * 5_000
 
@@ -164,7 +164,7 @@ def test_lines_without_an_object_are_skipped(tmp_path: Path) -> None:
 
 
 def person_file(home: Home, name: str) -> tuple[Path, Callable[[], object]]:
-    """Return one of the person's files, and what reads it."""
+    """Return one of the user's files, and the function that reads it."""
     kinds_module.clear_kinds_cache()
     if name == "config.toml":
         return home.settings_file, lambda: read_settings(home)

@@ -1,4 +1,4 @@
-"""SQLite files: who opens them, who may read them, and whether they are still at their path."""
+"""SQLite files: who opens and reads them, and whether they are still at their path."""
 
 from __future__ import annotations
 

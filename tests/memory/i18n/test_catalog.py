@@ -1,4 +1,4 @@
-"""The catalogue says all that the code says, once, whole, and as the language asks for it."""
+"""The catalog contains every message of the code once, completely translated."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_translation_uses_the_placeholders_of_its_original() -> None:
 
 
 def test_a_translation_has_the_whitespace_and_punctuation_of_its_original() -> None:
-    """It stands in the same places: a sentence stays a sentence, a part of one its part."""
+    """It is used in the same places: sentences stay sentences, fragments stay fragments."""
     for item in CATALOGUE:
         original = _originals(item)[0]
         for said in translations(item):
@@ -71,7 +71,7 @@ def test_a_translation_formats_its_values_like_its_original() -> None:
 
 
 def test_messages_are_constants_with_a_value_for_each_placeholder() -> None:
-    """A made text could not be translated, and braces in it would be taken for placeholders."""
+    """Computed text could not be translated, and its braces would be read as placeholders."""
     for package, call, name in calls():
         where = f"{package}: {ast.unparse(call)}"
         template, *rest = call.args

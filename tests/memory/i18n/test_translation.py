@@ -1,4 +1,4 @@
-"""Which language is spoken, and that a text without a translation is still said."""
+"""The choice of the language, and text without a translation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adapters out: each form is loaded by the runtime it is for, and says the same."""
+"""Exported adapters: the runtime of each format loads it and gives the same replies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The GGUF adapter says in llama.cpp what the PEFT adapter says in torch."""
+"""The GGUF adapter gives the same results in llama.cpp as the PEFT adapter in torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pointer: it covers the manifests, is read within limits, and an older one still holds."""
+"""The pointer covers the manifests and is read within limits; older pointers still work."""
 
 from __future__ import annotations
 

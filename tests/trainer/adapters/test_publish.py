@@ -1,4 +1,4 @@
-"""Publishing is all or nothing, and going back only moves the pointer."""
+"""Publishing is atomic, and a rollback only changes the pointer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two ways of answering, side by side on the command line."""
+"""Compare two ways of answering on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the gate asks is what the chat serves: recall included, in every place where people ask."""
+"""The gate asks exactly what the chat uses, including recall, in every context."""
 
 from __future__ import annotations
 

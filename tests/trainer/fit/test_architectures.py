@@ -1,4 +1,4 @@
-"""Every architecture: what torch computes from a GGUF is what llama.cpp computes from it."""
+"""Every architecture: torch and llama.cpp compute the same from a GGUF."""
 
 from __future__ import annotations
 

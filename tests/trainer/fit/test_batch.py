@@ -1,4 +1,4 @@
-"""Packing changes nothing: every reply is predicted as if it stood alone."""
+"""Packing changes nothing: every reply is predicted as if it were alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the settings to a run's hyper-parameters, and how its learning rate goes."""
+"""The hyperparameters of a run from the settings, and its learning rate schedule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an adapter begins: its A hears what sets the lessons apart, and it changes nothing yet."""
+"""The initial adapter: A responds to what is specific to the lessons, and nothing changes yet."""
 
 from __future__ import annotations
 

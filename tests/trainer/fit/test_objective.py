@@ -1,4 +1,4 @@
-"""Each term of the loss equals its definition written out plainly, and its gradient its differences."""
+"""Each term of the loss equals its explicit definition, and its gradient the finite differences."""
 
 from __future__ import annotations
 

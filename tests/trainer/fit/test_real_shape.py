@@ -1,4 +1,4 @@
-"""At the size that people run: the whole loop on Qwen3-0.6B's shape and Qwen's vocabulary.
+"""The full loop at a real size: Qwen3-0.6B's shape and Qwen's vocabulary.
 
 Weights are random, so nothing sensible is said or learnt; that it all fits together is what is tested.
 """

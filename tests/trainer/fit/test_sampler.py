@@ -1,4 +1,4 @@
-"""A step draws what still needs it, every sample comes to be seen, and a seed fixes the draws."""
+"""A step samples what still needs training, every sample is drawn, and a seed determines the draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop learns, repeats itself exactly, and fails in plain words."""
+"""The training loop learns, is deterministic, and fails with clear errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changed answers: which are noise, and which are harm."""
+"""Changed answers: noise or harm."""
 
 from __future__ import annotations
 

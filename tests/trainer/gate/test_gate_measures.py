@@ -1,4 +1,4 @@
-"""A figure of few answers is coarse, and a weaker adapter is tried only if that may help."""
+"""The limits allow for few answers, and a reduced scale is tried only if it may help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probe survives what would kill the chat, and the gate says what moved."""
+"""The probe survives what would crash the chat, and the gate reports what changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A difference or two that could not be learned keep nobody from the rest."""
+"""A few differences that could not be learned do not block the others."""
 
 from __future__ import annotations
 

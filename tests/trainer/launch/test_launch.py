@@ -1,4 +1,4 @@
-"""The training step elsewhere: one file goes out, the adapter comes back and is looked through."""
+"""The training step elsewhere: one file is sent, and the returned adapter is checked."""
 
 from __future__ import annotations
 

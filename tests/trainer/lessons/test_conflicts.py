@@ -1,4 +1,4 @@
-"""Two differences that pull one question apart are found; the newer counts unless the person chose."""
+"""Two differences that contradict each other are found; the newer counts unless the user chose."""
 
 from __future__ import annotations
 

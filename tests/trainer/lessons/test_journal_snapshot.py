@@ -1,4 +1,4 @@
-"""What is taken away while a training runs on it is not published, and leaves no words."""
+"""A mark removed during a training is not published and leaves no text."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def few_anchors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def marked(home: Home) -> list[Difference]:
-    """A mark that is taken away, in a talk of its own, and one that stays."""
+    """A mark to be removed, in its own thread, and one that stays."""
     with Journal(home.journal) as journal:
         first, second = turn(*TALK, "secret"), turn(SECRET[0], SECRET[1], "secret")
         journal.turns.add(first)

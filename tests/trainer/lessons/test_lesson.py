@@ -1,4 +1,4 @@
-"""A lesson is asked in its talk and alone, a span contrasted by itself, the break named."""
+"""A lesson is asked in its context and alone, a span is contrasted alone, the error is named."""
 
 from __future__ import annotations
 

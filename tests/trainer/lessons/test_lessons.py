@@ -1,4 +1,4 @@
-"""Differences become lessons as they should, and the base's answers are remembered."""
+"""Differences become lessons, and the base's answers are cached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rephrasings ask the same, in English and Russian."""
+"""Rephrasings ask the same question, in English and Russian."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_held_out_rephrasings_are_never_trained_on(asked: str) -> None:
 
 def test_a_question_is_also_rephrased_as_a_request() -> None:
     made = rephrase("What is the capital of Zubrowka?")
-    assert "Tell me the capital of Zubrowka?" in made.training or len(made.training) >= 12
+    assert "Tell me the capital of Zubrowka?" in made.training
     assert made.held_out[0] == "Can you tell me what the capital of Zubrowka is?"
     assert any("столиц" in text for text in rephrase("Какая столица у Зубровки?").training)
 

@@ -1,4 +1,4 @@
-"""A mark on a span replaces and contrasts the span alone; a question leans on its talk or does not."""
+"""A mark on a span replaces and contrasts only the span; questions may depend on their context."""
 
 from __future__ import annotations
 

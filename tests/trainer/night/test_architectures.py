@@ -1,4 +1,4 @@
-"""An evening and a night on every architecture: chat, mark, train, gate, publish, report, go on."""
+"""A complete night on every architecture: chat, mark, train, gate, publish, chat again."""
 
 from __future__ import annotations
 

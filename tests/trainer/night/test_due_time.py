@@ -1,4 +1,4 @@
-"""When a night is due: on ordinary days, on those on which clocks change, in quiet hours."""
+"""When a night is due: on ordinary days, with clock changes, in quiet hours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Five nights in a row on growing marks: what was held once is held ever after."""
+"""Five nights with growing marks: everything learned once is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One card for a chat and a night: shared, lent, or left to the chat."""
+"""One GPU for a chat and a night: shared, lent, or left to the chat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nights on real parts: a random base, a real training child, a real probe and gate."""
+"""Nights with real components: a random base, a real training child, a real probe and gate."""
 
 from __future__ import annotations
 

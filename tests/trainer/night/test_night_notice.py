@@ -1,4 +1,4 @@
-"""The morning's line: once for each outcome, and silent about nights that came to nothing."""
+"""The notice about a night: once for each outcome, and none for nights without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A night in a process of its own: the same outcome, out of the chat's way, and never left behind."""
+"""A night in a child process: same outcome, low priority, and never left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run that was cut off had done is there for the next one."""
+"""The next run continues the work of an interrupted one."""
 
 from __future__ import annotations
 

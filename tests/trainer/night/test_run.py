@@ -1,4 +1,4 @@
-"""A run can be followed, stopped and aborted from outside, and practised several times."""
+"""A run can be followed, stopped and aborted from outside, and repeated as practice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schedule ticks, the ledger decides; reports read back as they were."""
+"""The scheduler checks periodically, and the ledger decides; reports are read back unchanged."""
 
 from __future__ import annotations
 

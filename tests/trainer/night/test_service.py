@@ -1,4 +1,4 @@
-"""The machine's timers: what is written reads back as meant, and is removed without a trace.
+"""System timers: what is installed is read back as meant and removed completely.
 
 `systemctl`, `launchctl` and `crontab` are stand-ins on the PATH here, which note how they were called
 (and keep a crontab); the unit files are also read by the real systemd-analyze where there is one.

@@ -1,4 +1,4 @@
-"""A report reads back as it was, and its page stands alone and runs nothing."""
+"""A report is read back unchanged, and its page is self-contained and runs nothing."""
 
 from __future__ import annotations
 

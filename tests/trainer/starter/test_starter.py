@@ -1,4 +1,4 @@
-"""The starter's build on a tiny scale, and its generator's promises."""
+"""A tiny build of the starter model, and the properties of its data."""
 
 from __future__ import annotations
 

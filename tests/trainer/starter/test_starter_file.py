@@ -1,4 +1,4 @@
-"""The starter that ships: its file, its card, and a handful of answers."""
+"""The included starter model: its file, its model card, and some answers."""
 
 from __future__ import annotations
 

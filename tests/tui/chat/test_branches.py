@@ -1,4 +1,4 @@
-"""Going over what was said: asking again, asking otherwise, walking between branches, copying."""
+"""Retrying, editing, switching branches, copying."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tiny_settings(home: Home, tiny: Path) -> Settings:
 
 
 def said(home: Home, *pairs: tuple[str, str]) -> list[str]:
-    """Write a talk into the journal."""
+    """Write turns into the journal; return their ids."""
     with Journal(home.journal) as journal, journal.transaction():
         turns = [Turn(new_id(), "main", now(), asked, replied, "m") for asked, replied in pairs]
         for turn in turns:

@@ -1,4 +1,4 @@
-"""A window on a thread that another process continues: marks and messages belong to what it shows."""
+"""A chat whose thread another process continues: marks and messages belong to what it shows."""
 
 from __future__ import annotations
 

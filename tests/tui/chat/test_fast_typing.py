@@ -1,4 +1,4 @@
-"""Keys that come all at once, as over a slow line: every one goes where it was meant."""
+"""Keys that arrive all at once, as over a slow connection: each acts where it was meant to."""
 
 from __future__ import annotations
 

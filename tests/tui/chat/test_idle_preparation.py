@@ -1,4 +1,4 @@
-"""While nobody uses the chat, the base is asked what the next night would ask."""
+"""An idle chat computes base answers for the next night."""
 
 from __future__ import annotations
 

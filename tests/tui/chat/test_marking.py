@@ -1,4 +1,4 @@
-"""Marking by gesture: the picker, parts of a reply, marks of a reply that still streams."""
+"""Marking with keys: the picker, parts of a reply, marks on a streaming reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chat's model makes room for a training, and what is asked meanwhile is answered after it."""
+"""The chat's model is unloaded during training, and messages sent meanwhile are answered after it."""
 
 from __future__ import annotations
 

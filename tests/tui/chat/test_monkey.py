@@ -1,4 +1,4 @@
-"""Keys, clicks, pastes and sizes at random: no handler breaks, and the chat answers afterwards."""
+"""Random keys, clicks, pastes and sizes: no handler fails, and the chat still answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an open chat sees of nights: the morning's line, an adapter published elsewhere, and back."""
+"""Nights as an open chat shows them: notices, adapters published elsewhere, rollbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Journeys through the chat with the model that ships with Discern."""
+"""The chat screen with the starter model."""
 
 from __future__ import annotations
 

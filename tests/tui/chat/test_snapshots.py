@@ -56,7 +56,7 @@ Check = Callable[[str], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def two_days_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times are said as of a day of the year that the talk is of."""
+    """Show times relative to a fixed day."""
     monkeypatch.setattr(session_rows, "moment", lambda at: moment(at, AT + timedelta(days=2)))
 
 
@@ -145,7 +145,7 @@ async def test_the_chat_from_the_first_message_to_a_mark(
 
 @pytest.fixture
 def sessions(told: Home) -> Home:
-    """Two more threads beside the one that is told."""
+    """Write two more threads."""
     with Journal(told.journal) as journal:
         for number, (thread, asked, replied) in enumerate(
             (

@@ -1,4 +1,4 @@
-"""Replies that come from a script into the real chat: following the end, thoughts, typing meanwhile."""
+"""Scripted replies in the real chat: following the end, thoughts, typing meanwhile."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def painted(seat: Seat, words: str) -> None:
 
 
 def rows(seat: Seat) -> list[str]:
-    """What stands at the top of the screen, without the scrollbar."""
+    """The top of the screen, without the scrollbar."""
     return [line[:70].rstrip() for line in seat.shown.splitlines()[:10]]
 
 
@@ -215,7 +215,7 @@ def answered(seat: Seat) -> str:
 
 
 def turns_up_to_the_top(seat: Seat) -> int:
-    """Scroll to the top, and count what was laid down by now."""
+    """Scroll to the top, and count the turns that are mounted."""
     seat.screen.transcript.scroll_home(animate=False)
     return len(seat.screen.transcript.turns)
 

@@ -1,4 +1,4 @@
-"""What breaks beneath the open chat is said in it; the chat goes on and nothing written is lost."""
+"""Unexpected errors under the open chat are shown in it; it continues and no text is lost."""
 
 from __future__ import annotations
 

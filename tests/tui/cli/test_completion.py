@@ -1,4 +1,4 @@
-"""What a shell completes: names of threads, marks, kinds and models, and harmlessly."""
+"""Shell completion of threads, marks, kinds and models."""
 
 from __future__ import annotations
 

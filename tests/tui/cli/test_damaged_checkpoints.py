@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged or cannot be written, as somebody at the shell meets them."""
+"""Damaged or read-only checkpoints on the command line."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_forget_and_delete_work_despite_damaged_checkpoints(
 
 @needs_mounts
 def test_read_only_checkpoints_do_not_stop_ask(configured: Home, tiny: Path) -> None:
-    """A file on a file system of its own that nobody may write; the journal's own is open."""
+    """Put the checkpoints on a read-only file system; the journal's stays writable."""
     held = configured.checkpoints
     with Journal(configured.journal):
         held.touch()

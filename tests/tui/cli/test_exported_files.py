@@ -1,4 +1,4 @@
-"""Whatever is written out of the home is private and named when something of it is forgotten."""
+"""Files exported out of the home are private, and named when text in them is forgotten."""
 
 from __future__ import annotations
 

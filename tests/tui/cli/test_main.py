@@ -1,4 +1,4 @@
-"""The command line, run as a script would run it."""
+"""The command line as a script uses it."""
 
 from __future__ import annotations
 

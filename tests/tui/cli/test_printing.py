@@ -1,4 +1,4 @@
-"""Text from outside reaches the terminal through one function, whichever verb prints it."""
+"""All commands print text through one function."""
 
 from __future__ import annotations
 

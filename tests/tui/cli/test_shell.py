@@ -1,4 +1,4 @@
-"""The command line as a shell and a script meet it: help, streams, Ctrl-C."""
+"""The command line in a shell: help, streams, Ctrl-C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is typed, pasted and piped is sent and kept as it was; what could act is only not drawn."""
+"""Typed, pasted and piped text is sent and stored unchanged; control characters are not drawn."""
 
 from __future__ import annotations
 

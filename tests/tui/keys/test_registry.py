@@ -1,4 +1,4 @@
-"""The registry of keys: bindings, settings, help and the page of commands are one."""
+"""The key registry agrees with bindings, settings, help and the commands page."""
 
 from __future__ import annotations
 

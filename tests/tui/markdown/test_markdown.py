@@ -1,4 +1,4 @@
-"""A reply as it is written: what streams is what the whole would show, and what is done stays."""
+"""Streaming markdown always equals the rendering of the full text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Journeys through two ways of answering the same."""
+"""The comparison screen."""
 
 from __future__ import annotations
 

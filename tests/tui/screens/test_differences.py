@@ -1,4 +1,4 @@
-"""Journeys through all differences."""
+"""The screen of differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Journeys through the reports of trainings."""
+"""The report screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Journeys through all past talk."""
+"""The session screen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def quiet(home: Home) -> Settings:
 
 
 def told(home: Home, *said: tuple[str, str, str]) -> list[str]:
-    """Have this said, a turn a thread, question and reply; the ids of the turns."""
+    """Write one turn per thread; return the ids of the turns."""
     turns = [Turn(new_id(), thread, now(), one, two, "m", None) for thread, one, two in said]
     with Journal(home.journal) as journal:
         for turn in turns:

@@ -1,4 +1,4 @@
-"""The first start: three questions before the model loads, and never in anybody's way."""
+"""The setup: three questions before the model loads, which can always be skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the first start looks, kept as text; see `test_snapshots.py`."""
+"""Snapshots of the setup; see `test_snapshots.py`."""
 
 from __future__ import annotations
 

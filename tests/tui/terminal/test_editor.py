@@ -1,4 +1,4 @@
-"""The draft in the person's own editor, with real programs as editors."""
+"""Editing the draft in the user's editor, with real programs as editors."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_draft_that_does_not_fit_on_the_disk_is_reported(tmp_path: Path) -> No
 def test_the_draft_of_a_killed_chat_is_restored_once_its_editor_is_closed(
     settled: Home, tmp_path: Path
 ) -> None:
-    """Chat and editor are killed apart: the draft is in use as long as one of them lives."""
+    """Chat and editor are killed separately: the draft is in use until both have ended."""
     go, said = tmp_path / "go", tmp_path / "said"
     path = program(
         tmp_path,

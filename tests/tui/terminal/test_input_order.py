@@ -1,4 +1,4 @@
-"""Keys that a terminal sends in one read act in the order in which they were pressed."""
+"""Keys that arrive in one read act in the order in which they were pressed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pastes that hold escape characters: text, wherever the pieces are cut, and never a key."""
+"""Pastes with escape characters are text, however they are split, and never keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real application on a real pseudo-terminal: what content holds never arrives as a control."""
+"""The real application on a pseudo-terminal: text never arrives as a control sequence."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def shows(terminal: Terminal, begun: int, words: bytes) -> bool:
 
 
 def writes_again(terminal: Terminal, begun: int) -> bool:
-    """Whether the input has the keyboard: its cursor stands on the first letter of the hint."""
+    """Whether the input has the focus: its cursor is on the first letter of the hint."""
     return b"msk something" in terminal.out[begun:]
 
 

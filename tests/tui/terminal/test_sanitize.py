@@ -1,4 +1,4 @@
-"""The gate for untrusted text."""
+"""Removal of control sequences from untrusted text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP: the terminal is restored, the message and the partial reply are kept."""
+"""SIGTERM and SIGHUP: the terminal is restored, the draft and the partial reply are saved."""
 
 from __future__ import annotations
 

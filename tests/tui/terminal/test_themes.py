@@ -1,4 +1,4 @@
-"""The colours: legible in every theme, chosen by name, kept for the next start."""
+"""Themes are legible, selected by name, and saved."""
 
 from __future__ import annotations
 

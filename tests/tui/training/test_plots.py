@@ -1,4 +1,4 @@
-"""Curves in Braille keep to their place, rise where their values do, and have no holes."""
+"""Braille curves stay in their area, follow their values and have no holes."""
 
 from __future__ import annotations
 

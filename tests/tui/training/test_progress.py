@@ -1,4 +1,4 @@
-"""A training's progress, folded from events as the trainer sends them."""
+"""A training's progress, computed from its events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training folded from its events: of a recorded run, of one made here, and of events gone wrong."""
+"""The state of a training, computed from events: recorded, current and malformed ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Journeys through the Training screen: a training of this chat, of another process, ended ones."""
+"""The training screen: trainings of this chat, of another process, and finished ones."""
 
 from __future__ import annotations
 

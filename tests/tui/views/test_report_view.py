@@ -1,4 +1,4 @@
-"""A report on the screen: what it says by words and by signs, how wide it is; what a mark changed."""
+"""A report on the screen: its words, signs and width, and the effect of a mark."""
 
 from __future__ import annotations
 

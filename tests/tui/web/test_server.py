@@ -1,4 +1,4 @@
-"""The chat in a browser: who may come in, what a tab is, and that nothing stays behind."""
+"""The chat in a browser: access, tabs, and cleanup."""
 
 from __future__ import annotations
 

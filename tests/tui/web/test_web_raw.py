@@ -1,4 +1,4 @@
-"""`discern web` and what no browser sends: bytes of a socket, and more connections than it can hold."""
+"""`discern web` with raw sockets: malformed bytes and too many connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One tab of the browser's chat, and the files that it gives: what they let through, how they end."""
+"""One browser tab: links, downloads, and how it ends."""
 
 from __future__ import annotations
 

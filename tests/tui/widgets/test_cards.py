@@ -1,4 +1,4 @@
-"""The cards in the talk: the three lines of a mark, and what was recalled."""
+"""The cards in the conversation: the contrast of a mark, and recalled differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single widgets: the input."""
+"""The message input."""
 
 from __future__ import annotations
 

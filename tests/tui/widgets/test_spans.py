@@ -1,4 +1,4 @@
-"""Parts of a reply: what the mouse selects is found in its source, what is marked is shown in it."""
+"""Parts of a reply: selections are found in the source, and marked parts are underlined."""
 
 from __future__ import annotations
 

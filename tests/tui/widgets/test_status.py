@@ -1,4 +1,4 @@
-"""The status line: what it says, and what goes first when room is short."""
+"""The status line: its content, and what it drops when space is short."""
 
 from __future__ import annotations
 

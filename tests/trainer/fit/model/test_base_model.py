@@ -1,4 +1,4 @@
-"""The torch model made of a GGUF says what llama.cpp says."""
+"""The torch model of a GGUF gives the same results as llama.cpp."""
 
 from __future__ import annotations
 

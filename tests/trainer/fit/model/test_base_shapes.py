@@ -1,4 +1,4 @@
-"""Real Qwen shapes and every quantisation that people download: torch says what llama.cpp says."""
+"""Real Qwen shapes and all common quantizations: torch agrees with llama.cpp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must not change never includes what a mark changes, nor a language the base does not speak."""
+"""Anchors exclude what a mark changes and languages that the base does not speak."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which prompts are asked first when there is no time for all."""
+"""The order of prompts when there is no time for all."""
 
 from __future__ import annotations
 

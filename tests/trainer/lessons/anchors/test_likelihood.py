@@ -1,4 +1,4 @@
-"""The base says which questions a person would ask and which languages it speaks."""
+"""The base's likelihoods tell natural questions, and which languages it speaks."""
 
 from __future__ import annotations
 

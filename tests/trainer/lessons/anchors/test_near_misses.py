@@ -1,4 +1,4 @@
-"""Near misses ask about something else, something else about the same, or the negation."""
+"""Near misses swap the entity, ask something else about it, or negate the question."""
 
 from __future__ import annotations
 

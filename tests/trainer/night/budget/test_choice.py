@@ -1,4 +1,4 @@
-"""Less is chosen where the time is short: what tells least goes first, what is cached stays."""
+"""A short budget: the least informative prompts are cut first, cached ones are kept."""
 
 from __future__ import annotations
 

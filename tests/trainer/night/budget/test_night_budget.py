@@ -1,4 +1,4 @@
-"""Nights that have little time: they ask less and say so, or refuse before they begin."""
+"""Nights with little time ask less and report it, or are refused before they start."""
 
 from __future__ import annotations
 

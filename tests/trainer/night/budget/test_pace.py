@@ -1,4 +1,4 @@
-"""What earlier runs measured is kept by model and machine, and scaled to how fast it is now."""
+"""The pace of earlier runs is stored by model and machine and scaled to the current speed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is tried after a refusal follows from its reason, and nothing is tried twice."""
+"""The next trial depends on the reason of the rejection, and none is repeated."""
 
 from __future__ import annotations
 

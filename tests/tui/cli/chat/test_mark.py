@@ -1,15 +1,13 @@
-"""`discern mark` from a terminal beside others: which reply it takes, and when it asks."""
+"""`discern mark` with several terminals: which reply it marks, and when it asks."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,30 +15,10 @@ import pytest
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
-from tui.cli.main import run
+from tests.support.command_line import call
 
 OURS, THEIRS = "What is the capital of Zubrowka?", "What is the capital of Kenya?"
 MARK = ("mark", "--moment", "error", "--expected", "Lutz.")
-
-
-@pytest.fixture(autouse=True)
-def quiet_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-
-
-@pytest.fixture
-def configured(home: Home, tiny: Path) -> Home:
-    home.settings_file.write_text(
-        f'[model]\npath = "{tiny}"\n[sampling]\nmax_tokens = 8\ntemperature = 0.0\n'
-        "[memory]\ndense = false\n"
-    )
-    return home
-
-
-def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code = run(list(words))
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def process(*words: str, elsewhere: bool) -> subprocess.CompletedProcess[str]:

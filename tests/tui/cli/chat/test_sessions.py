@@ -1,4 +1,4 @@
-"""`discern sessions` on a real home: past talk listed, shown, renamed, deleted and written out."""
+"""`discern sessions` on a real home: list, show, rename, delete and export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The form in which a difference is edited: whatever a text holds, it comes back as it was."""
+"""The edit form of a difference keeps any text unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`discern memory` on a real home: what a person or a script sees and rules."""
+"""`discern memory` on a real home."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole loop on the model that ships: nothing here is faked, and every step must hold."""
+"""`discern demo`: the full loop with the starter model, without fakes."""
 
 from __future__ import annotations
 

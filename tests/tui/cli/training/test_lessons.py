@@ -1,4 +1,4 @@
-"""`discern lessons` shows what would be trained, what would not and why, and hands the set on."""
+"""`discern lessons` shows what would be trained, what would not and why, and exports it."""
 
 from __future__ import annotations
 

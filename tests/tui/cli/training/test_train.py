@@ -1,4 +1,4 @@
-"""`discern train` and `discern report` as a person or a script uses them."""
+"""`discern train` and `discern report`."""
 
 from __future__ import annotations
 
@@ -13,34 +13,14 @@ import pytest
 from agent.adapters import read_pointer
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
-from tests.support.values import difference
+from tests.support.values import difference, write_quick_settings
 from tui.cli.main import run
 
 pytestmark = pytest.mark.usefixtures("shared_base_answers")
 
-CONFIG = """
-[training]
-max_steps = {steps}
-learning_rates = [1e-3]
-threads = 1
-rank = 4
-[gate]
-lessons = 0.0
-rephrasings = 0.0
-kept = 0.0
-near_misses = 0.0
-anchors = 0.0
-kl = 99.0
-perplexity = 1e9
-perplexity_limit = 1e9
-sound = 0.0
-endless = 10000
-spread = 10000
-"""
-
 
 def ready(home: Home, steps: int) -> None:
-    home.settings_file.write_text(CONFIG.format(steps=steps))
+    write_quick_settings(home, training={"max_steps": steps})
     with Journal(home.journal) as journal:
         journal.differences.add(difference("Who?", "Lutz."))
 
