@@ -62,8 +62,14 @@ class Seat:
 
     async def sees(self, *texts: str) -> None:
         """Wait until all of these are on the screen, wherever the lines break."""
+
+        def visible() -> bool:
+            shown = " ".join(self.shown.split())
+            return all(text in shown for text in texts)
+
         try:
-            await self.until(lambda: all(text in " ".join(self.shown.split()) for text in texts))
+            # Rendering the screen takes milliseconds that a training could use.
+            await until(visible, longest_pause=0.05)
         except AssertionError:
             raise AssertionError(f"not all of {texts} in:\n{self.shown}") from None
 
@@ -135,9 +141,12 @@ def shown(app: App[Any]) -> str:
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 
 
-async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
+async def until(
+    condition: Callable[[], object], patience: float = PATIENCE, *, longest_pause: float = 0.01
+) -> None:
     """Let the application run until the condition holds."""
-    deadline = time.monotonic() + patience
+    deadline, pause = time.monotonic() + patience, 0.01
     while not condition():
         assert time.monotonic() < deadline, "timed out"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause)
+        pause = min(1.2 * pause, longest_pause)

@@ -1,8 +1,7 @@
-"""Compare two ways of answering on the command line."""
+"""Comparing two ways of answering: sides, questions and answers."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from tests.trainer.gate.test_publication_gate import lora
 from trainer.adapters import publish
 from trainer.adapters.adapter_staleness import entry_of
 from trainer.evaluate.compare import Asked, Side, compare, questions, side
-from tui.cli.main import run
 
 
 def published(home: Home, tiny: Path, tmp_path: Path) -> str:
@@ -68,48 +66,3 @@ def test_an_adapter_changes_answers_and_two_runs_of_the_base_agree(
     assert [pair.first for pair in apart] == [pair.first for pair in twice]
     assert any(pair.first != pair.second for pair in apart)
     assert engine.adapter is None
-
-
-def test_columns_fit_in_80_characters_and_json_has_everything(
-    home: Home,
-    tiny: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    published(home, tiny, tmp_path)
-    words = ["compare", "base", "current", "--prompt", "Who?", "--model", str(tiny)]
-    assert run(words) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("base")
-    assert " │ " in lines[0]
-    assert max(map(len, lines)) <= 80
-    assert run([*words, "--json"]) == 0
-    data = json.loads(capsys.readouterr().out)
-    assert data["sides"][0] == "base"
-    assert len(data["pairs"][0]["replies"]) == 2
-
-
-def test_a_blind_comparison_reveals_the_sides_at_the_end(
-    home: Home,
-    tiny: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    published(home, tiny, tmp_path)
-    answers = iter(["1", "t"])
-    monkeypatch.setattr("click.prompt", lambda *args, **kwargs: next(answers))
-    words = ["compare", "base", "current", "--blind", "--model", str(tiny)]
-    assert run([*words, "--prompt", "Who?", "--prompt", "Where?"]) == 0
-    *before, last = capsys.readouterr().out.strip().splitlines()
-    assert "base" not in "\n".join(before)
-    assert "base was better" in last
-
-
-def test_compare_without_questions_names_the_prompt_option(
-    home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["compare", "base", "base+recall", "--model", str(tiny)]) == 0
-    assert "--prompt" in capsys.readouterr().err
