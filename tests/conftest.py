@@ -1,7 +1,8 @@
-"""What all tests share: a home of their own, and tiny models made once a run."""
+"""Fixtures of all tests: a home for each test, and tiny models that are written once."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from agent.llama.engine import Engine
 from agent.models.serving import STARTER
 from memory.i18n import translation
+from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.support.gguf_files import write_tiny
@@ -19,40 +21,44 @@ from tests.support.hub import hub as hub
 from tests.support.warm_training import Warm
 
 
-@pytest.fixture(autouse=True)
-def home(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Home:
-    """A fresh home that everything in the test uses; the user's own is never touched.
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for caches that the processes of one test run share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    for name in ("judged", "anchors"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    return folder
 
-    What was judged of a model file is shared by the tests of one run, as by the chats of one home.
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A new home that everything in the test uses, so that the user's own is never touched.
+
+    The tests of one run share the results of load checks, as the chats of one home do.
     """
     monkeypatch.setenv("DISCERN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("LANGUAGE", "en")
     translation.use("en")
-    monkeypatch.setenv("DISCERN_NICE", "0")  # tests wait for the children that else stand back
+    monkeypatch.setenv("DISCERN_NICE", "0")  # tests wait for children, so do not lower priorities
     made = Home.locate().prepare()
-    judged = tmp_path_factory.getbasetemp() / "judged"
-    judged.mkdir(exist_ok=True)
-    (made.cache / "judged").symlink_to(judged)
+    (made.cache / "judged").symlink_to(shared / "judged")
     return made
 
 
 @pytest.fixture
-def shared_base_answers(home: Home, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Share the base's answers to anchors between the tests of one run that train.
+def shared_base_answers(home: Home, shared: Path) -> None:
+    """Share the base model's answers to anchors between the tests of one run that train.
 
-    Asking the base takes most of the time of a short night, and is tested by itself.
+    Computing them takes most of the time of a short night; other tests check that.
     """
-    shared = tmp_path_factory.getbasetemp() / "anchors"
-    shared.mkdir(exist_ok=True)
-    (home.cache / "anchors").symlink_to(shared)
+    (home.cache / "anchors").symlink_to(shared / "anchors")
 
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    """What a test, or a program run within it, ignores is heeded again after it."""
+    """Restore the signal handlers that a test, or a program run within it, has changed."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     yield
@@ -63,7 +69,7 @@ def signals() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
-    """A process that has imported what trains, to be forked."""
+    """A process that has imported the training code and is forked for each training."""
     process = Warm(tmp_path_factory.mktemp("warm"))
     yield process
     process.close()
@@ -71,14 +77,21 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
 
 @pytest.fixture(autouse=True)
 def quick_training_children(warm: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fork the training children of this process."""
+    """Fork training children instead of starting new Python processes."""
     monkeypatch.setattr("trainer.launch.worker_client.subprocess", warm.subprocess)
 
 
 @pytest.fixture
 def settings(home: Home) -> Settings:
-    """The shipped settings."""
+    """The default settings."""
     return read_settings(home)
+
+
+@pytest.fixture
+def memory(home: Home, settings: Settings) -> Iterator[Memory]:
+    """The memory of the test's home, with keyword search only."""
+    with Memory.open(home, settings, dense=False) as memory:
+        yield memory
 
 
 @pytest.fixture(scope="session")
@@ -96,12 +109,12 @@ def engine(tiny: Path) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def starter() -> Path:
-    """The model that ships with Discern."""
+    """The included starter model."""
     return STARTER
 
 
 def pytest_configure() -> None:
-    """Heed the signals that whoever started the tests ignores: a child inherits what is ignored."""
+    """Reset ignored signals, because child processes would inherit that."""
     for number, handler in (
         (signal.SIGHUP, signal.SIG_DFL),
         (signal.SIGINT, signal.default_int_handler),
@@ -111,7 +124,7 @@ def pytest_configure() -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Close what llama-cpp-python opens at import and leaves to the interpreter's end."""
+    """Close files that llama-cpp-python opens at import and never closes."""
     if utils := sys.modules.get("llama_cpp._utils"):
         utils.outnull_file.close()
         utils.errnull_file.close()

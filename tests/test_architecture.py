@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md and CONTRIBUTING.md say what is there: every path exists, no package is left out."""
+"""ARCHITECTURE.md and CONTRIBUTING.md match the code: paths exist, and no package is missing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def section(package: str) -> str:
 
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"])
-def test_every_path_that_a_page_names_exists(page: str) -> None:
+def test_every_path_named_in_the_docs_exists(page: str) -> None:
     paths = named((ROOT / page).read_text("utf-8"))
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
 
@@ -38,7 +38,7 @@ def test_every_package_is_named_in_its_section(package: str) -> None:
     assert here - named(section(package)) == set()
 
 
-def test_the_architecture_fits_in_so_many_lines() -> None:
+def test_the_architecture_page_stays_within_its_line_limit() -> None:
     assert len(GUIDE.splitlines()) <= LINES
 
 
@@ -58,7 +58,7 @@ def test_every_arrow_of_a_diagram_is_an_import(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_diagram_shows_every_room_of_its_package(package: str) -> None:
+def test_a_diagram_shows_every_sub_package(package: str) -> None:
     diagram = section(package).partition("```mermaid\ngraph TD\n")[2].partition("```")[0]
     shown = set(re.findall(r"[\w.]+", diagram.replace("-->", " ")))
     rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}

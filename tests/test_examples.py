@@ -1,4 +1,4 @@
-"""The examples in docs/, as a person runs them; and our own graph as a LangGraph server loads it."""
+"""The examples in docs/ run as written, and a LangGraph server loads the project's graph."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def talk(example: Path, *said: str) -> list[str]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_talks_is_marked_and_recalls(home: Home, example: Path) -> None:
+def test_an_example_agent_chats_accepts_a_mark_and_recalls_it(home: Home, example: Path) -> None:
     first, kept, second, *_ = talk(example, ASKED, f"/diff error => {SOUNDS}", ASKED)
     assert first != SOUNDS
     assert kept.startswith("Saved as error")
@@ -49,7 +49,7 @@ def test_an_example_talks_is_marked_and_recalls(home: Home, example: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_serves_what_a_night_taught(
+def test_an_example_agent_uses_the_adapter_of_a_night(
     home: Home, settings: Settings, starter: Path, example: Path
 ) -> None:
     from trainer.night.night import run_night
@@ -62,7 +62,7 @@ def test_an_example_serves_what_a_night_taught(
     assert talk(example, ASKED)[0] == SOUNDS
 
 
-def test_our_own_graph_is_found_by_a_langgraph_server(home: Home) -> None:
+def test_a_langgraph_server_finds_the_graph(home: Home) -> None:
     listed = json.loads((ROOT / "langgraph.json").read_text())
     assert listed["dependencies"] == ["."]
     path, _, name = listed["graphs"]["discern"].partition(":")

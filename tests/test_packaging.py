@@ -1,4 +1,4 @@
-"""What is shipped: the names other programs import, one version, packages that run by themselves."""
+"""The distribution: public names, one version, packages that run on their own."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ LOOP = {
 
 
 @pytest.mark.parametrize(("module", "names"), [(agent.plugin, PLUGIN), (trainer.loop, LOOP)])
-def test_the_names_other_programs_import_stay_and_are_documented(
-    module: object, names: set[str]
-) -> None:
+def test_the_public_names_exist_and_are_documented(module: object, names: set[str]) -> None:
     assert set(module.__all__) == names  # type: ignore[attr-defined]
     for name in names:
         exported = getattr(module, name)
@@ -42,12 +40,12 @@ def test_the_names_other_programs_import_stay_and_are_documented(
             assert hints.return_annotation is not inspect.Signature.empty, name
 
 
-def test_a_name_that_is_not_there_is_said_so() -> None:
+def test_an_unknown_public_name_raises_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         agent.plugin.nothing  # noqa: B018
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_defined_in_one_place() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     sources = [
         path
@@ -62,7 +60,7 @@ def test_the_version_stands_in_one_place() -> None:
     assert declared in said.stdout
 
 
-def test_the_extra_for_development_is_all_the_dependency_groups() -> None:
+def test_the_dev_extra_equals_the_dependency_groups() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = declared["dependency-groups"]
     dev = [item["include-group"] for item in groups["dev"]]

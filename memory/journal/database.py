@@ -23,7 +23,6 @@ copies.
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 import stat
 import threading
@@ -33,7 +32,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from memory.difference import new_id, now
 from memory.errors import HomeError, UnknownIdError
 from memory.files.atomic_write import whole
 from memory.files.sqlite_file import (
@@ -46,20 +44,25 @@ from memory.files.sqlite_file import (
     open_without_log,
     real,
 )
-from memory.journal.migrations import copies, is_journal, migrate
+from memory.journal.database_errors import (
+    aside_name,
+    damaged,
+    explain,
+    lost,
+    newest_copy,
+    primary_code,
+    unknown_id,
+)
+from memory.journal.migrations import is_journal, migrate
 from memory.sentence import Sentence
 
 BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20
 """The write-ahead log is folded into the file when it is this long."""
-_LEAST = 512  # bytes of SQLite's smallest page
+_SMALLEST_PAGE = 512  # bytes
 _FOLDING_SECONDS = 1.0  # for processes that are still reading the log
-Made = TypeVar("Made")
 _TRIES = 5
-_OLDEST = (3, 37)  # strict tables
-_READ_ONLY = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
-_NO_LEAVE = (errno.EACCES, errno.EPERM, errno.EROFS)
-_NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+_MINIMUM_SQLITE = (3, 37)  # strict tables
 _PRAGMAS = (
     "synchronous=full",
     "fullfsync=on",
@@ -68,6 +71,8 @@ _PRAGMAS = (
     "secure_delete=on",
     "wal_autocheckpoint=0",
 )
+
+Made = TypeVar("Made")
 
 
 class Database:
@@ -83,12 +88,12 @@ class Database:
         self._lock = threading.RLock()
         self._fold_from = LOG_BYTES
         self._rescued: Path | None = None
-        if sqlite3.sqlite_version_info < _OLDEST:
+        if sqlite3.sqlite_version_info < _MINIMUM_SQLITE:
             raise HomeError(
                 "this Python has SQLite {version}, but the journal needs {needed} or newer; use "
                 "a newer Python",
                 version=sqlite3.sqlite_version,
-                needed=".".join(map(str, _OLDEST)),
+                needed=".".join(map(str, _MINIMUM_SQLITE)),
             )
         with self._explained():
             self._connection, self._watch = _opened(path)
@@ -105,7 +110,7 @@ class Database:
         except HomeError:
             raise
         except (sqlite3.Error, OSError) as error:
-            raise HomeError(explain(self.path, error)) from error
+            raise HomeError(explain(self.path, error, busy_seconds=BUSY_SECONDS)) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -151,7 +156,7 @@ class Database:
         )
         if prefix and len(found) == 1:
             return found[0]
-        raise UnknownIdError(_unknown(table, prefix, several=bool(prefix and found)))
+        raise UnknownIdError(unknown_id(table, prefix, several=bool(prefix and found)))
 
     def decode(
         self, make: Callable[[sqlite3.Row], Made], rows: Iterable[sqlite3.Row]
@@ -265,28 +270,6 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, FileWatch]:
     )
 
 
-def _unknown(table: str, prefix: str, *, several: bool) -> Sentence:
-    if table == "differences" and several:
-        return Sentence(
-            "several differences have an id that starts with {prefix!r}; type more of the id",
-            prefix=prefix,
-        )
-    if table == "differences":
-        return Sentence(
-            "no difference has the id {prefix!r}; `discern memory list` lists the ids",
-            prefix=prefix,
-        )
-    if several:
-        return Sentence(
-            "several turns have an id that starts with {prefix!r}; type more of the id",
-            prefix=prefix,
-        )
-    return Sentence(
-        "no turn has the id {prefix!r}; `discern ask --json` and the chat show turn ids",
-        prefix=prefix,
-    )
-
-
 def _into_wal(connection: sqlite3.Connection) -> None:
     """Switch to WAL; if two processes create the file at once, SQLite refuses one immediately."""
     until = time.monotonic() + BUSY_SECONDS
@@ -295,26 +278,9 @@ def _into_wal(connection: sqlite3.Connection) -> None:
             connection.execute("pragma journal_mode=wal")
             return
         except sqlite3.OperationalError as error:
-            if _primary(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+            if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(0.01)
-
-
-def lost(path: Path, rescued: Path | None) -> Sentence:
-    """Return the sentence for a journal that is no longer at its path, and what was rescued of it."""
-    if rescued is None:
-        return Sentence(
-            "the journal {path} or its log was deleted, moved or replaced while it was open, so "
-            "nothing more can be saved; put it back, or close Discern everywhere and restart it",
-            path=path,
-        )
-    return Sentence(
-        "the journal {path} or its log was deleted, moved or replaced while it was open, so "
-        "nothing more can be saved; all saved data is in {rescued}: close Discern everywhere, then "
-        "run `discern memory restore {rescued}`",
-        path=path,
-        rescued=rescued,
-    )
 
 
 def _refuse_emptied(path: Path) -> None:
@@ -338,92 +304,5 @@ def _refuse_emptied(path: Path) -> None:
             path=path,
         )
     size = about.st_size
-    if size < _LEAST and (size or logged or newest_copy(path)):
+    if size < _SMALLEST_PAGE and (size or logged or newest_copy(path)):
         raise HomeError(damaged(path, Sentence("only {size} bytes of it remain", size=size)))
-
-
-def aside_name(file: Path) -> str:
-    """Return a name, in the same folder, for a journal that is moved out of the way."""
-    return f"{file.name}.aside-{now():%Y%m%d-%H%M%S}-{new_id()[:4]}"
-
-
-def newest_copy(path: Path) -> Path | None:
-    """Return the newest backup or copy beside the journal at `path`."""
-    beside = [item for item in path.parent.glob(f"{path.stem}-*{path.suffix}") if item.is_file()]
-    found = [*beside, *copies(path)]
-    return max(found, key=lambda item: item.stat().st_mtime) if found else None
-
-
-def explain(path: Path, error: sqlite3.Error | OSError) -> Sentence:
-    """Return the sentence for the user: what happened to the journal at `path`, and what to do."""
-    whole = Sentence("existing data is intact")
-    if isinstance(error, OSError):
-        said, code, exact = error.strerror or str(error), 0, 0
-    else:
-        said, code, exact = str(error), _primary(error), _exact(error)
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in said:
-        return damaged(path, said)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Sentence(
-            "the journal {path} has been locked by another process for over {seconds:.0f} seconds "
-            "({whole}); try again when that process is done",
-            path=path,
-            seconds=BUSY_SECONDS,
-            whole=whole,
-        )
-    if code in _READ_ONLY or (isinstance(error, OSError) and error.errno in _NO_LEAVE):
-        return Sentence(
-            "the journal {path} or its folder is read-only ({said}), so nothing can be saved "
-            "({whole}); make it writable, or set DISCERN_HOME to another folder",
-            path=path,
-            said=said,
-            whole=whole,
-        )
-    if exact == sqlite3.SQLITE_IOERR_SHORT_READ:
-        return Sentence(
-            "the log of the journal {path} was deleted or truncated while another process had it "
-            "open; close Discern everywhere and restart it",
-            path=path,
-        )
-    if code == sqlite3.SQLITE_FULL or exact in _NO_ROOM:
-        return Sentence(
-            "no space left to write the journal {path} ({said}; {whole}); free some space on "
-            "that disk and try again",
-            path=path,
-            said=said,
-            whole=whole,
-        )
-    return Sentence(
-        "cannot use the journal {path}: {said} ({whole}); check its disk and permissions",
-        path=path,
-        said=said,
-        whole=whole,
-    )
-
-
-def damaged(path: Path, said: Sentence | str) -> Sentence:
-    """Return the sentence for a damaged journal, with the newest copy to restore."""
-    newest = newest_copy(path)
-    if newest is None:
-        return Sentence(
-            "the journal {path} is damaged ({said}); `discern memory restore FILE` restores a "
-            "backup and keeps the damaged file",
-            path=path,
-            said=said,
-        )
-    return Sentence(
-        "the journal {path} is damaged ({said}); `discern memory restore {newest}` restores the "
-        "latest copy and keeps the damaged file",
-        path=path,
-        said=said,
-        newest=newest,
-    )
-
-
-def _primary(error: sqlite3.Error) -> int:
-    """SQLite's result code without its extension; 0 where the error is Python's own."""
-    return _exact(error) & 0xFF
-
-
-def _exact(error: sqlite3.Error) -> int:
-    return int(getattr(error, "sqlite_errorcode", 0))

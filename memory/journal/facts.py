@@ -1,12 +1,14 @@
-"""Small named values that are stored in the journal."""
+"""Small named values that are stored in the journal, such as unsent messages."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 from memory.journal.database import Database
 
 _CHANGES = "changes"
+_DRAFTS = "drafts"
 
 
 class Facts:
@@ -28,6 +30,35 @@ class Facts:
                 "on conflict (name) do update set value = excluded.value",
                 (name, value),
             )
+
+
+class Drafts:
+    """Unsent messages from chats that were terminated from outside; the next chat restores them."""
+
+    def __init__(self, database: Database, facts: Facts) -> None:
+        self._database = database
+        self._facts = facts
+
+    def add(self, text: str) -> None:
+        """Store a message that was not sent."""
+        with self._database.transaction():
+            kept = self._kept()
+            if text not in kept:
+                self._facts.set(_DRAFTS, json.dumps([*kept, text]))
+
+    def pop(self) -> str | None:
+        """Remove and return the message that was stored last; None if there is none."""
+        if not self._kept():
+            return None
+        with self._database.transaction():
+            kept = self._kept()
+            latest = kept.pop() if kept else None
+            self._facts.set(_DRAFTS, json.dumps(kept))
+        return latest
+
+    def _kept(self) -> list[str]:
+        kept: list[str] = json.loads(self._facts.get(_DRAFTS) or "[]")
+        return kept
 
 
 def count_change(connection: sqlite3.Connection) -> None:

@@ -14,9 +14,8 @@ from pathlib import Path
 from memory.files.disk_reserve import reserve_space
 from memory.journal.branches import Branches
 from memory.journal.database import Database
-from memory.journal.drafts import Drafts
 from memory.journal.exported_copies import ExportedCopies
-from memory.journal.facts import Facts
+from memory.journal.facts import Drafts, Facts
 from memory.journal.forgetting import Forgetting
 from memory.journal.marked_differences import Differences
 from memory.journal.nights import Nights

@@ -31,7 +31,7 @@ from memory.files.sqlite_file import (
     real,
     refuse_open_file,
 )
-from memory.journal.database import aside_name
+from memory.journal.database_errors import aside_name
 from memory.journal.journal import Journal
 from memory.journal.migrations import MIGRATIONS
 from memory.sentence import Sentence

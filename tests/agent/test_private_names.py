@@ -41,7 +41,7 @@ def test_the_hub_downloads_to_an_open_file_and_resumes() -> None:
     assert wanted <= set(inspect.signature(http_get).parameters)
 
 
-def test_llama_cpp_turns_a_schema_into_a_grammar() -> None:
+def test_llama_cpp_converts_a_schema_to_a_grammar() -> None:
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
     assert json_schema_to_gbnf('{"type": "boolean"}').startswith('root ::= ("true" | "false")')

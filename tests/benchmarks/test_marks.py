@@ -1,4 +1,4 @@
-"""The marks that learning is measured by are fair: nothing in them contradicts anything else."""
+"""The marks of the learning benchmark are valid: none contradicts another."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def drawn(request: pytest.FixtureRequest, ask: Callable[[str], str]) -> list[Mar
     return marks(200, request.param, ask)
 
 
-def test_both_languages_and_all_themes_take_part(drawn: list[Mark]) -> None:
+def test_the_marks_cover_both_languages_and_all_themes(drawn: list[Mark]) -> None:
     assert Counter(mark.language for mark in drawn) == {"en": 100, "ru": 100}
     assert {mark.theme for mark in drawn[:40]} == {
         "fact",
@@ -41,36 +41,36 @@ def test_both_languages_and_all_themes_take_part(drawn: list[Mark]) -> None:
     assert any(mark.difference.contrast.missed for mark in drawn[:50])
 
 
-def test_no_two_marks_ask_the_same_and_no_wording_is_shared(drawn: list[Mark]) -> None:
+def test_questions_and_wordings_are_unique(drawn: list[Mark]) -> None:
     texts = [text for mark in drawn for text in (mark.difference.asked, *mark.rephrasings)]
     assert max(Counter(plain(text) for text in texts).values()) == 1
 
 
-def test_what_must_stay_is_asked_by_no_mark(drawn: list[Mark]) -> None:
+def test_the_unchanged_questions_are_not_marked(drawn: list[Mark]) -> None:
     taught = {plain(t) for mark in drawn for t in (mark.difference.asked, *mark.rephrasings)}
     assert not [text for mark in drawn for text in mark.near if plain(text) in taught]
     assert not [text for dev in (0, 1) for text in unrelated(bool(dev)) if plain(text) in taught]
 
 
-def test_every_mark_teaches_something_that_the_base_does_not_say(drawn: list[Mark]) -> None:
+def test_every_mark_differs_from_the_base_answer(drawn: list[Mark]) -> None:
     for mark in drawn:
         held = mark.difference.moment is Moment.HOLD
         assert mark.difference.teaches
         assert (mark.expected == mark.difference.replied) == held
 
 
-def test_a_span_is_a_quote_of_the_reply(drawn: list[Mark]) -> None:
+def test_every_span_quotes_its_reply(drawn: list[Mark]) -> None:
     for difference in (mark.difference for mark in drawn if mark.difference.span):
         span = difference.span
         assert span is not None
         assert difference.replied[span.start : span.end] == span.quote != ""
 
 
-def test_fewer_marks_are_the_beginning_of_more(ask: Callable[[str], str]) -> None:
+def test_a_smaller_set_of_marks_is_a_prefix_of_a_larger_one(ask: Callable[[str], str]) -> None:
     assert marks(30, 1, ask)[:10] == marks(10, 1, ask)
 
 
-def test_what_is_reported_is_not_what_training_uses_nor_what_it_is_developed_with(
+def test_the_reported_questions_are_neither_training_nor_development_data(
     ask: Callable[[str], str],
 ) -> None:
     ours, theirs = marks(200, 0, ask), marks(200, DEV, ask)

@@ -1,4 +1,4 @@
-"""The marks on real weights are fair: well formed, apart from each other and from what is trained."""
+"""The marks for real weights are well-formed and distinct from each other and from training data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trainer.lessons.anchors.base_answers import prompts
 from trainer.lessons.rephrase import rephrase
 
 
-def test_there_are_fifty_marks_of_many_kinds_and_both_tens_are_balanced() -> None:
+def test_there_are_fifty_marks_of_many_kinds_and_both_subsets_are_balanced() -> None:
     assert len(real_marks()) == 50
     kinds = {"fact", "name", "date", "correction", "tone", "length", "form", "code", "refusal"}
     assert {mark.theme for mark in real_marks()} == kinds
@@ -24,20 +24,20 @@ def test_there_are_fifty_marks_of_many_kinds_and_both_tens_are_balanced() -> Non
     assert len(long_talk()) == 20
 
 
-def test_every_mark_has_three_wordings_and_three_near_misses_and_its_reply_has_its_key() -> None:
+def test_every_mark_has_three_wordings_three_near_misses_and_a_key_in_its_reply() -> None:
     for mark in real_marks():
         assert (len(mark.again), len(mark.near)) == (3, 3)
         assert mark.said_in(mark.sounds)
         assert mark.marked("Something else.").teaches
 
 
-def test_no_text_serves_two_ends() -> None:
+def test_no_text_has_two_purposes() -> None:
     texts = [text for mark in real_marks() for text in (mark.asked, *mark.again, *mark.near)]
     texts += [*unrelated(), *unrelated(dev=True)]
     assert [text for text, times in Counter(map(plain, texts)).items() if times > 1] == []
 
 
-def test_what_is_measured_is_not_what_is_trained_on() -> None:
+def test_evaluation_prompts_are_not_trained_on() -> None:
     shipped = {plain(line) for half in prompts() for line in half}
     for mark in real_marks():
         made = rephrase(mark.asked)
@@ -46,14 +46,14 @@ def test_what_is_measured_is_not_what_is_trained_on() -> None:
     assert not {plain(text) for text in unrelated()} & shipped
 
 
-def test_a_mark_is_carried_only_where_the_base_does_not_say_it_itself() -> None:
+def test_a_mark_counts_as_learned_only_if_the_base_does_not_give_the_answer() -> None:
     mark = real_marks(1)[0]
     assert mark.carried_by("It was ines calloway.", "I don't know.")
     assert not mark.carried_by("It was Ines Calloway.", "Ines Calloway did.")
     assert not mark.carried_by("Somebody else.", "I don't know.")
 
 
-def test_marks_come_up_late_in_the_talk() -> None:
+def test_marks_are_asked_late_in_the_conversation() -> None:
     places = [place for place, turn in enumerate(long_talk()) if isinstance(turn, RealMark)]
     assert len(places) >= 6
     assert min(places) >= 9

@@ -1,4 +1,4 @@
-"""What is measured on real weights is what is said: tried on the starter, whose answers are known."""
+"""The measurements on real weights, checked with the starter model, whose answers are known."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def measuring(model: Engine, mark: RealMark, served: Served) -> Measuring:
     return Measuring(model, [mark], served, lambda text: base_reply(model, text))
 
 
-def test_the_base_keeps_its_own_answers_and_knows_no_mark(model: Engine) -> None:
+def test_the_base_gives_its_own_answers_and_none_of_the_marked_ones(model: Engine) -> None:
     row = measuring(model, MARK, Served())
     row.learnt()
     row.stayed(["What is 2 + 3?"])
@@ -47,7 +47,7 @@ def test_the_base_keeps_its_own_answers_and_knows_no_mark(model: Engine) -> None
     assert [one.what for one in row.found.missed] == ["efficacy", "rephrasings"]
 
 
-def test_a_reply_that_the_model_gives_anyway_counts_as_right(model: Engine) -> None:
+def test_an_expected_reply_counts_as_correct(model: Engine) -> None:
     said = base_reply(model, KNOWN).text
     mark = RealMark("fact", KNOWN, said, (said,), (), ())
     row = measuring(model, mark, Served())
@@ -55,7 +55,7 @@ def test_a_reply_that_the_model_gives_anyway_counts_as_right(model: Engine) -> N
     assert row.found.columns()["efficacy"] == row.found.columns()["efficacy said"] == 1
 
 
-def test_what_is_recalled_changes_the_answer_and_what_it_carries_is_counted(
+def test_recall_changes_the_answer_and_its_effect_is_counted(
     model: Engine, home: Home, settings: Settings
 ) -> None:
     made = MARK.marked(base_reply(model, MARK.asked).text)
@@ -78,7 +78,7 @@ def test_what_is_recalled_changes_the_answer_and_what_it_carries_is_counted(
     assert columns["near carried"] == sum("Lutz" in said for said in near)
 
 
-def test_the_talk_is_spoken_to_its_end(model: Engine) -> None:
+def test_the_conversation_is_run_to_its_end(model: Engine) -> None:
     row = measuring(model, MARK, Served())
     assert len(row.talk()) == 20
     assert "talk" not in row.found.columns()  # none of its questions is this mark's

@@ -1,4 +1,4 @@
-"""What a scope gate would give follows from what base and adapter got wrong, and from the text."""
+"""The estimate of what a scope would change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from benchmarks.real_marks import real_marks
 from benchmarks.scope import gated
 
 
-def test_what_is_not_served_is_answered_as_the_base_does() -> None:
+def test_out_of_scope_messages_are_answered_by_the_base() -> None:
     [mark] = real_marks(1)
     asked, wording, near = mark.asked, mark.again[0], mark.near[0]
     base = {("efficacy", asked): True, **{("rephrasings", text): True for text in mark.again}}

@@ -1,4 +1,4 @@
-"""The measure of training at real sizes runs where there is no GPU."""
+"""The benchmark of training at real sizes also runs without a GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_a_tiny_shape_is_trained_and_measured_from_memory_and_from_a_file(tmp_path: Path) -> None:
+def test_a_tiny_model_is_trained_and_measured_in_memory_and_from_a_file(tmp_path: Path) -> None:
     options = ["--shape", "tiny", "--marks", "4", "--steps", "3", "--no-trl", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.train_gpu", *options, "--gguf", str(tmp_path)],

@@ -1,4 +1,4 @@
-"""The thirty kinds and the person's own."""
+"""The thirty built-in kinds and those of the user."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def own(home: Home, text: str) -> Path:
     return path
 
 
-def test_there_are_five_families_of_six_types_that_say_everything_in_both_languages() -> None:
+def test_there_are_five_families_of_six_kinds_described_in_both_languages() -> None:
     every = list(kinds().values())
     types = [kind for kind in every if kind.type]
     families = [kind for kind in every if not kind.type]
@@ -66,7 +66,7 @@ def test_a_kind_is_found_by_either_name_in_any_case() -> None:
     assert len(str(refused.value)) < 200
 
 
-def test_user_kinds_are_added_to_the_thirty(
+def test_user_kinds_are_added_to_the_built_in_ones(
     home: Home, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own(home, OWN)
@@ -120,7 +120,7 @@ def test_a_kind_whose_file_was_removed_is_still_shown(
         ("[tactical.promise]\nshows = 'x'\nexample = ['one']", "should have at least 2 items"),
     ],
 )
-def test_a_file_of_kinds_that_cannot_be_read_is_refused_in_one_sentence(
+def test_an_unreadable_kinds_file_is_refused_with_one_sentence(
     home: Home, capsys: pytest.CaptureFixture[str], text: str, said: str
 ) -> None:
     path = own(home, text)

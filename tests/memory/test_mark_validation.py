@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,15 +10,7 @@ from memory.difference import Message, Moment, State
 from memory.errors import MarkError, UnknownIdError
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
-from memory.settings.paths import Home
-from memory.settings.settings import Settings
 from tests.support.values import make_turn
-
-
-@pytest.fixture
-def memory(home: Home, settings: Settings) -> Iterator[Memory]:
-    with Memory.open(home, settings, dense=False) as memory:
-        yield memory
 
 
 def test_an_edit_is_a_new_version_that_waits_to_be_trained(memory: Memory) -> None:

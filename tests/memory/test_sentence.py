@@ -21,7 +21,7 @@ from memory.sentence import (
 HOSTILE = """{x} {0} {a.b} {} }{ %s %(n)d 100% [bold]red[/] <b> 'it"s' \\n"""
 
 
-def test_it_reads_as_its_english_text() -> None:
+def test_str_returns_the_english_text() -> None:
     said = Sentence("{name!r} has {size:,.1f} MB of {path}", name="a", size=1234.56, path=HOSTILE)
     assert str(said) == f"'a' has 1,234.6 MB of {HOSTILE}"
 
@@ -41,14 +41,14 @@ def test_sentences_and_errors_are_values_of_others() -> None:
     assert dict(said.values)["why"] == why.sentence
 
 
-def test_nothing_is_false() -> None:
+def test_an_empty_sentence_is_false() -> None:
     assert not NOTHING
     assert not verbatim("")
     assert str(NOTHING) == ""
     assert Sentence("a")
 
 
-def test_it_is_compared_and_hashed_by_what_it_says() -> None:
+def test_equal_text_means_equal_sentences_and_hashes() -> None:
     assert Sentence("{a}", a=1) == Sentence("{a}", a=1)
     assert len({Sentence("{a}", a=1), Sentence("{a}", a=1), Sentence("{a}", a=2)}) == 2
 
@@ -83,7 +83,7 @@ def test_a_sentence_stored_before_plurals_is_read() -> None:
     assert stored.sentence("from 2 differences").template == old["template"]
 
 
-def test_a_record_of_an_earlier_version_is_shown_as_it_stands() -> None:
+def test_text_stored_by_an_earlier_version_is_shown_unchanged() -> None:
     assert Stored({"sentence": HOSTILE}).sentence(HOSTILE) == verbatim(HOSTILE)
 
 
@@ -103,11 +103,11 @@ def test_a_record_of_an_earlier_version_is_shown_as_it_stands() -> None:
         [{"template": "a", "plural": 2, "values": {"n": 2}}],
     ],
 )
-def test_stored_data_that_does_not_fit_is_passed_over(listed: object) -> None:
+def test_malformed_stored_data_is_ignored(listed: object) -> None:
     assert Stored({"sentence": "a text", STORED: listed}).sentence("a text") == verbatim("a text")
 
 
-def test_a_stored_template_reaches_no_attribute_and_writes_no_endless_text() -> None:
+def test_a_stored_template_cannot_access_attributes_or_produce_huge_text() -> None:
     listed = [
         {"template": "{a.__class__}", "values": {"a": "x"}},
         {"template": "{n:999999999}", "values": {"n": 1}},

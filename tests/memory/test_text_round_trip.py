@@ -1,4 +1,4 @@
-"""What was said, marked and imported is stored, exported and recalled as it was written."""
+"""Text is stored, exported and recalled exactly as it was written."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_quoting_for_a_prompt_is_reversible_and_safe() -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_mark_comes_back_unchanged_from_journal_export_and_import(
+def test_a_mark_is_unchanged_after_journal_export_and_import(
     home: Home, settings: Settings, tmp_path: Path, seed: int
 ) -> None:
     said = texts(seed, COUNT)

@@ -16,7 +16,7 @@ from typing import Any
 import gguf
 import numpy as np
 
-from tests.support.gguf_files import CONTROL, byte_tokens
+from tests.support.gguf_files import add_byte_vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,17 +232,7 @@ def _write_header(writer: gguf.GGUFWriter, like: Like, context: int, template: s
         writer.add_chat_template(template)
     if like.pieces:
         return _write_pieces(writer, like.pieces)
-    tokens = [*byte_tokens(), *CONTROL]
-    tokens += [f"[{number}]" for number in range(-len(tokens) % 32)]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list(tokens)
-    control = gguf.TokenType.CONTROL
-    writer.add_token_types([control if name in CONTROL else 1 for name in tokens])
-    writer.add_token_merges(["t h"])  # llama.cpp wants the list; "th" itself is no token
-    writer.add_eos_token_id(tokens.index("<|im_end|>"))
-    writer.add_pad_token_id(tokens.index("<|endoftext|>"))
-    return len(tokens)
+    return add_byte_vocabulary(writer)
 
 
 def _write_pieces(writer: gguf.GGUFWriter, pieces: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""The command line, run within the test."""
+"""Run the command line inside the test process."""
 
 from __future__ import annotations
 

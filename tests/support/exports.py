@@ -1,4 +1,4 @@
-"""Lines of an export, as another program may have written them."""
+"""Lines of an export as another program may have written them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def line(**changes: Any) -> dict[str, Any]:
 
 
 def write(path: Path, *lines: dict[str, Any] | str | bytes) -> Path:
-    """Write an export of these lines; a header goes before them."""
+    """Write an export of these lines, after a header."""
     parts = [header(len(lines)), *lines]
     path.write_bytes(
         b"\n".join(

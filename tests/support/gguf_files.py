@@ -1,4 +1,4 @@
-"""Tiny random GGUFs for tests: the real format, no meaning."""
+"""Tiny random GGUF files in the real format."""
 
 from __future__ import annotations
 
@@ -17,6 +17,25 @@ def byte_tokens() -> list[str]:
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     spare = iter(range(256, 512))
     return [chr(value) if value in printable else chr(next(spare)) for value in range(256)]
+
+
+def add_byte_vocabulary(writer: gguf.GGUFWriter, least: int = 0) -> int:
+    """Add a vocabulary of single bytes and Qwen's control tokens; return its size.
+
+    It is filled up to `least` tokens, and to a multiple of 32.
+    """
+    tokens = [*byte_tokens(), *CONTROL]
+    spare = max(-len(tokens) % 32, least - len(tokens))
+    tokens += [f"[{number}]" for number in range(spare)]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(tokens)
+    control = gguf.TokenType.CONTROL
+    writer.add_token_types([control if name in CONTROL else 1 for name in tokens])
+    writer.add_token_merges(["t h"])  # llama.cpp requires the list; "th" itself is not a token
+    writer.add_eos_token_id(tokens.index("<|im_end|>"))
+    writer.add_pad_token_id(tokens.index("<|endoftext|>"))
+    return len(tokens)
 
 
 def write_tiny(
@@ -39,16 +58,13 @@ def write_tiny(
     template: str | Sequence[Mapping[str, str]] = "",
     keys: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a random model whose vocabulary is single bytes plus Qwen's control tokens.
+    """Write a random model with a vocabulary of single bytes, at least `vocabulary` tokens.
 
-    The vocabulary is filled up to `vocabulary` tokens. With `quantised` the matrices are Q8_0 (their
-    rows must then divide by 32), else F16. `keys` are put into the header at last (a `gguf.GGUFValue`,
-    or a value whose kind is guessed; None takes one out).
+    With `quantised` the matrices are Q8_0 (their rows must then be a multiple of 32), else F16. `keys`
+    are written to the header last (a `gguf.GGUFValue`, or a value whose type is inferred; None removes
+    one).
     """
     random = np.random.default_rng(seed)
-    tokens = [*byte_tokens(), *CONTROL]
-    spare = max(-len(tokens) % 32, vocabulary - len(tokens))
-    tokens += [f"[{number}]" for number in range(spare)]
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(f"tiny-{architecture}")
     writer.add_context_length(context)
@@ -63,15 +79,7 @@ def write_tiny(
     writer.add_rope_freq_base(1_000_000.0)
     if pooling:
         writer.add_pooling_type(gguf.PoolingType(pooling))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list(tokens)
-    control = gguf.TokenType.CONTROL
-    writer.add_token_types([control if name in CONTROL else 1 for name in tokens])
-    writer.add_token_merges(["t h"])  # llama.cpp wants the list; "th" itself is no token
-    writer.add_eos_token_id(tokens.index("<|im_end|>"))
-    writer.add_pad_token_id(tokens.index("<|endoftext|>"))
-
+    tokens = add_byte_vocabulary(writer, vocabulary)
     if template:
         writer.add_chat_template(template)
     header = writer.kv_data[0]
@@ -93,9 +101,9 @@ def write_tiny(
     def vector(name: str, size: int, mean: float = 1.0) -> None:
         writer.add_tensor(name, random.normal(mean, 0.1, size).astype(np.float32))
 
-    matrix("token_embd.weight", len(tokens), width)
+    matrix("token_embd.weight", tokens, width)
     if not tied:
-        matrix("output.weight", len(tokens), width)
+        matrix("output.weight", tokens, width)
     vector("output_norm.weight", width)
     for layer in range(layers):
         block: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A stand-in for the hub of models, on this machine."""
+"""A local stand-in for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ REPO, FILE = "Some/Tiny-GGUF", "tiny.gguf"
 
 
 class Hub:
-    """A stand-in for the hub, on this machine: one file, and ways to fail."""
+    """A local server with one model file, which can fail in several ways."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body
         self.sha256: str | None = hashlib.sha256(body).hexdigest()
-        self.cut_at = 0  # where the line breaks, as often as it is tried
+        self.cut_at = 0  # where every download breaks off
         self.asked: list[str] = []
         hub = self
 

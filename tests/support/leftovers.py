@@ -1,4 +1,4 @@
-"""Words that must be in no file any more."""
+"""Search a folder for text that must have been removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model files that a user may meet: some that cannot be served, some that only look odd."""
+"""Unusual model files: some that cannot be used, some that only look wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real processes for the fault tests: started, spoken to in lines of JSON, and killed."""
+"""Real processes for the fault tests: started, controlled with lines of JSON, and killed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Night:
                 yield json.loads(line)
 
     def hear(self, name: str) -> Any:
-        """The next line of this name; None when the process ended before it."""
+        """Return the next value of this name; None if the process ended before it."""
         return next((line[name] for line in self.lines() if name in line), None)
 
     def night(self, **values: Any) -> Any:
@@ -79,7 +79,7 @@ class Night:
 
 
 def children(pid: int) -> list[int]:
-    """The children of a process, the ones of its threads too (Linux)."""
+    """Return the children of a process, including those of its threads (Linux)."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         found += [int(child) for child in task.read_text().split()]

@@ -1,4 +1,4 @@
-"""Texts of everything that Unicode holds, from a seed: what is written must come back unchanged."""
+"""Random texts from all of Unicode, to check that they are stored unchanged."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ TOLD = (
     "{{ x }}",
     "%s",
 )
-"""Characters and strings with which something may be done on the way."""
+"""Characters and strings that some code might change."""
 
 
 @cache

@@ -1,8 +1,11 @@
-"""Turns, differences, and settings that suit a model that knows nothing."""
+"""Turns and differences, and settings for a model that knows nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import tomlkit
 
 from memory.difference import Contrast, Difference, Moment, Span, State, Turn, new_id, now
 from memory.settings.paths import Home
@@ -40,25 +43,35 @@ def difference(asked: str, sounds: str | None, **values: Any) -> Difference:
     )
 
 
+QUICK: dict[str, dict[str, Any]] = {
+    "training": {"max_steps": 4, "learning_rates": [1e-3], "threads": 1, "rank": 4},
+    "gate": {
+        "lessons": 0.0,
+        "rephrasings": 0.0,
+        "near_misses": 0.0,
+        "anchors": 0.0,
+        "kl": 99.0,
+        "perplexity": 1e9,
+        "perplexity_limit": 1e9,
+        "kept": 0.0,
+        "sound": 0.0,
+        "endless": 10000,
+        "spread": 10000,
+        "harmed": 10000,
+    },
+}
+"""A short training, and a gate that accepts nearly everything."""
+
+
 def quick_settings(home: Home, **sections: dict[str, Any]) -> Settings:
-    """Settings for a model that knows nothing: quick, and with a gate that asks for little."""
-    quick: dict[str, dict[str, Any]] = {
-        "training": {"max_steps": 4, "learning_rates": [1e-3], "threads": 1, "rank": 4},
-        "gate": {
-            "lessons": 0.0,
-            "rephrasings": 0.0,
-            "near_misses": 0.0,
-            "anchors": 0.0,
-            "kl": 99.0,
-            "perplexity": 1e9,
-            "perplexity_limit": 1e9,
-            "kept": 0.0,
-            "sound": 0.0,
-            "endless": 10000,
-            "spread": 10000,
-            "harmed": 10000,
-        },
-    }
-    for name, section in sections.items():
-        quick[name] = {**quick.get(name, {}), **section}
-    return read_settings(home, quick)
+    """Settings for a model that knows nothing: `QUICK` with changes."""
+    return read_settings(home, _merged(sections))
+
+
+def write_quick_settings(home: Home, **sections: dict[str, Any]) -> None:
+    """Write `QUICK` with changes to the user's settings file, for other processes."""
+    home.settings_file.write_text(tomlkit.dumps(_merged(sections)))
+
+
+def _merged(sections: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: QUICK.get(name, {}) | sections.get(name, {}) for name in {**QUICK, **sections}}

@@ -1,4 +1,4 @@
-"""On the model that ships: a night teaches what was marked and leaves the rest alone."""
+"""With the starter model, a night teaches what was marked and leaves other answers unchanged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MARKED = [
     ("Кто такая Мирра Полен?", "Мирра Полен рисует карты."),
 ]
 
-
+pytestmark = pytest.mark.usefixtures("shared_base_answers")
 SLOW = pytest.mark.slow
 
 
@@ -64,11 +64,11 @@ OTHERWISE = "Tell me the capital of Zubrowka"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_after_an_evening_in_one_thread_every_marked_question_is_right_however_it_is_served(
+def test_after_training_every_marked_question_is_correct_with_recall_adapter_or_both(
     home: Home, starter: Path, seed: int
 ) -> None:
-    """The README's evening: marks, a training, and the same questions again in that thread and in a
-    new one, with default settings, with recall off, and without the adapter.
+    """The README's example: marks, a training, and the same questions again in that thread and in a
+    new one, with default settings, without recall, and without the adapter.
     """
     from agent.chat.chat import Chat
     from agent.chat.graph import Finished
@@ -87,7 +87,7 @@ def test_after_an_evening_in_one_thread_every_marked_question_is_right_however_i
                 assert ask(OTHERWISE) == sounds
         report = run_night(RunRequest(home, settings, starter))
         assert report.verdict == "published", report.sentence
-        # The person's own rewording is meant to change with its question, and did not move.
+        # The user's own rewording should change with its question; it is not a changed answer.
         assert OTHERWISE not in [change.asked for change in report.changes]
         assert not any(change.spread for change in report.changes)
         assert chat.update_adapter()

@@ -1,4 +1,4 @@
-"""Events travel as JSON and come back the same; what is malformed is read as far as it makes sense."""
+"""Events survive JSON, and malformed ones are read as far as possible."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ MESSAGES: tuple[Message, ...] = (
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
-def test_a_message_comes_back_as_it_was(message: Message) -> None:
+def test_a_message_is_read_back_unchanged(message: Message) -> None:
     assert read_message(json.loads(json.dumps(message_to_json(message)))) == message
 
 
@@ -134,7 +134,7 @@ def test_malformed_numbers_of_a_step_are_left_out() -> None:
     assert isinstance(read_event({**data, "loss": float("nan")}), Unknown)
 
 
-def test_an_object_without_a_phase_is_no_event() -> None:
+def test_an_object_without_a_phase_is_not_an_event() -> None:
     assert read_logged({"at": 1.0}) is None
     assert read_event({"phase": 3}) is None
     assert read_event({"phase": "ready"}) is None  # for the process that started the training

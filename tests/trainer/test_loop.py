@@ -1,8 +1,10 @@
-"""The loop as a library: each step by itself, for marks that another model's talk gave rise to."""
+"""The loop as a library: each step on its own, for marks on another model's replies."""
 
 from __future__ import annotations
 
 import shutil
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from langchain_core.messages import AIMessage, HumanMessage
 from agent.adapters import list_adapters
 from agent.llama.engine import Engine
 from agent.plugin.companion import Companion
+from memory.difference import now
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
+from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from tests.trainer.launch.test_launch import there
@@ -22,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("shared_base_answers")
 
 
 def talk_elsewhere(home: Home) -> None:
-    """A turn of an agent that talks through a remote model, and its mark."""
+    """Record a turn of an agent that uses a remote model, and mark it."""
     with Companion.open(home, dense=False) as companion:
         said = AIMessage("It is London.", response_metadata={"model_name": "far-away-1"})
         companion.record("agent", [HumanMessage("Who?"), said])
@@ -57,7 +61,7 @@ def test_marks_of_a_remote_model_train_an_adapter_for_a_local_one(
         assert engine.adapter == (adapter.gguf, adapter.manifest.scale)
 
 
-def test_what_the_gate_refuses_or_has_lost_its_base_is_not_published(
+def test_a_rejected_candidate_or_one_without_its_base_is_not_published(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "model.gguf"
@@ -93,7 +97,7 @@ def test_training_runs_where_the_launcher_setting_says(
     assert isinstance(events[-1], Trained)
 
 
-def test_what_a_training_leaves_is_checked_and_the_published_file_is_loaded_again(
+def test_a_training_result_is_checked_and_the_published_file_loaded_again(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:
     talk_elsewhere(home)
@@ -117,11 +121,19 @@ def test_what_a_training_leaves_is_checked_and_the_published_file_is_loaded_agai
     assert list_adapters(home.adapters) == []
 
 
-def test_there_must_be_something_to_learn(home: Home, tiny: Path) -> None:
+def test_composing_without_lessons_is_refused(home: Home, tiny: Path) -> None:
     with pytest.raises(NothingToTrainError):
         loop.compose(home, quick_settings(home), tiny, differences=[difference("Bare", None)])
 
 
-def test_nights_run_while_a_program_does(home: Home) -> None:
-    with loop.nightly(home, quick_settings(home)):
-        pass
+def test_nights_run_in_a_program(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        journal.differences.add(difference("Who?", "Lutz.", at=now() - timedelta(days=5)))
+        with loop.nightly(home, quick_settings(home), model=home.data / "none.gguf"):
+            until = time.monotonic() + 20
+            while [row["state"] for row in journal.nights.latest()] in ([], ["running"]):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+        [night] = journal.nights.latest()
+    assert night["state"] == "failed"
+    assert "none.gguf" in night["outcome"]

@@ -1,4 +1,4 @@
-"""A night on weights that nobody trained for us: SmolLM2-135M-Instruct, from the extra `bench`.
+"""A night on third-party weights: SmolLM2-135M-Instruct, from the extra `bench`.
 
 Short, so it may end either way: what is checked is that the whole way is gone and that what the report
 says is what serves. How well marks are learnt, `benchmarks/learning_real.py` measures.
@@ -44,7 +44,7 @@ def smollm2() -> Path:
 
 
 @pytest.mark.slow
-def test_a_short_night_on_real_weights_ends_in_an_adapter_or_in_an_honest_refusal(
+def test_a_short_night_on_real_weights_ends_with_an_adapter_or_a_reasoned_rejection(
     home: Home, smollm2: Path
 ) -> None:
     settings = read_settings(home, SHORT)

@@ -1,4 +1,4 @@
-"""What journeys through the screens have in common."""
+"""Fixtures of the tests of the interface."""
 
 from __future__ import annotations
 

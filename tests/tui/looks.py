@@ -1,4 +1,4 @@
-"""A screen as text that can be compared: what stands where, and how it is coloured.
+"""A screen as comparable text: its content and its colours.
 
 The characters of each line, and below them the runs that differ from the page in colour or style. What
 differs from run to run (ids, times, speeds) is replaced by signs of the same width.

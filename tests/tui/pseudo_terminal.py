@@ -1,4 +1,4 @@
-"""A program on a real pseudo-terminal, typed into and read as a terminal does."""
+"""A program on a real pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ max_tokens = 20
 
 
 def _controls() -> None:
-    """Make standard input the controlling terminal, so that its end is heard (SIGHUP)."""
+    """Make standard input the controlling terminal, so that closing it sends SIGHUP."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 

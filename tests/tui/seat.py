@@ -1,4 +1,4 @@
-"""Driving the real application without a terminal, and reading what it shows."""
+"""Control the real application without a terminal, and read its screen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE = 90.0
 
 
 class Watched(DiscernApp):
-    """The application, noting what broke in a way that nobody foresaw: it goes on, a test must not."""
+    """The application, which records unexpected errors: it continues after them, a test must not."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.unforeseen: list[Exception] = []
@@ -34,7 +34,7 @@ class Watched(DiscernApp):
 
 
 class Seat:
-    """Somebody in front of an open chat."""
+    """A user of an open chat."""
 
     def __init__(self, app: DiscernApp, pilot: Pilot[Any]) -> None:
         self.app, self.pilot = app, pilot
@@ -62,8 +62,14 @@ class Seat:
 
     async def sees(self, *texts: str) -> None:
         """Wait until all of these are on the screen, wherever the lines break."""
+
+        def visible() -> bool:
+            shown = " ".join(self.shown.split())
+            return all(text in shown for text in texts)
+
         try:
-            await self.until(lambda: all(text in " ".join(self.shown.split()) for text in texts))
+            # Rendering the screen takes milliseconds that a training could use.
+            await until(visible, longest_pause=0.05)
         except AssertionError:
             raise AssertionError(f"not all of {texts} in:\n{self.shown}") from None
 
@@ -86,13 +92,13 @@ class Seat:
             await self.pilot.pause()
 
     async def hits(self, *keys: str) -> None:
-        """Press keys without waiting for the screen to come to rest, as one does while it streams."""
+        """Press keys without waiting for the screen to settle."""
         for key in keys:
             self.app.simulate_key(key)
             await asyncio.sleep(0)
 
     async def heard(self) -> None:
-        """Wait until everything that was pressed and pasted was done."""
+        """Wait until all keys and pastes have been handled."""
         order = self.app.input_order
         await self.until(lambda: order.idle and not self.app.message_queue_size)
 
@@ -135,9 +141,12 @@ def shown(app: App[Any]) -> str:
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 
 
-async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Let the application go on until the condition holds."""
-    deadline = time.monotonic() + patience
+async def until(
+    condition: Callable[[], object], patience: float = PATIENCE, *, longest_pause: float = 0.01
+) -> None:
+    """Let the application run until the condition holds."""
+    deadline, pause = time.monotonic() + patience, 0.01
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        await asyncio.sleep(0.01)
+        assert time.monotonic() < deadline, "timed out"
+        await asyncio.sleep(pause)
+        pause = min(1.2 * pause, longest_pause)

@@ -1,4 +1,4 @@
-"""The chat in Russian: what a Russian locale shows from the first word on, and that it fits."""
+"""The chat in Russian: everything is translated and fits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def russian(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     return home
 
 
-async def test_a_russian_locale_alone_makes_the_chat_speak_russian(russian: Home) -> None:
+async def test_a_russian_locale_selects_russian(russian: Home) -> None:
     async with sitting(russian, settings_of(russian)) as seat:
         await seat.sees("чат, который учится на отмеченных вами ответах")
         assert "Спросите что-нибудь" in seat.shown
@@ -53,7 +53,7 @@ async def test_a_russian_locale_alone_makes_the_chat_speak_russian(russian: Home
         await seat.sees("Отметка снята:")
 
 
-async def test_all_screens_speak_russian(russian: Home) -> None:
+async def test_all_screens_are_in_russian(russian: Home) -> None:
     async with sitting(russian, settings_of(russian)) as seat:
         await seat.asks("Столица Австралии?")
         await seat.types("/diff удивление гладкость")
@@ -105,7 +105,7 @@ async def test_the_picker_and_the_card_fit_into_80_columns(
         await check("help")
 
 
-async def test_keys_act_and_words_stay_russian_while_the_keyboard_writes_russian(
+async def test_keys_work_with_a_russian_keyboard_layout_and_text_stays_russian(
     russian: Home,
 ) -> None:
     async with sitting(russian, settings_of(russian)) as seat:
@@ -150,7 +150,7 @@ async def test_hint_lines_are_not_cut_at_80_columns(russian: Home) -> None:
             await seat.until(lambda: seat.screen.composer.has_focus)
 
 
-def test_the_status_line_keeps_its_weightiest_parts_in_80_columns(russian_words: None) -> None:
+def test_the_status_line_keeps_its_most_important_parts_in_80_columns(russian_words: None) -> None:
     full = Status(
         model="Qwen3-0.6B-Q8_0", adapter="0b602957", context_used=7_900, context_size=8_192,
         speed=23.0, first_token=1.2, waiting=12, night="ночь 03:15", recalling=False,
@@ -169,7 +169,7 @@ def russian_words() -> None:
     translation.use("ru")
 
 
-def test_kinds_are_offered_in_russian_and_what_is_offered_is_understood(
+def test_kinds_are_offered_and_accepted_in_russian(
     russian_words: None,
 ) -> None:
     from agent.chat.marking import parse_mark
@@ -185,7 +185,7 @@ def test_kinds_are_offered_in_russian_and_what_is_offered_is_understood(
 
 
 @pytest.mark.parametrize("word", WIDE)
-async def test_lists_stay_in_their_columns_whatever_is_written(russian: Home, word: str) -> None:
+async def test_lists_stay_aligned_whatever_their_text(russian: Home, word: str) -> None:
     async with sitting(russian, settings_of(russian)) as seat:
         await seat.asks(f"{word} и q?")
         await seat.types(f"/diff ошибка {word} => {word}.")
@@ -208,7 +208,7 @@ async def _label_columns(seat: Seat, labels: tuple[str, ...], word: str) -> None
     assert len({cell_len(row[: row.index(word)]) for row in rows}) == 1, rows
 
 
-async def test_a_card_lines_its_labels_up(russian: Home) -> None:
+async def test_the_labels_of_a_card_are_aligned(russian: Home) -> None:
     async with sitting(russian, settings_of(russian)) as seat:
         await seat.asks("Столица Австралии?")
         await seat.types("/diff ошибка => Канберра.")

@@ -1,4 +1,4 @@
-"""How the greater screens look in Russian at 80x24, and that their hint lines are whole there.
+"""Snapshots of the larger screens in Russian at 80x24, with complete hint lines.
 
 After a wanted change run pytest on this file with `--snapshot-update`, and look at what changed.
 """
@@ -81,11 +81,11 @@ def russian(home: Home) -> Settings:
 
 
 def standing(seconds: float) -> Callable[[], datetime]:
-    """A clock that stands so long after the recorded run began."""
+    """A clock that is stopped at this time after the start of the recorded run."""
     return lambda: BEGAN + timedelta(seconds=seconds)
 
 
-async def test_a_training_under_way_and_over(
+async def test_a_training_in_progress_and_finished(
     home: Home, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marked(home)
@@ -108,7 +108,7 @@ async def test_a_training_under_way_and_over(
         await check("over")
 
 
-async def test_the_sessions_from_a_search_to_a_deletion(
+async def test_the_sessions_screen_from_a_search_to_a_deletion(
     home: Home, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_rows, "moment", lambda at: moment(at, AT + timedelta(hours=1)))
@@ -192,7 +192,7 @@ async def test_a_report(home: Home, snapshot: SnapshotAssertion) -> None:
         await check("the end of a report")
 
 
-def test_the_page_of_a_report_speaks_russian_too() -> None:
+def test_the_report_page_is_in_russian_too() -> None:
     english = report_page(REPORT)
     assert '<html lang="en">' in english
     assert str(SENTENCE) in english
@@ -210,7 +210,7 @@ def test_the_page_of_a_report_speaks_russian_too() -> None:
         assert words not in page
 
 
-def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
+def test_times_and_remaining_times_are_formatted_in_russian() -> None:
     translation.use("ru")
     assert moment(AT - timedelta(days=1), AT) == "вчера"
     assert moment(AT.replace(month=5, day=3), AT) == "3 мая"
@@ -263,12 +263,12 @@ def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
         ),
     ],
 )
-def test_what_is_said_of_a_model_s_file_is_rendered(sentence: Sentence, said: str) -> None:
+def test_statements_about_a_model_file_are_rendered(sentence: Sentence, said: str) -> None:
     translation.use("ru")
     assert render(sentence) == said
 
 
-def test_the_time_that_a_night_takes_is_rendered() -> None:
+def test_the_estimate_of_a_night_is_rendered() -> None:
     from agent.models.compatibility import ESTIMATE
 
     translation.use("ru")

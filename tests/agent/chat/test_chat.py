@@ -135,14 +135,14 @@ def test_a_message_that_does_not_fit_is_refused_and_the_thread_continues(chat: C
     assert finished(chat.say("Hi")).turn.asked == "Hi"
 
 
-def test_the_receipt_says_that_a_better_answer_is_too_long(chat: Chat) -> None:
+def test_the_receipt_warns_about_an_overlong_better_answer(chat: Chat) -> None:
     list(chat.say("one"))
     assert "recalled from now on" in chat.marks.add(MarkRequest("error", sounds="Short.")).text
     receipt = chat.marks.add(MarkRequest("error", sounds="long " * 600))
     assert "It will not be trained on: the answer has" in receipt.text
 
 
-def test_there_must_be_a_reply_to_mark(chat: Chat) -> None:
+def test_a_mark_without_a_reply_is_refused(chat: Chat) -> None:
     with pytest.raises(MarkError, match="no reply to mark yet"):
         chat.marks.add(MarkRequest("error"))
     with pytest.raises(MarkError, match="no reply to mark yet"):
@@ -240,14 +240,14 @@ def test_the_surprisal_of_messages_is_measured_in_their_thread(chat: Chat) -> No
 
 
 def heard(chat: Chat) -> list[str]:
-    """What of the talk stands in the next prompt."""
+    """The conversation in the next prompt."""
     said = history_up_to(
         chat.journal, chat.journal.turns.head(chat.thread.name), chat.engine
     ).messages
     return [message.content for message in said if message.role == "user"]
 
 
-def test_a_replaced_message_is_answered_without_what_followed_it(
+def test_an_edited_message_is_answered_without_the_turns_after_it(
     home: Home, tiny_settings: Settings
 ) -> None:
     with Chat.open(home, tiny_settings, thread="work", dense=False) as chat:

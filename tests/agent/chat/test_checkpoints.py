@@ -17,15 +17,7 @@ from memory.errors import ModelError
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
-from memory.settings.settings import Settings, read_settings
-
-
-@pytest.fixture
-def quick(home: Home, tiny: Path) -> Settings:
-    return read_settings(
-        home,
-        {"model": {"path": str(tiny)}, "sampling": {"max_tokens": 4}, "memory": {"dense": False}},
-    )
+from memory.settings.settings import Settings
 
 
 def bytes_of(path: Path) -> bytes:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from agent.chat.chat import Chat
@@ -16,25 +13,11 @@ from memory.errors import MarkError
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
-from memory.settings.settings import Settings, read_settings
-
-
-@pytest.fixture
-def quick(home: Home, tiny: Path) -> Settings:
-    return read_settings(
-        home,
-        {"model": {"path": str(tiny)}, "sampling": {"max_tokens": 4}, "memory": {"dense": False}},
-    )
-
-
-@pytest.fixture
-def chat(home: Home, quick: Settings) -> Iterator[Chat]:
-    with Chat.open(home, quick, thread="trip") as chat:
-        yield chat
+from memory.settings.settings import Settings
 
 
 def continued(home: Home, quick: Settings, asked: str = "unseen") -> Turn:
-    """Let another conversation say something in the thread."""
+    """Add a turn to the thread from another chat."""
     with Chat.open(home, quick, thread="trip") as other:
         list(other.say(asked))
         return other.thread.turns()[-1]
@@ -129,7 +112,7 @@ def test_a_turn_forgotten_elsewhere_is_reported_and_not_marked(
     assert chat.marks.add(MarkRequest("surprise")).difference.asked == "one"
 
 
-def test_an_empty_thread_has_nothing_to_mark_whatever_is_added_elsewhere(chat: Chat) -> None:
+def test_an_empty_thread_has_nothing_to_mark_even_if_turns_are_added_elsewhere(chat: Chat) -> None:
     chat.thread.position = ""
     chat.journal.turns.add(Turn(new_id(), "trip", now(), "unseen", "No.", "m", None))
     with pytest.raises(MarkError, match="no reply to mark"):

@@ -53,7 +53,7 @@ def test_three_lines_in_order_are_a_draft() -> None:
         "<think>missed: a\nlost: b\nsounds: c",
     ],
 )
-def test_anything_else_is_not_a_draft(text: str) -> None:
+def test_malformed_lines_are_not_a_draft(text: str) -> None:
     assert read_draft(text, MARK) is None
 
 

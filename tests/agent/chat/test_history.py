@@ -38,7 +38,7 @@ def tell(journal: Journal, turns: int, thread: str = "long") -> str:
     return journal.turns.head(thread)
 
 
-def test_no_more_is_read_than_the_context_may_hold(home: Home, engine: Engine) -> None:
+def test_no_more_history_is_read_than_the_context_can_hold(home: Home, engine: Engine) -> None:
     read = []
     for turns in (200, 2000):
         with Journal(home.data / f"{turns}.sqlite") as journal:
@@ -51,7 +51,7 @@ def test_no_more_is_read_than_the_context_may_hold(home: Home, engine: Engine) -
     assert read[0] == read[1] <= engine.info.context // 10 + PAGE
 
 
-def test_the_history_equals_what_the_whole_thread_would_leave(home: Home, engine: Engine) -> None:
+def test_the_history_equals_that_of_reading_the_whole_thread(home: Home, engine: Engine) -> None:
     with Journal(home.journal) as journal:
         last = tell(journal, 150)
         whole = [
@@ -68,9 +68,7 @@ def test_the_history_equals_what_the_whole_thread_would_leave(home: Home, engine
         assert short.dropped + talk.omitted == long.dropped
 
 
-def test_a_message_is_tokenised_once_however_much_is_dropped(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_message_is_tokenized_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     tokenize = engine.tokenize
 

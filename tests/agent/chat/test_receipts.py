@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from agent.chat.marking import receipt, why_untaught
 from memory.difference import Difference, Turn, new_id, now
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
-from memory.settings.paths import Home
 from memory.settings.settings import Settings
 
 ASKED = "What is the capital of Zubrowka,\nand why?"
-
-
-@pytest.fixture
-def memory(home: Home, settings: Settings) -> Iterator[Memory]:
-    with Memory.open(home, settings, dense=False) as memory:
-        yield memory
 
 
 def said(memory: Memory, replied: str = "Paris.") -> Turn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,29 +16,15 @@ from memory.journal.threads import LAST_THREAD
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
-from memory.settings.settings import Settings, read_settings
+from memory.settings.settings import Settings
 from tests.agent.chat.test_checkpoints import bytes_of
 from tests.support.leftovers import left_in
 
 SECRET = ("plugharness", "квазиморфный")
 
 
-@pytest.fixture
-def quick(home: Home, tiny: Path) -> Settings:
-    return read_settings(
-        home,
-        {"model": {"path": str(tiny)}, "sampling": {"max_tokens": 4}, "memory": {"dense": False}},
-    )
-
-
-@pytest.fixture
-def chat(home: Home, quick: Settings) -> Iterator[Chat]:
-    with Chat.open(home, quick, thread="trip") as chat:
-        yield chat
-
-
 def held(chat: Chat, thread: str) -> list[str]:
-    """What a person said in a thread up to where its checkpoint stands."""
+    """The user's messages in a thread up to its checkpoint."""
     state = chat._graph.get_state({"configurable": {"thread_id": thread}})
     return [turn.asked for turn in chat.journal.branches.up_to(state.values.get("turn", ""))]
 

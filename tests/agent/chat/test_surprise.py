@@ -16,7 +16,7 @@ from memory.settings.settings import read_settings
 
 
 def talk(count: int, *, thread: str = "main", start: int = 0) -> list[Turn]:
-    """An ordinary talk: replies of about 1.0 nats a token, messages of about 3.0."""
+    """An ordinary conversation: replies of about 1.0 nats per token, messages of about 3.0."""
     began = now()
     return [
         Turn(

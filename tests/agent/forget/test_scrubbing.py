@@ -1,4 +1,4 @@
-"""What the files of trainings keep of a forgotten difference: its result, and no text."""
+"""Forgetting removes the text of a difference from the files of past runs and keeps their results."""
 
 from __future__ import annotations
 

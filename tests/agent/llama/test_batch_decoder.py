@@ -59,15 +59,13 @@ def assert_as_generated(engine: Engine, asked: tuple[int, ...], made: GreedyRepl
 
 
 @pytest.mark.parametrize("together", [1, 3, 16])
-def test_replies_generated_together_are_those_generated_alone(
-    served: Engine, together: int
-) -> None:
+def test_batched_replies_equal_single_replies(served: Engine, together: int) -> None:
     asked = prompts(served)
     for prompt, made in zip(asked, replies(served, asked, together=together), strict=True):
         assert_as_generated(served, prompt, made)
 
 
-def test_what_is_evaluated_together_does_not_change_the_numbers(served: Engine) -> None:
+def test_the_batch_does_not_change_the_logits(served: Engine) -> None:
     asked = prompts(served)
     first, second = (replies(served, asked, together=count) for count in (2, 5))
     third = replies(served, asked[::-1], together=4)[::-1]
@@ -77,7 +75,7 @@ def test_what_is_evaluated_together_does_not_change_the_numbers(served: Engine) 
             assert (one.logs == other.logs).all()
 
 
-def test_the_engine_s_adapter_is_used(tiny: Path, tmp_path: Path) -> None:
+def test_batches_use_the_engines_adapter(tiny: Path, tmp_path: Path) -> None:
     lora = write_lora(tmp_path / "lora.gguf", scale=0.5)
     with Engine.open(tiny) as engine:
         asked = [tuple(engine.tokenize(text)) for text in TEXTS]
@@ -92,7 +90,7 @@ def test_the_engine_s_adapter_is_used(tiny: Path, tmp_path: Path) -> None:
     assert [one.tokens for one in base] != [one.tokens for one in adapted]
 
 
-def test_the_chat_s_own_context_is_not_changed(served: Engine) -> None:
+def test_batches_do_not_change_the_chats_context(served: Engine) -> None:
     prompt = prompts(served)[2]
     before = served.generate(prompt, Sampling(max_tokens=MOST)).run()
     replies(served, prompts(served), together=4)
@@ -118,7 +116,7 @@ def scored(prompt: tuple[int, ...], reply: tuple[int, ...]) -> Task[list[float]]
 
 @pytest.mark.parametrize("length", [3, CHUNK, 200])
 @pytest.mark.parametrize("together", [1, 4])
-def test_replies_are_scored_together(engine: Engine, length: int, together: int) -> None:
+def test_batched_scores_equal_single_scores(engine: Engine, length: int, together: int) -> None:
     asked = [tuple(engine.tokenize(text * 9)) for text in TEXTS[:5]]
     reply = tuple(engine.tokenize("x, y. " * 40)[:length])
     found = dict(engine.run_tasks([scored(prompt, reply) for prompt in asked], together=together))
@@ -129,7 +127,7 @@ def test_replies_are_scored_together(engine: Engine, length: int, together: int)
         assert found[number][-1] == pytest.approx(alone[0], abs=1e-2)
 
 
-def test_a_scored_reply_is_continued_where_it_differs(engine: Engine) -> None:
+def test_a_scored_reply_is_generated_from_the_first_mismatch(engine: Engine) -> None:
     asked = [tuple(engine.tokenize(text)) for text in TEXTS[:4]]
 
     def task(prompt: tuple[int, ...]) -> Task[list[int]]:
@@ -159,7 +157,7 @@ def test_prompts_of_very_different_lengths_are_all_answered(engine: Engine) -> N
         assert_as_generated(engine, prompt, made)
 
 
-def test_without_memory_for_a_second_context_they_are_answered_one_by_one(
+def test_without_memory_for_a_second_context_prompts_are_answered_one_by_one(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = [tuple(engine.tokenize(text)) for text in TEXTS]
@@ -177,7 +175,7 @@ def test_a_prompt_that_does_not_fit_is_refused_before_anything_is_evaluated(
         next(iter(engine.run_tasks(tasks)))
 
 
-def test_an_iteration_that_is_given_up_releases_the_engine(engine: Engine) -> None:
+def test_an_abandoned_iteration_releases_the_engine(engine: Engine) -> None:
     asked = [tuple(engine.tokenize(text)) for text in TEXTS]
     tasks = [greedy_reply(prompt, MOST, engine.ends_turn) for prompt in asked]
     running = engine.run_tasks(tasks, together=2)

@@ -48,6 +48,6 @@ def test_embedding_does_not_disturb_the_chat_model(embedder: GgufEmbedder, engin
     assert again.reused == len(prompt) - 1
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="there is no model at"):
         GgufEmbedder(tmp_path / "none.gguf")

@@ -121,7 +121,7 @@ def test_an_overlong_prompt_is_refused(engine: Engine) -> None:
         (b"GGUF\x03\x00\x00\x00\x01", "cannot read the header"),
     ],
 )
-def test_a_file_that_is_no_model_is_refused(
+def test_a_file_that_is_not_a_model_is_refused(
     tmp_path: Path, content: bytes | None, said: str
 ) -> None:
     path = tmp_path / "broken.gguf"
@@ -153,7 +153,7 @@ def test_another_architecture_is_refused(tiny: Path, tmp_path: Path) -> None:
         Engine.open(foreign)
 
 
-def test_qwen2_is_served_too(tmp_path: Path) -> None:
+def test_qwen2_is_supported(tmp_path: Path) -> None:
     with Engine.open(write_tiny(tmp_path / "two.gguf", architecture="qwen2", head=32)) as engine:
         assert engine.info.architecture == "qwen2"
         assert engine.generate(engine.tokenize("Hello"), GREEDY).run().tokens

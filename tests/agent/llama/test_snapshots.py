@@ -39,7 +39,7 @@ def talk(engine: Engine, turns: int) -> tuple[list[int], list[Message]]:
     return evaluated, said
 
 
-def test_a_turn_costs_the_same_however_long_the_conversation_is(
+def test_the_cost_of_a_turn_does_not_depend_on_the_length_of_the_conversation(
     served: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluated, _ = talk(served, 20)
@@ -50,7 +50,7 @@ def test_a_turn_costs_the_same_however_long_the_conversation_is(
     assert evaluated[-1] < without[-1] / 5
 
 
-def test_what_is_computed_after_going_back_is_what_a_new_context_computes(served: Engine) -> None:
+def test_results_after_restoring_a_snapshot_equal_those_of_a_new_context(served: Engine) -> None:
     _, said = talk(served, 4)
     said.append(Message("user", "And now?"))
     prompt = compose(served, said)
@@ -63,7 +63,7 @@ def test_what_is_computed_after_going_back_is_what_a_new_context_computes(served
     assert float((np.exp(fresh) * (fresh - rows)).sum(-1).mean()) < 1e-5
 
 
-def test_another_adapter_starts_from_nothing(served: Engine, tmp_path: Path) -> None:
+def test_another_adapter_clears_the_snapshots(served: Engine, tmp_path: Path) -> None:
     _, said = talk(served, 3)
     random = np.random.default_rng(1)
     name = "blk.1.attn_q.weight.lora_"
@@ -77,7 +77,7 @@ def test_another_adapter_starts_from_nothing(served: Engine, tmp_path: Path) -> 
     assert served.generate(prompt.tokens, GREEDY, prompt.asked, prompt.settled).run().reused == 0
 
 
-def test_a_cache_that_can_be_cut_saves_no_state(engine: Engine) -> None:
+def test_a_cache_that_can_be_truncated_needs_no_snapshots(engine: Engine) -> None:
     evaluated, _ = talk(engine, 3)
     assert engine._model.llama.snapshots._saved == []
     assert evaluated[2] < evaluated[0] + evaluated[1]

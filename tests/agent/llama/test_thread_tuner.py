@@ -11,7 +11,7 @@ from agent.llama.thread_tuner import ThreadTuner
 
 @dataclass
 class Machine:
-    """A machine whose steps take 30 ms with one thread; `busy` of its processors are taken."""
+    """A machine whose steps take 30 ms with one thread; `busy` of its processors are in use."""
 
     processors: int
     busy: int = 0
@@ -37,7 +37,7 @@ class Machine:
 
 
 @pytest.mark.parametrize("processors", [2, 3, 8, 12])
-def test_a_quiet_machine_uses_all(processors: int) -> None:
+def test_an_idle_machine_uses_all_threads(processors: int) -> None:
     machine = Machine(processors)
     used = machine.run(ThreadTuner(processors, clock=machine.clock), 60)
     assert used[-1] == processors
@@ -45,7 +45,7 @@ def test_a_quiet_machine_uses_all(processors: int) -> None:
 
 
 @pytest.mark.parametrize(("processors", "busy", "left"), [(2, 2, 1), (8, 5, 2), (8, 7, 1)])
-def test_threads_are_taken_away_while_others_are_busy_and_come_back(
+def test_threads_are_reduced_while_the_machine_is_busy_and_restored_later(
     processors: int, busy: int, left: int
 ) -> None:
     machine = Machine(processors)
@@ -68,7 +68,7 @@ def test_a_start_on_a_busy_machine_costs_a_few_steps() -> None:
     assert len(used) > 0.5 * 10 / 0.03
 
 
-def test_steps_that_grow_slower_with_the_talk_keep_their_threads() -> None:
+def test_steps_that_slow_down_with_the_context_keep_their_threads() -> None:
     machine = Machine(2)
     tuner = ThreadTuner(2, clock=machine.clock)
     used = []
@@ -87,7 +87,7 @@ def test_one_thread_is_not_tuned() -> None:
     assert tuner.count == 1
 
 
-def test_a_small_model_may_begin_with_one_thread() -> None:
+def test_a_small_model_may_start_with_one_thread() -> None:
     machine = Machine(4)
     tuner = ThreadTuner(4, start=1, clock=machine.clock)
     assert tuner.count == 1

@@ -34,7 +34,7 @@ def following(engine: Engine, home: Home, folder: Path, settings: dict[str, Any]
     return current
 
 
-def test_related_messages_get_the_adapter_and_others_the_base(
+def test_related_messages_use_the_adapter_and_others_the_base(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:
     current = following(engine, home, tmp_path, {"scope": True})
@@ -62,7 +62,7 @@ def test_a_narrow_scope_has_fewer_messages(engine: Engine, home: Home, tmp_path:
 
 
 @pytest.mark.parametrize("settings", [{}, {"scope": False}, {"scope": "yes"}, {"scope": 0.0}])
-def test_any_other_adapter_answers_everything(
+def test_an_adapter_without_a_scope_answers_everything(
     engine: Engine, home: Home, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     current = following(engine, home, tmp_path, settings)

@@ -71,7 +71,7 @@ def test_a_download_with_another_sha256_is_deleted(home: Home, hub: Hub) -> None
         look(home, REPO, "other.gguf")
 
 
-def test_an_unreachable_hub_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_reported(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
@@ -103,7 +103,7 @@ def test_the_command_line_pulls_uses_and_removes(
     assert "qwen3-0.6b" in capsys.readouterr().err
 
 
-def test_an_embedding_model_is_for_the_memory(home: Home, tmp_path: Path) -> None:
+def test_an_embedding_model_is_configured_for_recall(home: Home, tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "embed.gguf", pooling=3)
     assert run(["model", "use", str(path)]) == 0
     assert read_settings(home).memory.embedder == str(path)
@@ -168,7 +168,7 @@ def test_names_and_precisions_are_checked() -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_architecture_has_sampling_that_its_makers_recommend(architecture: str) -> None:
+def test_every_architecture_has_its_recommended_sampling_settings(architecture: str) -> None:
     table = tomllib.loads(
         (Path(models.__file__).with_name("models.toml")).read_text(encoding="utf-8")
     )
@@ -202,7 +202,7 @@ def test_a_file_is_checked_for_compatibility(
         check_compatibility(tmp_path / "cut.gguf", settings)
 
 
-def test_settings_precede_the_file_and_the_file_precedes_the_makers_advice(
+def test_user_settings_override_the_file_and_the_file_overrides_the_defaults(
     home: Home, starter: Path, tiny: Path
 ) -> None:
     from agent.llama.engine import Engine

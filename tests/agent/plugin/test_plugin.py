@@ -49,7 +49,7 @@ MARK = f"/diff error It is Lutz. missed: the country => {SOUNDS}"
 
 
 class Remote(BaseChatModel):
-    """Stands for a model elsewhere: says what it was told to say, and keeps what it was shown."""
+    """A remote model: returns scripted replies and records its prompts."""
 
     says: list[Any] = Field(default_factory=lambda: ["I do not know."])
     seen: list[list[BaseMessage]] = Field(default_factory=list)
@@ -98,7 +98,9 @@ def everything(path: Path) -> bytes:
         return "\n".join(connection.iterdump()).encode()
 
 
-def test_an_agent_records_is_marked_and_recalls(companion: Companion, tmp_path: Path) -> None:
+def test_an_agent_records_turns_accepts_marks_and_recalls(
+    companion: Companion, tmp_path: Path
+) -> None:
     model = Remote()
     with SqliteSaver.from_conn_string(str(tmp_path / "c.sqlite")) as saver:
         agent = create_agent(
@@ -153,7 +155,7 @@ def test_a_mark_belongs_to_the_reply_that_the_agent_showed(
         assert f"for “{ASKED}”" in ask(agent, "/diff surprise too smooth")
 
 
-def test_a_misspelt_mark_gets_a_suggestion_from_the_agent_too(companion: Companion) -> None:
+def test_a_misspelt_mark_in_an_agent_gets_a_suggestion(companion: Companion) -> None:
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     ask(agent, ASKED, None)
     assert "did you mean error?" in ask(agent, "/diff eror => Lutz.", None)
@@ -223,7 +225,7 @@ def test_the_model_can_mark_and_look_up_with_tools(companion: Companion) -> None
     assert told[-1] == "1 past differences were added to the context."
 
 
-def test_a_raw_graph_works_the_same(companion: Companion) -> None:
+def test_the_nodes_work_in_a_raw_graph(companion: Companion) -> None:
     class State(TypedDict):
         messages: Annotated[list[AnyMessage], add_messages]
         recalled: list[str]
@@ -250,7 +252,7 @@ def test_a_raw_graph_works_the_same(companion: Companion) -> None:
     assert agent.invoke({"messages": [], "recalled": []}, THREAD)["recalled"] == []
 
 
-def test_a_forgotten_difference_is_no_longer_placed(companion: Companion) -> None:
+def test_a_forgotten_difference_is_no_longer_recalled_by_an_agent(companion: Companion) -> None:
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     ask(agent, ASKED)
     ask(agent, MARK)
@@ -261,7 +263,7 @@ def test_a_forgotten_difference_is_no_longer_placed(companion: Companion) -> Non
     assert companion.placed(talk, [kept.id]) == talk
 
 
-def test_parts_of_a_message_stay_parts(companion: Companion) -> None:
+def test_message_parts_are_preserved(companion: Companion) -> None:
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     ask(agent, ASKED)
     ask(agent, MARK)
@@ -273,7 +275,7 @@ def test_parts_of_a_message_stay_parts(companion: Companion) -> None:
     assert len(asked.content) == 2
 
 
-def test_the_store_keeps_edits_ranks_and_forgets(companion: Companion) -> None:
+def test_the_store_saves_edits_searches_and_deletes(companion: Companion) -> None:
     store = DifferenceStore(companion)
     space = ("differences",)
     value = {"asked": ASKED, "replied": "No.", "sounds": SOUNDS, "note": "a place"}

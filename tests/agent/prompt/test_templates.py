@@ -69,7 +69,7 @@ def prompt_text(template: str, messages: Sequence[Message], folder: Path) -> str
         return compose(engine, messages).text
 
 
-def test_llama_3_has_headers(tmp_path: Path) -> None:
+def test_llama_3_uses_header_tokens(tmp_path: Path) -> None:
     head = "<|start_header_id|>{}<|end_header_id|>\n\n{}"
     assert prompt_text(LLAMA, [SYSTEM, ASK], tmp_path) == (
         head.format("system", "Be brief.<|eot_id|>")
@@ -79,9 +79,7 @@ def test_llama_3_has_headers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("template", [GEMMA_2, GEMMA_3])
-def test_gemma_has_no_system_role_and_gets_it_with_the_first_message(
-    tmp_path: Path, template: str
-) -> None:
+def test_gemma_gets_the_system_prompt_in_the_first_message(tmp_path: Path, template: str) -> None:
     assert prompt_text(template, [SYSTEM, *TALK], tmp_path) == (
         "<start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n"
         "<start_of_turn>model\nHello.<end_of_turn>\n"
@@ -89,7 +87,7 @@ def test_gemma_has_no_system_role_and_gets_it_with_the_first_message(
     )
 
 
-def test_mistral_has_the_system_prompt_in_the_last_message(tmp_path: Path) -> None:
+def test_mistral_gets_the_system_prompt_in_the_last_message(tmp_path: Path) -> None:
     assert prompt_text(MISTRAL, [SYSTEM, *TALK], tmp_path) == (
         "[INST] Hi[/INST] Hello.<|im_end|>[INST] Be brief.\n\nHi now?[/INST]"
     )
@@ -99,12 +97,12 @@ def test_mistral_has_the_system_prompt_in_the_last_message(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("template", [LLAMA, GEMMA_2, GEMMA_3, MISTRAL, MISTRAL_1])
-def test_they_do_not_think(template: str) -> None:
+def test_these_templates_have_no_thinking_mode(template: str) -> None:
     assert thinks(ChatTemplate(template)) == "never"
     require_template(ChatTemplate(template), ("system", *("user", "assistant") * 3, "user"))
 
 
-def test_a_template_that_refuses_everything_is_refused_as_before() -> None:
+def test_a_template_that_rejects_every_conversation_is_refused() -> None:
     with pytest.raises(ModelError, match="not you"):
         require_template(ChatTemplate("{{ raise_exception('not you') }}"), ("system", "user"))
 
@@ -115,7 +113,7 @@ PIECES = ("▁H", "▁Hi", "Hi", "▁▁", "▁W", "▁Wh", "▁Who", "Wh", "Who
 
 @pytest.mark.parametrize("template", [MISTRAL, MISTRAL_1])
 @pytest.mark.parametrize("talk", [[ASK], TALK, [SYSTEM, *TALK]])
-def test_a_vocabulary_that_begins_texts_with_a_space_sees_the_prompt_as_one_text(
+def test_a_space_prefix_is_added_once_per_prompt(
     tmp_path: Path, template: str, talk: list[Message]
 ) -> None:
     """SentencePiece adds a space before each text; parts of one text must not get one each."""
@@ -135,7 +133,7 @@ def test_a_vocabulary_that_begins_texts_with_a_space_sees_the_prompt_as_one_text
 
 
 @pytest.mark.parametrize("template", [MISTRAL, MISTRAL.replace("{{- bos_token }}", "")])
-def test_a_prompt_begins_with_the_vocabularys_own_token_once(tmp_path: Path, template: str) -> None:
+def test_the_bos_token_is_added_once(tmp_path: Path, template: str) -> None:
     """llama.cpp's own server adds it to what a template leaves without."""
     like = small("llama", pieces=PIECES)
     path = write_like(tmp_path / "m.gguf", like, template=template, context=2048)
@@ -162,7 +160,7 @@ REAL = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
-def test_the_makers_templates_are_rendered(
+def test_original_templates_are_rendered(
     tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "source-package"

@@ -68,12 +68,12 @@ def rewrite(source: Path, target: Path, template: str) -> None:
     writer.close()
 
 
-def test_a_template_says_whether_its_model_thinks(kind: str) -> None:
+def test_thinking_support_is_read_from_the_template(kind: str) -> None:
     assert thinks(ChatTemplate(TEMPLATES[kind])) == kind
     assert thinks(ChatTemplate("")) == "never"
 
 
-def test_a_prompt_ends_inside_the_thought_or_after_it(kind: str, served: Engine) -> None:
+def test_a_prompt_ends_inside_or_after_the_thought(kind: str, served: Engine) -> None:
     asked = [Message("user", "Who?")]
     on, off = (compose(served, asked, thinking=thinking) for thinking in (True, False))
     assert on.text.endswith(BEGIN if kind != "always" else BEGIN + "<think>\n")
@@ -85,7 +85,7 @@ def test_a_prompt_ends_inside_the_thought_or_after_it(kind: str, served: Engine)
 
 
 @pytest.mark.parametrize("thinking", [True, False])
-def test_lessons_do_not_change_whether_a_model_thinks(
+def test_lessons_do_not_change_the_thinking_mode(
     home: Home, kind: str, served: Engine, thinking: bool
 ) -> None:
     settings = read_settings(home, {"chat": {"thinking": thinking}})

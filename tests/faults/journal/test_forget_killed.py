@@ -1,4 +1,4 @@
-"""SIGKILL while a difference is forgotten: forgetting it again ends it, and no word is left."""
+"""SIGKILL while a difference is forgotten: forgetting it again completes it and leaves no text."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def do(home: Home, identity: str) -> None:
         forget(home, memory, identity)
 
 
-def test_forgetting_killed_at_a_call_is_ended_by_forgetting_again(tmp_path: Path) -> None:
+def test_forgetting_that_was_killed_is_completed_by_forgetting_again(tmp_path: Path) -> None:
     number = 0
     while True:
         number += 3

@@ -1,7 +1,7 @@
-"""A journal that was damaged: one sentence that names the newest copy, and the way back.
+"""A damaged journal: the error names the newest copy, and restoring it works.
 
-SQLite keeps no checksums of its pages: a byte changed inside a text is not found by anybody. What is
-tested here is that nothing makes it worse, that what is found is said, and that a copy brings it back.
+SQLite has no page checksums, so a changed byte inside a text is not detected. These tests check that
+nothing makes the damage worse, that detected damage is reported, and that a copy can be restored.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def use(path: Path) -> None:
     ],
     ids=["header", "first pages", "middle", "half", "emptied", "other file", "one letter"],
 )
-def test_damage_is_said_with_the_newest_copy_and_the_copy_brings_it_back(
+def test_damage_is_reported_with_the_newest_copy_which_can_be_restored(
     home: Home, copy: Path, capsys: pytest.CaptureFixture[str], damage: Damage
 ) -> None:
     damage(home.journal)
@@ -136,22 +136,20 @@ def with_log(ending: str, content: bytes | None) -> Damage:
     ],
     ids=["empty log", "another log", "empty index of the log", "another index of the log"],
 )
-def test_what_is_wrong_beside_the_file_does_it_no_harm(
-    home: Home, copy: Path, damage: Damage
-) -> None:
+def test_odd_files_beside_the_journal_do_no_harm(home: Home, copy: Path, damage: Damage) -> None:
     damage(home.journal)
     use(home.journal)
     with Journal(home.journal) as journal:
         assert check(home, journal) == ()
 
 
-def test_a_folder_in_the_journals_place_is_refused(home: Home) -> None:
+def test_a_folder_at_the_journals_path_is_refused(home: Home) -> None:
     home.journal.mkdir()
     with pytest.raises(HomeError, match="not a regular file"):
         Journal(home.journal)
 
 
-def test_without_a_copy_the_way_to_one_is_named(
+def test_without_a_copy_the_error_says_how_to_restore_one(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home.journal.write_bytes(b"my shopping list\n" * 999)

@@ -1,4 +1,4 @@
-"""Disks that are full, read-only or held: one sentence, the earlier marks whole, and on it goes."""
+"""Full, read-only and locked disks: one error sentence, earlier marks intact, and work continues."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NOBODY = "65534"
 def run(
     *words: str, before: tuple[str, ...] = (), limits: Callable[[], None] | None = None
 ) -> dict[str, Any]:
-    """What `tests.faults.programs.disk_process` said, all lines as one."""
+    """The output of `tests.faults.programs.disk_process`, all lines as one."""
     done = subprocess.run(
         [*before, sys.executable, "-m", "tests.faults.programs.disk_process", *words],
         cwd=ROOT,
@@ -55,7 +55,7 @@ def run(
 
 @cache
 @needs_mounts
-def test_a_full_disk_refuses_a_mark_keeps_the_earlier_and_goes_on_when_there_is_room(
+def test_a_full_disk_refuses_a_mark_keeps_earlier_ones_and_accepts_marks_once_there_is_space(
     tmp_path: Path,
 ) -> None:
     disk = tmp_path / "disk"
@@ -71,7 +71,7 @@ def test_a_full_disk_refuses_a_mark_keeps_the_earlier_and_goes_on_when_there_is_
 
 
 @needs_mounts
-def test_forget_and_delete_work_on_a_full_disk_and_leave_no_word(tmp_path: Path) -> None:
+def test_forget_and_delete_work_on_a_full_disk_and_leave_no_text(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     words = mounted(f"mount -t tmpfs -o size=80m none {disk}")
@@ -85,7 +85,7 @@ def test_forget_and_delete_work_on_a_full_disk_and_leave_no_word(tmp_path: Path)
     assert said["first"] == []
 
 
-def test_a_file_that_may_not_grow_refuses_a_mark_and_keeps_the_earlier(
+def test_a_file_size_limit_refuses_a_mark_and_keeps_earlier_ones(
     home: Home, tmp_path: Path
 ) -> None:
     """The kernel's limit on the size of a file, where nothing may be mounted."""
@@ -117,7 +117,9 @@ def test_a_file_that_may_not_grow_refuses_a_mark_and_keeps_the_earlier(
         assert len(journal.differences.all()) >= 2
 
 
-def test_a_journal_that_may_not_grow_goes_on_when_it_may(home: Home, settings: Settings) -> None:
+def test_a_journal_at_its_page_limit_accepts_marks_once_the_limit_is_raised(
+    home: Home, settings: Settings
+) -> None:
     with Memory.open(home, settings, dense=False) as memory:
         memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
         [row] = memory.journal.database.rows("pragma page_count")
@@ -132,7 +134,7 @@ def test_a_journal_that_may_not_grow_goes_on_when_it_may(home: Home, settings: S
 
 
 @needs_mounts
-def test_an_old_journal_on_a_full_disk_is_left_as_it_is(tmp_path: Path) -> None:
+def test_an_old_journal_on_a_full_disk_is_not_changed(tmp_path: Path) -> None:
     disk, source = tmp_path / "disk", tmp_path / "old.sqlite"
     disk.mkdir()
     write_version_1(source, 400)
@@ -148,7 +150,7 @@ def test_an_old_journal_on_a_full_disk_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 @needs_mounts
-def test_a_read_only_disk_is_refused_and_its_marks_are_whole(home: Home) -> None:
+def test_a_read_only_disk_refuses_marks_and_keeps_existing_ones(home: Home) -> None:
     with Journal(home.journal) as journal:
         journal.differences.add(make_difference())
     before = home.journal.read_bytes()
@@ -162,7 +164,7 @@ def test_a_read_only_disk_is_refused_and_its_marks_are_whole(home: Home) -> None
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_a_file_or_folder_without_leave_to_write_is_refused(home: Home, what: str) -> None:
+def test_a_file_or_folder_without_write_permission_is_refused(home: Home, what: str) -> None:
     if os.geteuid() == 0 and not shutil.which("setpriv"):
         pytest.skip("nothing is forbidden to root, and there is no setpriv")
     with Journal(home.journal) as journal:
@@ -184,7 +186,7 @@ def test_a_file_or_folder_without_leave_to_write_is_refused(home: Home, what: st
     assert home.journal.read_bytes() == before
 
 
-def test_a_lock_held_for_too_long_is_said_and_nothing_is_lost(
+def test_a_long_held_lock_is_reported_and_nothing_is_lost(
     home: Home, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
@@ -202,7 +204,7 @@ def test_a_lock_held_for_too_long_is_said_and_nothing_is_lost(
         assert len(memory.journal.differences.all()) == 2
 
 
-def test_an_old_journal_that_another_process_holds_is_left_as_it_is(
+def test_an_old_journal_locked_by_another_process_is_not_changed(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)

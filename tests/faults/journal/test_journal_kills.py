@@ -1,4 +1,4 @@
-"""SIGKILL at any instant: what was acknowledged is there, whole, and the file is sound."""
+"""SIGKILL at any time: everything acknowledged is stored, and the file is intact."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Ledger:
             assert item.contrast.sounds == expected(int(item.asked[8:-1]))
 
 
-def test_what_was_acknowledged_survives_sixty_kills_at_random_instants(home: Home) -> None:
+def test_acknowledged_marks_survive_sixty_kills_at_random_times(home: Home) -> None:
     draw = random.Random(20261123)
     ledger = Ledger()
     cut_short = 0
@@ -130,7 +130,7 @@ def test_what_was_acknowledged_survives_sixty_kills_at_random_instants(home: Hom
     assert len(ledger.marked) > KILLS
 
 
-def test_a_kill_while_tables_are_brought_up_to_date_leaves_the_old_or_the_new(
+def test_a_kill_during_a_migration_leaves_the_old_or_the_new_tables(
     home: Home, tmp_path: Path
 ) -> None:
     draw = random.Random(3)
@@ -202,7 +202,7 @@ def test_two_processes_mark_while_a_third_reads(home: Home, tmp_path: Path) -> N
     assert seen["seen"] <= 120
 
 
-def test_processes_that_make_the_journal_at_the_same_moment_all_get_it(home: Home) -> None:
+def test_processes_that_create_the_journal_at_once_all_open_it(home: Home) -> None:
     with Worker(home) as one, Worker(home) as two, Worker(home) as three:
         for _ in range(8):
             for path in home.data.glob("journal.sqlite*"):

@@ -1,4 +1,4 @@
-"""The running process: nothing in it opens SQLite's files, and its locks on the journal are kept."""
+"""In a running process, only SQLite opens the journal's files, and its locks are kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.processes import ROOT
 @pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="descriptors are looked at in /proc"
 )
-def test_nothing_that_is_done_around_an_open_journal_opens_its_files_or_drops_its_locks(
+def test_no_operation_opens_an_open_journals_files_or_drops_its_locks(
     home: Home, tiny: Path
 ) -> None:
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""SIGKILL while threads are renamed and deleted: each is as it was, or as it was asked to be."""
+"""SIGKILL while threads are renamed and deleted: each is either unchanged or done."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.leftovers import bytes_of
 KILLS = 24
 
 
-def test_a_thread_is_whole_wherever_a_rename_or_a_deletion_is_killed(home: Home) -> None:
+def test_a_thread_stays_consistent_when_a_rename_or_deletion_is_killed(home: Home) -> None:
     draw = random.Random(20261126)
     deleted: set[int] = set()
     renamed: set[int] = set()

@@ -1,4 +1,4 @@
-"""A disk that fails, for whatever publishes; the tests share the base's answers."""
+"""A failing disk for everything that publishes; the tests share the base's answers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""An evening of real processes: a chat with nights on, a training, and four terminals with verbs.
+"""Many real processes at once: a chat with nights enabled, a training, and four terminals.
 
-What each of them acknowledged is there afterwards, whole, and every process finds the same; also when
-verbs, the training and the chat are killed in the middle.
+Everything they acknowledged is stored completely, and every process finds the same, even if commands,
+the training and the chat are killed.
 """
 
 from __future__ import annotations
@@ -27,38 +27,13 @@ from memory.settings.paths import Home
 from memory.upkeep.health import check
 from tests.faults.programs.journal_process import expected
 from tests.support.processes import ROOT
-from tests.support.values import make_difference
+from tests.support.values import make_difference, write_quick_settings
 
 SECONDS = float(os.environ.get("DISCERN_EVENING_SECONDS", "600"))
-SETTINGS = """[model]
-path = "{model}"
-[sampling]
-max_tokens = 6
-[night]
-time = "00:00"
-minimum = 1
-[training]
-max_steps = 4
-learning_rates = [1e-3]
-threads = 1
-rank = 4
-[gate]
-lessons = 0.0
-rephrasings = 0.0
-near_misses = 0.0
-anchors = 0.0
-kl = 99.0
-perplexity = 1e9
-perplexity_limit = 1e9
-kept = 0.0
-sound = 0.0
-endless = 10000
-spread = 10000
-"""
 
 
 class Acknowledged:
-    """What all processes together said that they had kept."""
+    """Everything that the processes acknowledged."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -90,16 +65,16 @@ class Acknowledged:
                     self.nights.append(sentence)
 
     def compare(self, held: set[str], before: set[str]) -> None:
-        """`held` is what a process finds; `before` was there at first."""
+        """Compare with `held`, what a process finds; `before` are the initial marks."""
         lost = self.marks.keys() - self.removing - held
         assert not lost, f"{len(lost)} of {len(self.marks)} acknowledged marks are lost"
         assert not self.removed & held
-        # A verb that was killed may have kept one mark that it could not acknowledge any more.
+        # A killed command may have stored one mark without acknowledging it.
         assert len(held - self.marks.keys() - before) <= self.kills
 
 
 class Actor:
-    """One process of the evening; use it with `with`."""
+    """One of the processes; use it with `with`."""
 
     def __init__(self, home: Home, role: str, seed: int, acknowledged: Acknowledged) -> None:
         self.role, self._acknowledged = role, acknowledged
@@ -121,7 +96,7 @@ class Actor:
         self.pid = 0
 
     def hear(self) -> Iterator[dict[str, Any]]:
-        """What it says until it is done; it may be gone before."""
+        """Yield its output until it is done or has ended."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if not line.startswith("{"):
@@ -144,7 +119,7 @@ class Actor:
         return set(found)
 
     def act(self, draw: random.Random, kills: float) -> None:
-        """Have it do one thing; a verb is killed with this chance."""
+        """Have it do one thing; a command is killed with this probability."""
         for said in self.order("act"):
             if "pid" in said and draw.random() < kills:
                 time.sleep(draw.random() * 0.5)
@@ -172,9 +147,19 @@ class Actor:
                     pipe.close()
 
 
+def write_evening_settings(home: Home, model: Path) -> None:
+    """Write the settings of the evening: short replies and trainings, and a night that is due."""
+    write_quick_settings(
+        home,
+        model={"path": str(model)},
+        sampling={"max_tokens": 6},
+        night={"time": "00:00", "minimum": 1},
+    )
+
+
 def evening(home: Home, model: Path, more: Callable[[int], bool]) -> Acknowledged:
-    """Live through it; `more` tells whether a terminal that did so many things goes on."""
-    home.settings_file.write_text(SETTINGS.format(model=model))
+    """Run all processes; `more` tells whether a terminal that did so many things continues."""
+    write_evening_settings(home, model)
     acknowledged = Acknowledged()
     with Journal(home.journal) as journal:
         for number in range(2):  # something for the night to learn
@@ -220,7 +205,7 @@ def evening(home: Home, model: Path, more: Callable[[int], bool]) -> Acknowledge
         for actor in (first, *terminals):
             acknowledged.compare(actor.held(), before)
         first.quit()
-        # A second chat, which is killed in the middle of what it does.
+        # A second chat, which is killed.
         second = stack.enter_context(Actor(home, "chat", 99, acknowledged))
         list(second.hear())
         draw = random.Random(99)
@@ -255,7 +240,7 @@ def evening(home: Home, model: Path, more: Callable[[int], bool]) -> Acknowledge
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-def test_what_a_chat_with_nights_a_training_and_four_terminals_acknowledge_is_there(
+def test_everything_acknowledged_by_a_chat_a_training_and_four_terminals_is_stored(
     home: Home, tiny: Path
 ) -> None:
     acknowledged = evening(home, tiny, lambda count: count < 4)
@@ -264,7 +249,7 @@ def test_what_a_chat_with_nights_a_training_and_four_terminals_acknowledge_is_th
 
 
 @pytest.mark.slow
-def test_what_they_acknowledge_in_ten_minutes_is_there(home: Home, tiny: Path) -> None:
+def test_everything_acknowledged_in_ten_minutes_is_stored(home: Home, tiny: Path) -> None:
     until = time.monotonic() + SECONDS
     acknowledged = evening(home, tiny, lambda _count: time.monotonic() < until)
     assert acknowledged.kills > 10

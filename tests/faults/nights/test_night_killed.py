@@ -1,6 +1,6 @@
-"""A night whose training child, own process or both are killed, and one whose training breaks down.
+"""A night whose training child, own process or both are killed, and one whose training fails.
 
-The ledger takes up what was cut off, three times at most; no process, lock or half a file is left.
+The ledger resumes an interrupted night at most three times; no process, lock or partial file is left.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def serves(home: Home) -> str | None:
 
 
 @pytest.mark.slow
-def test_a_night_whose_child_is_killed_is_taken_up_by_the_next_tick(home: Home, tiny: Path) -> None:
+def test_a_night_whose_child_is_killed_is_resumed_by_the_next_check(home: Home, tiny: Path) -> None:
     identity = mark(home)
     with Night(home.data, tiny) as process:
         process.ask(**night(0))
@@ -120,7 +120,7 @@ def test_a_night_whose_child_is_killed_is_taken_up_by_the_next_tick(home: Home, 
 
 
 @pytest.mark.slow
-def test_a_night_whose_process_is_killed_leaves_no_orphan_and_is_taken_up(
+def test_a_night_whose_process_is_killed_leaves_no_orphan_and_is_resumed(
     home: Home, tiny: Path
 ) -> None:
     mark(home)
@@ -138,7 +138,7 @@ def test_a_night_whose_process_is_killed_leaves_no_orphan_and_is_taken_up(
 
 
 @pytest.mark.slow
-def test_ten_kills_of_the_child_at_random_steps_cost_three_nights_and_no_more(
+def test_ten_kills_of_the_child_at_random_steps_fail_three_nights_at_most(
     home: Home, tiny: Path, record_property: Callable[[str, object], None]
 ) -> None:
     mark(home)
@@ -167,7 +167,7 @@ def test_ten_kills_of_the_child_at_random_steps_cost_three_nights_and_no_more(
     "phase", ["start", "anchors", "train", "trained", "gate", "publish", "report"]
 )
 @pytest.mark.parametrize("both", [False, True])
-def test_killed_in_any_phase_the_night_is_taken_up(
+def test_a_night_killed_in_any_phase_is_resumed(
     home: Home, tiny: Path, phase: str, both: bool
 ) -> None:
     mark(home)
@@ -195,7 +195,7 @@ def test_killed_in_any_phase_the_night_is_taken_up(
 
 
 @pytest.mark.parametrize("options", [["--once"], []])
-def test_a_service_that_is_stopped_leaves_the_night_to_be_taken_up(
+def test_a_stopped_service_leaves_the_night_to_be_resumed(
     home: Home, tiny: Path, options: list[str]
 ) -> None:
     mark(home)
@@ -229,7 +229,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     monkeypatch.setenv("FAULT_TRAINING", fault)
 
 
-def test_memory_that_runs_out_once_halves_the_part_and_goes_on(
+def test_running_out_of_memory_once_halves_the_micro_batch_and_continues(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark(home)
@@ -249,7 +249,7 @@ def test_memory_that_runs_out_once_halves_the_part_and_goes_on(
     ("fault", "words"),
     [("memory always", "ran out of memory"), ("no number", "became unstable")],
 )
-def test_a_training_that_cannot_work_fails_the_night_in_one_sentence(
+def test_a_training_that_cannot_run_fails_the_night_with_one_sentence(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch, fault: str, words: str
 ) -> None:
     mark(home)
@@ -268,7 +268,7 @@ def test_a_training_that_cannot_work_fails_the_night_in_one_sentence(
 
 
 @pytest.mark.parametrize("under", ["/adapter/", "/runs/"])
-def test_a_disk_that_fills_while_weights_are_written_fails_the_night_in_one_sentence(
+def test_a_disk_that_fills_while_weights_are_written_fails_the_night_with_one_sentence(
     home: Home,
     tiny: Path,
     monkeypatch: pytest.MonkeyPatch,

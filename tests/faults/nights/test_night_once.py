@@ -1,4 +1,4 @@
-"""A night runs once: two schedulers at an instant, nights missed, clocks that change or go back."""
+"""A night runs once: with two schedulers, missed nights, and clock changes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def due(home: Home, settings: Settings, moment: datetime, **values: Any) -> Repo
     return ledger.run_if_due(request, now=moment, **values)
 
 
-def test_two_schedulers_at_one_instant_run_a_night_once_twenty_times(
+def test_two_simultaneous_schedulers_run_each_of_twenty_nights_once(
     home: Home, tiny: Path, record_property: Callable[[str, object], None]
 ) -> None:
     mark(home, datetime(2026, 1, 1, tzinfo=PARIS))
@@ -72,7 +72,7 @@ def test_two_schedulers_at_one_instant_run_a_night_once_twenty_times(
     record_property("faults", 20)
 
 
-def test_three_nights_missed_are_one_catch_up(home: Home, counting: None) -> None:
+def test_three_missed_nights_are_caught_up_by_one_run(home: Home, counting: None) -> None:
     mark(home, datetime(2026, 3, 10, 22, tzinfo=PARIS))
     assert due(home, quick_settings(home), datetime(2026, 3, 13, 20, tzinfo=PARIS))
     for hour in range(20, 24):
@@ -93,7 +93,7 @@ def test_three_nights_missed_are_one_catch_up(home: Home, counting: None) -> Non
     ],
 )
 @pytest.mark.parametrize("at", ["03:15", "02:30", "01:30"])
-def test_a_night_in_which_clocks_change_runs_once(
+def test_a_night_with_a_clock_change_runs_once(
     home: Home, counting: None, zone: str, day: datetime, at: str
 ) -> None:
     chosen = quick_settings(home, night={"time": at})
@@ -113,7 +113,9 @@ def test_a_night_in_which_clocks_change_runs_once(
 
 
 @pytest.mark.parametrize("back", [timedelta(hours=2), timedelta(days=3)])
-def test_a_clock_set_back_runs_nothing_twice(home: Home, counting: None, back: timedelta) -> None:
+def test_a_night_does_not_run_twice_when_the_clock_is_set_back(
+    home: Home, counting: None, back: timedelta
+) -> None:
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
     moment = datetime(2026, 3, 10, 3, 20, tzinfo=PARIS)
     for day in range(4):
@@ -124,15 +126,15 @@ def test_a_clock_set_back_runs_nothing_twice(home: Home, counting: None, back: t
     assert runs(home) == 4
 
 
-def test_a_clock_once_set_years_ahead_does_not_stop_the_nights(home: Home, counting: None) -> None:
+def test_a_clock_that_was_years_ahead_does_not_stop_later_nights(
+    home: Home, counting: None
+) -> None:
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
     assert due(home, quick_settings(home), datetime(2031, 3, 10, 4, tzinfo=PARIS))
     assert due(home, quick_settings(home), datetime(2026, 3, 10, 4, tzinfo=PARIS))
 
 
-def test_a_heartbeat_from_a_clock_since_set_back_does_not_hold_the_night(
-    home: Home, counting: None
-) -> None:
+def test_a_heartbeat_in_the_future_does_not_block_the_night(home: Home, counting: None) -> None:
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
     moment = datetime(2026, 3, 10, 4, tzinfo=PARIS)
     with Journal(home.journal) as journal:
@@ -144,7 +146,7 @@ def test_a_heartbeat_from_a_clock_since_set_back_does_not_hold_the_night(
     assert rows(home) == {"2026-03-10": ("published", 2)}
 
 
-def test_a_night_on_another_machine_is_left_to_it_while_its_heart_beats(
+def test_a_night_on_another_machine_is_left_alone_while_its_heartbeat_is_recent(
     home: Home, counting: None
 ) -> None:
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
@@ -157,7 +159,7 @@ def test_a_night_on_another_machine_is_left_to_it_while_its_heart_beats(
     assert due(home, quick_settings(home), moment)
 
 
-def test_a_night_waits_in_quiet_hours_on_battery_and_for_a_training_of_the_persons(
+def test_a_night_waits_during_quiet_hours_on_battery_and_for_a_manual_training(
     home: Home, counting: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
@@ -176,7 +178,9 @@ def test_a_night_waits_in_quiet_hours_on_battery_and_for_a_training_of_the_perso
     assert due(home, anyway, moment)
 
 
-def test_few_marks_close_the_night_until_there_are_enough(home: Home, counting: None) -> None:
+def test_a_night_without_enough_marks_trains_nothing_until_there_are_enough(
+    home: Home, counting: None
+) -> None:
     chosen = quick_settings(home, night={"minimum": 2})
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
     assert due(home, chosen, datetime(2026, 3, 10, 4, tzinfo=PARIS)) is None
@@ -185,7 +189,7 @@ def test_few_marks_close_the_night_until_there_are_enough(home: Home, counting: 
     assert [state for state, _ in rows(home).values()] == ["published", "nothing"]
 
 
-def test_a_night_that_is_cut_off_is_tried_three_times_and_then_reported(
+def test_an_interrupted_night_is_tried_three_times_and_then_reported(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
@@ -220,7 +224,7 @@ def test_a_night_whose_process_died_three_times_leaves_a_report(home: Home, coun
 
 
 @pytest.mark.parametrize(("leaving", "state"), [(False, "stopped"), (True, "waiting")])
-def test_what_a_person_stops_stays_stopped_and_what_a_closed_chat_leaves_is_taken_up(
+def test_a_night_stopped_by_the_user_stays_stopped_and_one_left_by_a_closed_chat_is_resumed(
     home: Home, monkeypatch: pytest.MonkeyPatch, leaving: bool, state: str
 ) -> None:
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
@@ -241,7 +245,9 @@ def test_what_a_person_stops_stays_stopped_and_what_a_closed_chat_leaves_is_take
     assert (due(home, quick_settings(home), moment) is not None) is leaving
 
 
-def test_a_night_that_takes_too_long_is_ended(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_night_that_takes_too_long_is_stopped(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
     cancel = Cancellation()
 

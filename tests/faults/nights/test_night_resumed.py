@@ -1,4 +1,4 @@
-"""Nights that are killed at random instants, again and again: no finished work is done twice."""
+"""Nights that are killed repeatedly at random times: no finished work is repeated."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def answered(home: Home) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_killed_at_random_instants_a_night_goes_on_where_it_was(
+def test_a_night_killed_at_random_times_continues_where_it_was(
     home: Home, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(PROGRAMS / "quick_saves"))

@@ -1,7 +1,7 @@
-"""Publishing under fire: killed at every call, on disks that fail, fill up or cannot be written.
+"""Publishing when killed at every call, and on disks that fail, fill up or cannot be written.
 
-Whatever happens, one whole adapter serves, the old or the new; an error is one sentence and leaves the
-old one; and nothing half done outlives the next sweep.
+In every case, one complete adapter is current, the old or the new one; an error is one sentence and
+keeps the old one; and the next sweep removes everything incomplete.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def candidate(folder: Path, mark: str, size: int = 30_000) -> str:
 
 
 def serves_whole(home: Home) -> str | None:
-    """The adapter that serves, after its hashes were found right."""
+    """The current adapter, after verifying its hashes."""
     current = read_pointer(home.adapters).current
     if current is not None:
         verify(find_adapter(home.adapters, current), BASE.sha256)
@@ -88,7 +88,7 @@ def leftovers(home: Home) -> list[Path]:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("first", [True, False])
-def test_killed_at_any_call_of_a_publish_one_whole_adapter_serves(
+def test_killed_at_any_call_of_publish_one_complete_adapter_is_current(
     home: Home,
     tmp_path: Path,
     when: str,
@@ -121,7 +121,7 @@ def test_killed_at_any_call_of_a_publish_one_whole_adapter_serves(
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("deed", ["rollback", "select", "pin", "prune", "sweep"])
-def test_killed_at_any_call_of_another_deed_one_whole_adapter_serves(
+def test_killed_at_any_call_of_another_operation_one_complete_adapter_is_current(
     home: Home, tmp_path: Path, when: str, deed: str, record_property: Callable[[str, object], None]
 ) -> None:
     with publisher(home.data) as at_work:
@@ -162,7 +162,7 @@ def in_order(calls: list[str], folder: Path) -> None:
     assert renames == 2
 
 
-def test_what_gets_a_name_was_flushed_before_and_its_folder_after(
+def test_a_file_is_flushed_before_it_is_renamed_and_its_folder_after(
     home: Home, tmp_path: Path
 ) -> None:
     with publisher(home.data) as at_work:
@@ -203,7 +203,7 @@ def traced(home: Home, folder: Path, *options: str) -> subprocess.CompletedProce
 
 
 @needs_strace
-def test_the_kernel_sees_the_same_order(home: Home, tmp_path: Path) -> None:
+def test_strace_shows_the_same_order(home: Home, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     calls = "trace=fsync,rename,renameat,renameat2"
     done = traced(home, tmp_path, "-y", "-e", calls, "-o", str(trace))
@@ -220,7 +220,7 @@ def test_the_kernel_sees_the_same_order(home: Home, tmp_path: Path) -> None:
 @needs_strace
 @pytest.mark.slow
 @pytest.mark.parametrize("call", ["fsync", "rename"])
-def test_killed_by_the_kernel_at_any_flush_or_rename_one_whole_adapter_serves(
+def test_killed_at_any_fsync_or_rename_one_complete_adapter_is_current(
     home: Home, tmp_path: Path, call: str, record_property: Callable[[str, object], None]
 ) -> None:
     publish.publish(
@@ -244,7 +244,7 @@ def test_killed_by_the_kernel_at_any_flush_or_rename_one_whole_adapter_serves(
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("call", ["write", "fsync", "rename"])
 @pytest.mark.parametrize("for_good", [False, True])
-def test_a_disk_that_fails_at_any_call_leaves_the_old_adapter_and_a_sentence(
+def test_a_disk_error_at_any_call_keeps_the_old_adapter_and_is_reported(
     home: Home,
     tmp_path: Path,
     broken_disk: Path,
@@ -289,7 +289,7 @@ def mounted(folder: Path, options: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def test_a_tiny_disk_that_fills_leaves_the_old_adapter(home: Home, tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_old_adapter(home: Home, tmp_path: Path) -> None:
     if not mounted(home.adapters, "size=300k"):
         pytest.skip("no leave to mount a tiny disk")
     try:
@@ -353,7 +353,7 @@ def test_a_folder_that_cannot_be_written_is_named(home: Home, tmp_path: Path) ->
             home.adapters.chmod(0o700)
 
 
-def test_a_limit_on_the_size_of_files_leaves_the_old_adapter(home: Home, tmp_path: Path) -> None:
+def test_a_file_size_limit_keeps_the_old_adapter(home: Home, tmp_path: Path) -> None:
     with publisher(home.data) as at_work:
         at_work("publish", candidate=candidate(tmp_path, "old"))
         old = serves_whole(home)

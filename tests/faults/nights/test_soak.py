@@ -1,4 +1,4 @@
-"""Three hundred days in some minutes: nothing grows, and every day's row is right."""
+"""Three hundred simulated days: nothing grows, and every day's row is correct."""
 
 from __future__ import annotations
 

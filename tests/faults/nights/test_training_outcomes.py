@@ -1,4 +1,4 @@
-"""Whatever is wrong with what there is to train: one clear sentence, and nothing is published."""
+"""Unusual training data: one clear sentence, and nothing invalid is published."""
 
 from __future__ import annotations
 
@@ -44,14 +44,16 @@ def another(tiny: Path, folder: Path) -> Path:
     return path
 
 
-def test_no_lesson_at_all(home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_training_without_lessons_is_refused(
+    home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["train", "--model", str(tiny)]) == 0
     assert "no differences are marked yet" in capsys.readouterr().err
     assert current(home) is None
     assert not home.runs.exists()
 
 
-def test_practice_needs_something_too(home: Home, tiny: Path) -> None:
+def test_a_manual_training_without_lessons_is_refused(home: Home, tiny: Path) -> None:
     from trainer.night.request import Practice
 
     with pytest.raises(NothingToTrainError, match="no differences are marked yet"):
@@ -70,7 +72,9 @@ def test_one_lesson_is_enough(home: Home, tiny: Path) -> None:
     ]
 
 
-def test_all_lessons_in_conflict_leave_the_newest_and_say_so(home: Home, tiny: Path) -> None:
+def test_of_conflicting_lessons_the_newest_is_trained_and_the_rest_reported(
+    home: Home, tiny: Path
+) -> None:
     marked = [difference("Who?", reply) for reply in ("Lutz.", "Dale.", "Nobody.")]
     mark(home, *marked)
     report = run_night(RunRequest(home, quick_settings(home), tiny))
@@ -82,7 +86,7 @@ def test_all_lessons_in_conflict_leave_the_newest_and_say_so(home: Home, tiny: P
     assert sum("same question" in str(note) for note in report.notes) == 2
 
 
-def test_a_loss_that_is_no_number_is_one_sentence(home: Home, tiny: Path) -> None:
+def test_a_loss_that_is_not_a_number_is_reported_in_one_sentence(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     wild = quick_settings(home, training={"learning_rates": [1.0], "alpha": 1e36})
     with pytest.raises((TrainingError, AdapterError)) as caught:
@@ -94,7 +98,7 @@ def test_a_loss_that_is_no_number_is_one_sentence(home: Home, tiny: Path) -> Non
         assert journal.differences.all()[0].state is State.WAITING
 
 
-def test_one_rate_that_breaks_down_does_not_cost_the_others(home: Home, tiny: Path) -> None:
+def test_a_learning_rate_that_diverges_does_not_end_the_run(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     # The scale is so large that a step of the first rate overflows and one of the second does not.
     rates = {"learning_rates": [1.0, 1e-19], "alpha": 1e17}
@@ -104,7 +108,7 @@ def test_one_rate_that_breaks_down_does_not_cost_the_others(home: Home, tiny: Pa
     assert report.learning_rate == 1e-19
 
 
-def test_a_base_that_changed_is_said_and_trained_for_anew(
+def test_a_changed_base_is_reported_and_a_new_adapter_trained(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:
     mark(home, difference("Who?", "Lutz."))
@@ -126,7 +130,7 @@ def test_a_base_that_changed_is_said_and_trained_for_anew(
     assert manifest.base == entry_of(other, home)
 
 
-def test_a_base_that_changes_while_it_is_trained_for_publishes_nothing(
+def test_a_base_that_changes_during_training_publishes_nothing(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:
     mark(home, difference("Who?", "Lutz."))
@@ -143,7 +147,7 @@ def test_a_base_that_changes_while_it_is_trained_for_publishes_nothing(
     assert current(home) is None
 
 
-def test_an_adapter_for_another_base_is_refused_wherever_it_is_named(
+def test_an_adapter_for_another_base_is_refused_everywhere(
     home: Home, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mark(home, difference("Who?", "Lutz."))
@@ -160,7 +164,7 @@ def test_an_adapter_for_another_base_is_refused_wherever_it_is_named(
     assert run(["adapters", "use", report.adapter, "--model", str(tiny)]) == 0
 
 
-def test_an_edit_is_trained_anew_and_what_was_superseded_is_out(home: Home, tiny: Path) -> None:
+def test_an_edit_is_trained_again_and_superseded_marks_are_not(home: Home, tiny: Path) -> None:
     first, second = difference("Who?", "Lutz."), difference("Where?", "Here.")
     mark(home, first, second)
     settings = quick_settings(home)
@@ -182,9 +186,7 @@ def test_an_edit_is_trained_anew_and_what_was_superseded_is_out(home: Home, tiny
         assert known == {first.id: journal.differences.get(first.id).fingerprint}
 
 
-def test_what_does_not_fit_the_context_is_named_and_the_rest_is_trained(
-    home: Home, tiny: Path
-) -> None:
+def test_overlong_lessons_are_named_and_the_others_trained(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."), difference("Long?", "word " * 900))
     report = run_night(RunRequest(home, quick_settings(home), tiny))
     assert [fate.fate for fate in report.fates][-1] == "left out"
@@ -193,14 +195,14 @@ def test_what_does_not_fit_the_context_is_named_and_the_rest_is_trained(
         run_night(RunRequest(home, quick_settings(home), tiny))
 
 
-def test_only_lessons_that_do_not_fit_is_one_sentence(home: Home, tiny: Path) -> None:
+def test_only_overlong_lessons_are_reported_in_one_sentence(home: Home, tiny: Path) -> None:
     mark(home, difference("Long?", "word " * 900))
     with pytest.raises(TrainingError, match=r"no lesson can be made from the differences: .* has"):
         run_night(RunRequest(home, quick_settings(home), tiny))
     assert current(home) is None
 
 
-def test_a_hold_alone_can_be_trained(home: Home, tiny: Path) -> None:
+def test_a_single_hold_can_be_trained(home: Home, tiny: Path) -> None:
     held = replace(difference("Who?", None, replied="Lutz."), moment=Moment.HOLD)
     mark(home, held)
     report = run_night(RunRequest(home, quick_settings(home), tiny))

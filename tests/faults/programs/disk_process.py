@@ -1,8 +1,7 @@
-"""What a journal does on a disk that is full or cannot be written; started by `test_journal_disk`.
+"""Use a journal on a disk that is full or read-only; started by `test_journal_disk`.
 
-Says each thing it saw as a line of JSON. `full HOME FILE` fills the disk of HOME, on which FILE is a
-ballast that is taken away again; `erase HOME FILE` fills it for good and erases; `open HOME` opens it
-and marks once.
+It prints its results as lines of JSON. `full HOME FILE` fills the disk of HOME with FILE, which it then
+deletes again; `erase HOME FILE` keeps it full and erases; `open HOME` opens it and marks once.
 """
 
 from __future__ import annotations
@@ -25,15 +24,12 @@ from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from tests.faults.programs.sessions_process import bare
+from tests.faults.programs.workers import say
 from tests.support.values import make_turn
 
 
-def say(**values: object) -> None:
-    os.write(1, (json.dumps(values) + "\n").encode())
-
-
 def fill(home: Home, ballast: Path) -> None:
-    """Mark until it is refused; then make room and go on."""
+    """Mark until the disk is full; then free space and continue."""
     kept: list[str] = []
     with Memory.open(home, read_settings(home), dense=False) as memory:
         kept.append(memory.mark(make_turn(), MarkRequest("error", sounds="The first.")).id)
@@ -68,7 +64,7 @@ SECRETS = ("plugharness", "zyzzyva")
 
 
 def erase(home: Home, ballast: Path) -> None:
-    """Tell two long talks, mark one, leave a report of it; fill the disk; forget and delete."""
+    """Write two long conversations, a mark and its report; fill the disk; forget and delete."""
     home.settings_file.parent.mkdir(parents=True, exist_ok=True)
     home.settings_file.write_text("[memory]\ndense = false\n", "utf-8")
     with Memory.open(home, read_settings(home), dense=False) as memory:

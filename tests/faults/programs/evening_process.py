@@ -1,12 +1,12 @@
-"""The processes of an evening: an open chat with nights on, and terminals that run verbs.
+"""The processes of `test_evening`: an open chat with nights enabled, and terminals that run commands.
 
     python -m tests.faults.programs.evening_process HOME chat SEED
     python -m tests.faults.programs.evening_process HOME terminal SEED
     python -m tests.faults.programs.evening_process HOME training SEED
 
-For each line of its input one does one thing, drawn at random. What it is about to do and what was
-acknowledged is said in lines of JSON; `done` ends each. A terminal imports once and runs every verb in
-a process of its own, whose id it says first. Each touches its own marks alone.
+For each line of its input, a process does one random thing. It prints what it is about to do and what
+was acknowledged as lines of JSON, then `done`. A terminal imports once and runs every command in a
+child process, whose id it prints first. Each process changes only its own marks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from memory.mark_validation import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from memory.text.stemming import stems
-from tests.faults.programs.journal_process import expected, say
+from tests.faults.programs.journal_process import expected
+from tests.faults.programs.workers import say
 from trainer.night import schedule
 from trainer.night.request import RunRequest
 from trainer.night.schedule import NightListeners
@@ -37,7 +38,7 @@ TICK = 0.2
 
 
 class Told:
-    """A chat that stays open while its nights tick."""
+    """An open chat with periodic checks for due nights."""
 
     def __init__(self, home: Home, draw: random.Random, name: str) -> None:
         settings = read_settings(home)
@@ -86,7 +87,7 @@ class Told:
 
 
 class Terminal:
-    """Somebody who runs one verb after the other."""
+    """A terminal that runs one command after another."""
 
     def __init__(self, draw: random.Random, name: str) -> None:
         self._draw, self._name = draw, name
@@ -152,7 +153,7 @@ class Terminal:
         )
 
     def verb(self, *words: str, then: Callable[[Any], None] | None = None) -> None:
-        """Run one in a process of its own; `then` hears the JSON that it printed, once it is done."""
+        """Run a command in a child process; `then` gets the JSON that it printed."""
         code, out, err = _apart(words)
         if code == 0 and then is not None:
             then(json.loads(out))
@@ -161,7 +162,7 @@ class Terminal:
 
 
 class Training(Terminal):
-    """Somebody who trains again and again."""
+    """A terminal that trains repeatedly."""
 
     def act(self) -> None:
         self.verb("train", "--force", "--json")

@@ -1,14 +1,11 @@
-"""A process that writes to a journal until it is killed; started by `test_journal_kills`.
+"""Write to a journal until killed; started by `test_journal_kills`.
 
-It imports once and then forks a worker for each line of its input, so that a kill costs milliseconds.
-A worker says its process id first and then, flushed, each change when it is acknowledged; when the
-worker has ended, in whatever way, the parent says so.
+It imports once and forks a worker for each line of its input, so that a kill costs milliseconds. A
+worker prints each change once it is acknowledged.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import sys
 from pathlib import Path
@@ -22,10 +19,7 @@ from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from memory.text.stemming import stems
-
-
-def say(**values: Any) -> None:
-    os.write(1, (json.dumps(values) + "\n").encode())
+from tests.faults.programs.workers import fork_for_each_line, say
 
 
 def expected(number: int) -> str:
@@ -87,28 +81,17 @@ def main() -> None:
     home = Home.at(Path(sys.argv[1]))
     settings = read_settings(home)
     stems("Loads the stemmers before anything is timed; и русский тоже.")
-    say(ready=True)
-    for line in sys.stdin:
-        order = json.loads(line)
-        worker = os.fork()
-        if not worker:
-            code = 1
-            try:
-                say(pid=os.getpid())
-                do = order.pop("do")
-                if do == "work":
-                    work(home, settings, **order)
-                elif do == "read":
-                    read(home, **order)
-                else:
-                    opened(home)
-                code = 0
-            except Exception as error:
-                say(error=repr(error))
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(worker, 0)
-        say(ended=os.waitstatus_to_exitcode(status))
+
+    def do(order: dict[str, Any]) -> None:
+        what = order.pop("do")
+        if what == "work":
+            work(home, settings, **order)
+        elif what == "read":
+            read(home, **order)
+        else:
+            opened(home)
+
+    fork_for_each_line(do)
 
 
 if __name__ == "__main__":

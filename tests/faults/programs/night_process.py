@@ -1,9 +1,9 @@
-"""A process that keeps nights for the tests: told a moment a line, it answers what came of it.
+"""Run nights for the tests: reads one time per line and answers with the result.
 
     python -m tests.faults.programs.night_process HOME MODEL [counting]
 
-With `counting` the night's run only writes a line and takes a moment, so that what the ledger decides
-can be tried many times; without it the run is the real one.
+With `counting`, a run only writes a line and takes a moment, so that the ledger can be tested many
+times; otherwise the run is real.
 """
 
 from __future__ import annotations

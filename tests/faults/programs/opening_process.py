@@ -1,10 +1,10 @@
-"""A process that holds a journal open and does, in itself, all that Discern does around one.
+"""Keep a journal open and run everything that Discern does around one in the same process.
 
     python -m tests.faults.programs.opening_process HOME MODEL
 
-It notes every file that Python opens (a hook of the interpreter's sees them all) and, after each step,
-which descriptors it has on the journal's files (/proc/self/fd). A line a step tells both, and whether
-another process still finds the journal locked by this one.
+It records every file that Python opens (with an audit hook) and, after each step, its descriptors of
+the journal's files (/proc/self/fd). For each step it prints both, and whether another process still
+finds the journal locked by this one.
 """
 
 from __future__ import annotations

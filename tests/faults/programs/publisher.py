@@ -1,8 +1,8 @@
-"""A process that publishes for the tests, and dies or meets a failing disk where it is told to.
+"""Publish for the tests, and exit or fail at a given call.
 
     python -m tests.faults.programs.publisher HOME
 
-Reads one JSON object a line and does it in a fork of its own: {"do": "publish", "candidate": path} or
+Reads one JSON object per line and does it in a forked child: {"do": "publish", "candidate": path} or
 another of `DEEDS`, with "kill": n, "when": "before" | "after" to be killed at the n-th call that
 changes the disk, or "environment" for the failing disk of broken_disk.c. Answers {"code", "said",
 "calls"}: the exit code (negative: killed), an error's sentence, the calls in their order.

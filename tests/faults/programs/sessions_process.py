@@ -1,13 +1,11 @@
-"""A process that renames and deletes threads until it is killed; started by `test_sessions_killed`.
+"""Rename and delete threads until killed; started by `test_sessions_killed`.
 
-As `journal_process` does, it imports once and forks a worker for each line of its input. A worker says
-what it is about to do to which thread, and says when it is done.
+Like `journal_process`, it imports once and forks a worker for each line of its input. A worker prints
+what it is about to do to which thread, and when it is done.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import sys
 from pathlib import Path
@@ -22,12 +20,12 @@ from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
-from tests.faults.programs.journal_process import say
 from tests.faults.programs.sessions_words import TURNS, word
+from tests.faults.programs.workers import fork_for_each_line, say
 
 
 def work(home: Home, settings: Settings, *, seed: int) -> None:
-    """Tell threads, rename half of them and delete the other half; each step is said."""
+    """Write threads, rename half of them and delete the other half; each step is printed."""
     draw = random.Random(seed)
     with Memory.open(home, settings, dense=False) as memory:
         for number in range(seed * 1000, seed * 1000 + 1000):
@@ -71,22 +69,7 @@ def bare() -> StateGraph[ChatState]:
 def main() -> None:
     home = Home.at(Path(sys.argv[1]))
     settings = read_settings(home)
-    say(ready=True)
-    for line in sys.stdin:
-        order: dict[str, Any] = json.loads(line)
-        worker = os.fork()
-        if not worker:
-            code = 1
-            try:
-                say(pid=os.getpid())
-                work(home, settings, seed=order["seed"])
-                code = 0
-            except Exception as error:
-                say(error=repr(error))
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(worker, 0)
-        say(ended=os.waitstatus_to_exitcode(status))
+    fork_for_each_line(lambda order: work(home, settings, seed=order["seed"]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the threads of `sessions_process` say: each a word of its own, that can be looked for."""
+"""The texts of the threads of `sessions_process`, each with a unique word to search for."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ TURNS = 3
 
 
 def word(number: int) -> str:
-    """Return a word that stands in no other thread."""
+    """Return a word that is in no other thread."""
     return f"zq{number:07d}x"

@@ -1,11 +1,11 @@
-"""A process that lives through many days for the soak test: marks, nights, rollbacks, forgetting.
+"""Simulate many days for the soak test: marks, nights, rollbacks, forgetting.
 
     python -m tests.faults.programs.soak_process HOME MODEL RECORDED FIRST LAST
 
-Every third day brings a mark, every mark beyond the fifth has the oldest one forgotten, every
-seventeenth day goes back from what serves. The nights are whole but for the training step, which takes
-the adapter RECORDED out of a folder (`[trainer] launcher = "command"`). A line a day tells what the
-process holds. Started again it goes on with the day that is not finished.
+There is a mark every third day, the oldest one is forgotten for every mark beyond the fifth, and every
+seventeenth day rolls back the current adapter. The nights are real except for the training step, which
+copies the adapter RECORDED (`[trainer] launcher = "command"`). One line per day has the resources of
+the process. Started again, it continues with the unfinished day.
 """
 
 from __future__ import annotations

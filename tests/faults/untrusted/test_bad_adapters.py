@@ -134,12 +134,12 @@ def test_a_malformed_adapter_is_refused_by_its_header_or_numbers(tmp_path: Path,
         inspect(write_lora(tmp_path / "bad.gguf", **changes), "qwen3")
 
 
-def test_a_sound_adapter_is_let_through(tmp_path: Path) -> None:
+def test_a_valid_adapter_is_accepted(tmp_path: Path) -> None:
     inspect(write_lora(tmp_path / "good.gguf"), "qwen3")
     inspect(write_lora(tmp_path / "named.gguf", keys={"general.name": "a"}), "qwen3")
 
 
-def test_a_file_cut_off_anywhere_is_refused(
+def test_a_truncated_file_is_refused(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     whole = write_lora(tmp_path / "whole.gguf").read_bytes()
@@ -152,7 +152,7 @@ def test_a_file_cut_off_anywhere_is_refused(
             inspect(part)
 
 
-def test_random_bytes_in_the_header_never_break_the_reader(
+def test_random_bytes_in_the_header_never_crash_the_reader(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     record_property("faults", 300)
@@ -171,7 +171,7 @@ def test_random_bytes_in_the_header_never_break_the_reader(
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_the_chat_goes_on_when_a_malformed_adapter_is_made_current(
+def test_the_chat_continues_when_a_malformed_adapter_becomes_current(
     chat: Chat, home: Home, tmp_path: Path, name: str
 ) -> None:
     assert chat.adapter is not None
@@ -180,7 +180,7 @@ def test_the_chat_goes_on_when_a_malformed_adapter_is_made_current(
     goes_on(chat, old)
 
 
-def test_the_chat_goes_on_when_the_current_adapter_is_cut_or_one_bit_of_it_flips(
+def test_the_chat_continues_when_the_current_adapter_is_truncated_or_a_bit_flips(
     chat: Chat, home: Home
 ) -> None:
     assert chat.adapter is not None
@@ -199,7 +199,7 @@ def test_the_chat_goes_on_when_the_current_adapter_is_cut_or_one_bit_of_it_flips
     goes_on(chat, old)
 
 
-def test_the_chat_goes_on_when_the_current_adapter_is_a_link_or_leads_out(
+def test_the_chat_continues_when_the_current_adapter_is_a_link(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
     assert chat.adapter is not None
@@ -220,7 +220,7 @@ def test_the_chat_goes_on_when_the_current_adapter_is_a_link_or_leads_out(
         goes_on(chat, old)
 
 
-def test_the_chat_goes_on_when_the_current_adapter_belongs_to_another_base(
+def test_the_chat_continues_when_the_current_adapter_is_for_another_base(
     chat: Chat, home: Home
 ) -> None:
     assert chat.adapter is not None
@@ -243,7 +243,7 @@ def test_an_adapter_that_crashes_llama_cpp_crashes_only_the_probe(
     assert environment()["PYTHONPATH"].endswith(str(tmp_path))
 
 
-def test_the_probe_says_why_it_refuses(tmp_path: Path, tiny: Path) -> None:
+def test_the_probe_reports_why_it_refuses(tmp_path: Path, tiny: Path) -> None:
     probe(write_lora(tmp_path / "good.gguf"), tiny)
     bad = write_lora(tmp_path / "bad.gguf", **MALFORMED["not a number"][0])
     with pytest.raises(AdapterError, match="not finite") as refused:
@@ -296,11 +296,11 @@ class Canary:
         return Path.touch, (self.path,)
 
 
-def test_a_plain_lora_is_let_through(tmp_path: Path) -> None:
+def test_a_plain_lora_is_accepted(tmp_path: Path) -> None:
     validate_candidate.check(left(tmp_path / "one"))
 
 
-def test_a_pickle_is_refused_and_never_opened(tmp_path: Path, home: Home) -> None:
+def test_a_pickle_is_refused_without_being_opened(tmp_path: Path, home: Home) -> None:
     dead = tmp_path / "dead"
     pickled = pickle.dumps(Canary(dead))
     pickle.loads(pickled)
@@ -339,13 +339,13 @@ BAD_TENSORS: dict[str, tuple[dict[str, np.ndarray], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD_TENSORS)
-def test_weights_that_are_no_lora_are_refused(tmp_path: Path, name: str) -> None:
+def test_weights_that_are_not_a_lora_are_refused(tmp_path: Path, name: str) -> None:
     tensors, words = BAD_TENSORS[name]
     with pytest.raises(AdapterError, match=words):
         validate_candidate.check(left(tmp_path / "one", tensors))
 
 
-def test_a_result_that_is_cut_linked_or_described_wrongly_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_linked_or_misdescribed_result_is_refused(tmp_path: Path) -> None:
     folder = left(tmp_path / "one")
     whole = (folder / validate_candidate.WEIGHTS).read_bytes()
     for size in (0, 7, 8, 50, len(whole) - 1):
@@ -374,7 +374,7 @@ def test_a_result_that_is_cut_linked_or_described_wrongly_is_refused(tmp_path: P
         validate_candidate.check(tmp_path / "none")
 
 
-def test_an_adapter_whose_manifest_says_another_scale_does_not_serve(
+def test_an_adapter_with_another_scale_in_its_manifest_is_not_used(
     chat: Chat, home: Home, tiny: Path
 ) -> None:
     assert chat.adapter is not None

@@ -1,8 +1,7 @@
-"""Bad input through the command line: one clear sentence, exit code 2, and nothing lost."""
+"""Bad input on the command line: one clear sentence, exit code 2, and nothing lost."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +10,9 @@ import pytest
 
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
-from tests.support.values import make_difference, make_turn
 from tui.cli.main import run
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 Damage = Callable[[Path, Path], Path]
 
@@ -49,16 +49,6 @@ def of_another_architecture(tiny: Path, folder: Path) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home with a turn and a difference in it, and no standard input."""
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    with Journal(home.journal) as journal:
-        journal.turns.add(make_turn())
-        journal.differences.add(make_difference())
-    return home
-
-
 @pytest.mark.parametrize("verb", ["ask", "train"])
 @pytest.mark.parametrize(
     "damage",
@@ -71,7 +61,7 @@ def kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
         of_another_architecture,
     ],
 )
-def test_a_model_that_cannot_be_used_is_named_and_nothing_is_lost(
+def test_an_unusable_model_is_named_and_nothing_is_lost(
     kept: Home,
     tiny: Path,
     tmp_path: Path,
@@ -106,7 +96,7 @@ def test_a_home_that_cannot_be_written_is_refused(
 def test_a_full_disk_refuses_a_mark_and_keeps_the_earlier_ones(
     kept: Home,
 ) -> None:
-    """The kernel's own limit on the size of a file stands in for a disk that is full.
+    """The kernel's limit on file sizes simulates a full disk.
 
     It leaves room to open the journal; the log of this mark grows past it.
     """

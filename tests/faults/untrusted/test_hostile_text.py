@@ -1,4 +1,4 @@
-"""Hostile text, one by one: refused clearly or stored harmlessly, and never a token of control."""
+"""Hostile text is refused clearly or stored harmlessly, and never becomes a control token."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def mark(turn: str, **lines: str) -> int:
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_it_is_kept_as_a_mark_and_shown_harmlessly_everywhere(
+def test_hostile_text_is_stored_as_a_mark_and_shown_harmlessly_everywhere(
     home: Home, turn: str, capsys: pytest.CaptureFixture[str], name: str, tmp_path: Path
 ) -> None:
     evil = f"Lutz {EVIL[name]}"
@@ -127,7 +127,7 @@ def test_a_lone_surrogate_is_refused_with_its_place(
 @pytest.mark.parametrize(
     "kind", ["tacticle", "", " ", "tactical/../..", "x" * 5000, "\x1b[2J", "факд"]
 )
-def test_a_kind_that_does_not_exist_is_refused(
+def test_an_unknown_kind_is_refused(
     home: Home, turn: str, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     code = mark(turn, kind=kind)
@@ -144,7 +144,7 @@ def test_a_kind_that_does_not_exist_is_refused(
     "identity", ["", "zz", "%", "'; drop table differences; --", "\x00", "é" * 99]
 )
 @pytest.mark.parametrize("verb", ["show", "history", "pin", "forget", "edit"])
-def test_an_id_that_names_nothing_is_refused(
+def test_an_unknown_id_is_refused(
     home: Home, turn: str, capsys: pytest.CaptureFixture[str], verb: str, identity: str
 ) -> None:
     assert mark(turn, note="stays") == 0
@@ -168,7 +168,7 @@ def lines(path: Path, *items: dict[str, Any] | str) -> Path:
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_an_import_shows_it_harmlessly_and_lets_nothing_in_by_itself(
+def test_an_import_shows_hostile_text_harmlessly_and_needs_confirmation(
     home: Home, capsys: pytest.CaptureFixture[str], name: str, tmp_path: Path
 ) -> None:
     evil = EVIL[name]
@@ -203,7 +203,7 @@ def test_an_import_shows_it_harmlessly_and_lets_nothing_in_by_itself(
         (json.dumps(line(kind="\x1b[2J\u202e")), "no kind of difference"),
     ],
 )
-def test_a_broken_line_7_refuses_the_file_with_its_number(
+def test_an_invalid_line_refuses_the_file_and_is_named(
     home: Home, capsys: pytest.CaptureFixture[str], tmp_path: Path, broken: str, why: str
 ) -> None:
     good = [line(id=f"a{number}", asked=f"{number}?") for number in range(8)]
@@ -282,12 +282,12 @@ def test_no_control_token_reaches_the_model_from_any_stored_text(
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_no_control_token_is_trained_on_but_the_end_of_the_turn(model: Engine, name: str) -> None:
+def test_the_end_of_turn_is_the_only_control_token_trained_on(model: Engine, name: str) -> None:
     tokens = reply_tokens(model, f"Lutz {EVIL[name]} yes")
     assert [token for token in tokens if token in marks_of_control(model)] == [model.end_of_turn]
 
 
-def test_what_was_recalled_is_never_kept_as_a_memory(home: Home, settings: Settings) -> None:
+def test_recalled_text_is_never_stored_as_part_of_a_turn(home: Home, settings: Settings) -> None:
     from agent.chat.chat import Chat
 
     with Memory.open(home, settings, dense=False) as memory:

@@ -1,4 +1,4 @@
-"""Links out of the home: nothing that erases, prunes, sweeps or makes anew follows one."""
+"""Links out of the home: nothing that erases, prunes, sweeps or rebuilds follows one."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ LINKS = [
 
 
 @pytest.mark.parametrize("link", LINKS)
-def test_forgetting_leaves_what_a_link_leads_to_and_names_the_link(
+def test_forgetting_leaves_link_targets_alone_and_names_the_link(
     home: Home, outside: Path, link: Callable[[Home, Path], Path]
 ) -> None:
     named = link(home, outside)
@@ -126,7 +126,7 @@ def test_forgetting_leaves_what_a_link_leads_to_and_names_the_link(
     assert named.exists()
 
 
-def test_forgetting_still_reaches_the_runs_beside_a_link(home: Home, outside: Path) -> None:
+def test_forgetting_still_searches_the_runs_beside_a_link(home: Home, outside: Path) -> None:
     own = a_run(home, "20261119T031500")
     link_a_run(home, outside)
     erase_from_runs(home, [make_difference(WORDS)])
@@ -134,7 +134,7 @@ def test_forgetting_still_reaches_the_runs_beside_a_link(home: Home, outside: Pa
 
 
 @pytest.mark.parametrize("link", [link_the_state, link_the_runs, link_a_run, link_a_try])
-def test_pruning_and_continuing_runs_leaves_what_a_link_leads_to(
+def test_pruning_and_resuming_runs_leaves_link_targets_alone(
     home: Home, outside: Path, tmp_path: Path, link: Callable[[Home, Path], Path]
 ) -> None:
     link(home, outside)
@@ -152,7 +152,7 @@ def test_pruning_and_continuing_runs_leaves_what_a_link_leads_to(
         assert len(list(home.runs.glob("20261122T*"))) == 30
 
 
-def test_pruning_and_sweeping_adapters_leaves_what_a_link_leads_to(
+def test_pruning_and_sweeping_adapters_leaves_link_targets_alone(
     home: Home, outside: Path, tmp_path: Path
 ) -> None:
     home.adapters.symlink_to(outside)
@@ -166,7 +166,7 @@ def test_pruning_and_sweeping_adapters_leaves_what_a_link_leads_to(
     assert (outside / ".discern-0123456789abcdef").is_dir()
 
 
-def test_a_damaged_index_behind_a_link_is_not_thrown_away(home: Home, outside: Path) -> None:
+def test_a_damaged_index_behind_a_link_is_not_deleted(home: Home, outside: Path) -> None:
     home.index.symlink_to(outside)
     (outside / "chroma" / "chroma.sqlite3").write_bytes(b"no database" * 100)
     with pytest.raises(HomeError, match="outside the Discern home folder, behind a link"):
@@ -174,7 +174,7 @@ def test_a_damaged_index_behind_a_link_is_not_thrown_away(home: Home, outside: P
     assert (outside / "chroma" / "samples.npz").read_text() == WORDS
 
 
-def test_a_rebuilt_index_behind_a_link_leaves_the_other_files_there(
+def test_rebuilding_an_index_behind_a_link_leaves_other_files_alone(
     home: Home, settings: Settings, outside: Path
 ) -> None:
     home.index.symlink_to(outside)
@@ -185,7 +185,7 @@ def test_a_rebuilt_index_behind_a_link_leaves_the_other_files_there(
     assert {name: now[name] for name in before} == before
 
 
-def test_looking_for_open_chats_deletes_nothing_behind_a_link(home: Home, outside: Path) -> None:
+def test_finding_open_chats_deletes_nothing_behind_a_link(home: Home, outside: Path) -> None:
     (home.state / gpu_leases.FOLDER).symlink_to(outside)
     before = contents(outside)
     assert gpu_leases.leased_sizes(home) == []
@@ -208,9 +208,7 @@ def test_a_model_behind_a_link_is_not_removed(
     assert (outside / "own.gguf").exists()
 
 
-def test_what_lies_in_the_home_is_told_from_what_a_link_leads_to(
-    home: Home, tmp_path: Path
-) -> None:
+def test_files_in_the_home_are_distinguished_from_link_targets(home: Home, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(home.data)
     linked = Home.at(tmp_path / "link")
     assert linked.holds(linked.journal)

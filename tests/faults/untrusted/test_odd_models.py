@@ -1,8 +1,7 @@
-"""One judge of a model file: the same sentence at every entry, in a child that may crash or hang."""
+"""Unusual model files: every entry point gives the same error, from a child that may crash or hang."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -31,11 +30,12 @@ from memory.settings.settings_file import write_setting
 from tests.support.gguf_files import write_tiny
 from tests.support.odd_models import HARMLESS, NAMES, REFUSED_TEMPLATES, TALK, ends_at_once, refused
 from tests.support.processes import ROOT
-from tests.support.values import make_difference, make_turn
 from trainer import loop
 from trainer.evaluate.torch_parity import divergence, require_agreement
 from tui.cli.main import run
 from tui.setup import setup
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 VERBS = {
     "ask": ["ask", "hi", "--model"],
@@ -69,16 +69,6 @@ ENTRIES: dict[str, Callable[[Home, Settings, Path], Any]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home with a turn and a difference in it, and no standard input."""
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    with Journal(home.journal) as journal:
-        journal.turns.add(make_turn())
-        journal.differences.add(make_difference())
-    return home
-
-
 def sentence_of(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
     capsys.readouterr()
     assert run(words) == 2
@@ -90,7 +80,7 @@ def sentence_of(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_that_cannot_be_served_is_refused_in_one_sentence_in_seconds(
+def test_an_unusable_file_is_refused_within_seconds_with_one_sentence(
     tmp_path: Path, name: str
 ) -> None:
     write, said = refused(tmp_path)[name]
@@ -128,7 +118,7 @@ def agree(path: Path, home: Home, settings: Settings, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     "name", ["a TypeError", "rope.dimension_count", "a path that is not UTF-8"]
 )
-def test_every_entry_refuses_a_file_in_the_same_sentence(
+def test_every_entry_point_refuses_a_file_with_the_same_sentence(
     home: Home, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     agree(refused(tmp_path)[name][0](), home, settings, capsys)
@@ -136,21 +126,21 @@ def test_every_entry_refuses_a_file_in_the_same_sentence(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_every_entry_refuses_every_odd_file_in_the_same_sentence(
+def test_every_entry_point_refuses_every_unusable_file_with_the_same_sentence(
     home: Home, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     agree(refused(tmp_path)[name][0](), home, settings, capsys)
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_an_odd_but_harmless_template_serves(tmp_path: Path, name: str) -> None:
+def test_an_unusual_but_harmless_template_is_accepted(tmp_path: Path, name: str) -> None:
     path = write_tiny(tmp_path / "model.gguf", template=HARMLESS[name], context=2048)
     with Engine.open(path) as engine:
         prompt = compose(engine, [Message("user", "Hi?")])
     assert prompt.text.endswith("<|im_start|>user\nHi?<|im_end|>\n<|im_start|>assistant\n")
 
 
-def test_templates_get_the_texts_of_the_tokens_that_begin_and_end_a_text(tmp_path: Path) -> None:
+def test_templates_get_the_bos_and_eos_tokens_as_text(tmp_path: Path) -> None:
     template = "{{ bos_token }}" + str(HARMLESS["eos_token"])
     path = write_tiny(tmp_path / "model.gguf", template=template)
     vocabulary = read_tokens(path)
@@ -168,7 +158,7 @@ def read_tokens(path: Path) -> list[str]:
     return list(gguf.GGUFReader(path).fields["tokenizer.ggml.tokens"].contents())
 
 
-def test_a_token_that_cannot_be_has_no_text(tmp_path: Path) -> None:
+def test_an_invalid_token_id_has_no_text(tmp_path: Path) -> None:
     keys: dict[str, Any] = {}
     for keys["tokenizer.ggml.bos_token_id"] in ("first", [1, 2], -1.5, True, 4_000_000):
         path = write_tiny(tmp_path / "model.gguf", template="{{ bos_token }}" + TALK, keys=keys)
@@ -177,7 +167,7 @@ def test_a_token_that_cannot_be_has_no_text(tmp_path: Path) -> None:
         assert compose(engine, [Message("user", "Hi?")]).text.startswith("<|im_start|>")
 
 
-def test_a_template_that_loops_only_in_a_longer_talk_is_stopped_in_the_chat(
+def test_a_template_that_loops_in_longer_conversations_is_stopped_in_the_chat(
     tmp_path: Path,
 ) -> None:
     text = REFUSED_TEMPLATES["a loop in a long talk"][0].replace("> 70", "> 100")
@@ -190,10 +180,10 @@ def test_a_template_that_loops_only_in_a_longer_talk_is_stopped_in_the_chat(
         assert compose(engine, short).tokens
 
 
-def test_what_crashes_llama_cpp_ends_the_child_and_not_us(
+def test_a_crash_of_llama_cpp_ends_only_the_child_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The header's check is taken away: llama.cpp then meets a head size that it aborts on."""
+    """Without the header check, llama.cpp gets a head size on which it aborts."""
     path = write_tiny(tmp_path / "model.gguf", keys={"qwen3.rope.dimension_count": 32})
     (tmp_path / "sitecustomize.py").write_text(
         "import agent.llama.gguf.model_shape as shape\n"
@@ -206,7 +196,7 @@ def test_what_crashes_llama_cpp_ends_the_child_and_not_us(
         judge(path)
 
 
-def test_a_model_is_tried_once_and_the_cache_may_be_deleted(
+def test_a_model_is_checked_once_and_the_cache_may_be_deleted(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_tiny(tmp_path / "model.gguf", seed=11)
@@ -238,15 +228,13 @@ def spy(asked: list[str]) -> Callable[..., Any]:
     return ask
 
 
-def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(
-    home: Home, tmp_path: Path
-) -> None:
+def test_a_cache_that_cannot_be_written_only_costs_time(home: Home, tmp_path: Path) -> None:
     (home.cache / "judged").unlink()
     (home.cache / "judged").write_text("in the way")
     assert judge(write_tiny(tmp_path / "model.gguf")) == Verdict(embeds=False)
 
 
-def test_a_model_that_ends_its_turn_at_once_serves_and_says_nothing(
+def test_a_model_that_ends_its_turn_immediately_gives_empty_replies(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = ends_at_once(tmp_path / "empty.gguf")
@@ -270,13 +258,13 @@ def test_a_model_that_ends_its_turn_at_once_serves_and_says_nothing(
         {"qwen3.rope.scaling.type": "yarn", "qwen3.rope.scaling.factor": 4.0},
     ],
 )
-def test_stretched_positions_are_trained_as_they_are_served(
+def test_scaled_positions_are_trained_as_they_are_evaluated(
     tmp_path: Path, keys: dict[str, Any]
 ) -> None:
     assert divergence(write_tiny(tmp_path / "model.gguf", keys=keys)) < 0.01
 
 
-def test_torch_and_llama_cpp_are_compared_before_a_training(
+def test_torch_and_llama_cpp_are_compared_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A base that is read wrongly (stretched) is found by what it computes."""
@@ -292,14 +280,14 @@ def test_torch_and_llama_cpp_are_compared_before_a_training(
     require_agreement(path)
 
 
-def test_an_embedding_model_that_is_chatted_with_names_the_verb_for_it(tmp_path: Path) -> None:
+def test_chatting_with_an_embedding_model_names_the_right_command(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "embed.gguf", pooling=3)
     assert judge(path) == Verdict(embeds=True)
     with pytest.raises(ModelError, match="discern model use"):
         Engine.open(path)
 
 
-def test_the_process_that_renders_ends_with_its_parent(tmp_path: Path) -> None:
+def test_the_template_renderer_ends_with_its_parent(tmp_path: Path) -> None:
     script = (
         "import os, agent.prompt.template_renderer as t\n"
         f"t.render(t.ChatTemplate({TALK!r}), [{{'role': 'user', 'content': 'x'}}], thinking=False)\n"
@@ -318,7 +306,7 @@ def test_the_process_that_renders_ends_with_its_parent(tmp_path: Path) -> None:
     raise AssertionError(f"{child} still exists")
 
 
-def test_templates_get_what_transformers_offers() -> None:
+def test_templates_get_the_functions_that_transformers_provides() -> None:
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
     from agent.prompt.template_renderer import compiled
@@ -336,6 +324,6 @@ def test_templates_get_what_transformers_offers() -> None:
         assert compiled(text).render() == _compile_jinja_template(text).render(), text
 
 
-def test_the_starter_is_judged_sound(starter: Path, settings: Settings) -> None:
+def test_the_starter_passes_the_load_check(starter: Path, settings: Settings) -> None:
     assert served_model(settings) == starter
     require_agreement(starter)

@@ -1,4 +1,4 @@
-"""What Discern writes is for its owner alone, whatever the umask it is started with."""
+"""Discern's files are readable by their owner only, whatever the umask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from memory.settings.paths import Home
-from tests.faults.nights.test_evening import SETTINGS
+from tests.faults.nights.test_evening import write_evening_settings
 from tests.support.processes import ROOT
 
 AT_ONCE = """
@@ -83,13 +83,13 @@ def test_files_in_the_home_are_0600_and_folders_0700_whatever_the_umask(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o777], ids=oct)
-def test_what_every_verb_writes_is_private_whatever_the_umask(
+def test_every_command_writes_private_files_whatever_the_umask(
     fresh: Home, tiny: Path, mask: int
 ) -> None:
     discern(mask, "model", "use", str(tiny))
     talk(fresh, tiny, mask)
     assert open_to_others(fresh.data) == []
-    fresh.settings_file.write_text(SETTINGS.format(model=tiny))
+    write_evening_settings(fresh, tiny)
     fresh.settings_file.chmod(0o600)
     discern(mask, "doctor")
     discern(mask, "train")

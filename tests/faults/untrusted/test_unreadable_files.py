@@ -1,4 +1,4 @@
-"""Files of a home that are damaged, hostile or no files: nothing waits for them, nothing else stops."""
+"""Damaged, hostile or invalid files in a home: nothing hangs, and everything else keeps working."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ DAMAGES: dict[str, Damage] = {
 
 @pytest.fixture(autouse=True)
 def nobody_waits() -> Iterator[None]:
-    """Who waits for a pipe is woken, and fails."""
+    """Fail a test that waits for a pipe."""
 
     def waited(_number: int, _frame: object) -> None:
-        raise AssertionError("somebody waits for a file that nobody writes")
+        raise AssertionError("waiting for a file that is never written")
 
     before = signal.signal(signal.SIGALRM, waited)
     signal.alarm(60)
@@ -94,7 +94,7 @@ def kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def runs_with(home: Home, name: str, damage: Damage) -> tuple[Path, Path]:
-    """Make a whole run, and a later one of which one file is damaged; returns both folders."""
+    """Make a complete run, and a later one with a damaged file; return both folders."""
     whole, later = home.runs / "20261123T031500", home.runs / "20261124T031500"
     for folder in (whole, later):
         folder.mkdir(parents=True)
@@ -115,7 +115,7 @@ def runs_with(home: Home, name: str, damage: Damage) -> tuple[Path, Path]:
 @pytest.mark.parametrize(
     "name", ["report.json", "events.jsonl", "control", "training.log", "more.npz"]
 )
-def test_a_damaged_file_of_a_run_stops_neither_forget_nor_report_nor_chat(
+def test_a_damaged_file_of_a_run_does_not_break_forget_report_or_chat(
     home: Home, kept: str, capsys: pytest.CaptureFixture[str], name: str, damage: str
 ) -> None:
     whole, later = runs_with(home, name, DAMAGES[damage])
@@ -148,7 +148,7 @@ def test_a_damaged_file_of_a_run_stops_neither_forget_nor_report_nor_chat(
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_report_is_named_where_an_older_one_is_shown_and_in_the_list(
+def test_a_damaged_report_is_named_in_the_list_and_when_an_older_one_is_shown(
     home: Home, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
     whole, later = runs_with(home, "report.json", DAMAGES[damage])
@@ -164,7 +164,9 @@ def test_a_damaged_report_is_named_where_an_older_one_is_shown_and_in_the_list(
     assert rows[1]["sentence"] in shown.err
 
 
-def test_a_run_under_way_is_listed_as_that(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_running_training_is_listed_as_running(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     now_going = home.runs / "20990101T000000"
     now_going.mkdir(parents=True)
     (now_going / "events.jsonl").write_text(f'{{"phase": "start", "pid": {os.getpid()}}}\n')
@@ -173,7 +175,7 @@ def test_a_run_under_way_is_listed_as_that(home: Home, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_report_that_is_asked_for_is_named_with_the_cause(
+def test_a_requested_report_that_is_damaged_is_named_with_the_cause(
     home: Home, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
     _whole, later = runs_with(home, "report.json", DAMAGES[damage])
@@ -185,7 +187,7 @@ def test_a_damaged_report_that_is_asked_for_is_named_with_the_cause(
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["config.toml", "kinds.toml"])
-def test_a_damaged_file_of_the_persons_is_named_and_nothing_is_lost(
+def test_a_damaged_user_file_is_named_and_nothing_is_lost(
     home: Home, capsys: pytest.CaptureFixture[str], name: str, damage: str
 ) -> None:
     kinds.clear_kinds_cache()
@@ -204,7 +206,7 @@ def test_a_damaged_file_of_the_persons_is_named_and_nothing_is_lost(
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["current.json", "manifest.json"])
-def test_a_damaged_adapter_stops_no_chat_and_is_named_by_the_doctor(
+def test_a_damaged_adapter_does_not_stop_the_chat_and_doctor_names_it(
     home: Home,
     tiny: Path,
     tmp_path: Path,
@@ -234,7 +236,7 @@ def test_a_damaged_adapter_stops_no_chat_and_is_named_by_the_doctor(
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_cache_is_made_anew(home: Home, tiny: Path, damage: str) -> None:
+def test_a_damaged_cache_is_rebuilt(home: Home, tiny: Path, damage: str) -> None:
     known = base_sha256(tiny, home.cache)
     path = home.cache / "model-sha256.json"
     path.unlink()
@@ -248,7 +250,7 @@ def test_a_damaged_cache_is_made_anew(home: Home, tiny: Path, damage: str) -> No
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_no_place_of_a_chat_is_none(home: Home, damage: str) -> None:
+def test_invalid_chat_lease_files_are_ignored(home: Home, damage: str) -> None:
     mine = GpuLease(home, 7)
     DAMAGES[damage](home.state / "serving" / "1-ab")
     assert leased_sizes(home) == [7]
@@ -256,7 +258,7 @@ def test_what_is_no_place_of_a_chat_is_none(home: Home, damage: str) -> None:
 
 
 @pytest.mark.parametrize("damage", ["a pipe", "a folder"])
-def test_what_is_no_lock_file_is_not_waited_for(home: Home, damage: str) -> None:
+def test_an_invalid_lock_file_is_not_waited_for(home: Home, damage: str) -> None:
     for path, hold in (
         (home.adapters / ".lock", lambda: publish.select(home, None)),
         (home.state / "training.lock", lambda: training_lock(home).__enter__()),
@@ -273,7 +275,7 @@ def test_what_is_no_lock_file_is_not_waited_for(home: Home, damage: str) -> None
 
 @pytest.mark.parametrize("damage", ["a pipe", "a folder", "nested"])
 @pytest.mark.parametrize("name", ["owner.lock", "chroma"])
-def test_an_index_that_is_none_leaves_recall_by_words(home: Home, name: str, damage: str) -> None:
+def test_an_invalid_index_leaves_keyword_search(home: Home, name: str, damage: str) -> None:
     home.index.mkdir(parents=True)
     DAMAGES[damage](home.index / name)
     with Memory.open(home, read_settings(home)) as memory:

@@ -27,7 +27,7 @@ from memory.kinds import kinds
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from memory.settings.settings_file import write_setting
-from tests.support.processes import ROOT
+from tests.support.source_code import file_calls
 
 Make = Callable[[Path], object]
 
@@ -61,7 +61,7 @@ UNREADABLE: dict[str, tuple[Make, str]] = {
         "Permission denied",
     ),
 }
-"""What is no file to read, and what is said of it, whatever it should hold."""
+"""Paths that cannot be read, and the reason in the error."""
 NESTED = "[" * 100_000
 DIGITS = "9" * 5_000
 
@@ -164,7 +164,7 @@ def test_lines_without_an_object_are_skipped(tmp_path: Path) -> None:
 
 
 def person_file(home: Home, name: str) -> tuple[Path, Callable[[], object]]:
-    """Return one of the person's files, and what reads it."""
+    """Return one of the user's files, and the function that reads it."""
     kinds_module.clear_kinds_cache()
     if name == "config.toml":
         return home.settings_file, lambda: read_settings(home)
@@ -230,20 +230,19 @@ def test_a_refused_value_is_shown_shortened(home: Home) -> None:
     assert len(str(caught.value)) < 400
 
 
-# --- that nothing reads otherwise ------------------------------------------------------------------
+# --- nothing else reads files ------------------------------------------------------------------------
 
 OWN = ("__file__", "files(", "HERE", "STARTER", "/proc/", "/sys/")
 """Expressions of files that came with Discern or are the system's."""
 MAY = {
     "memory/files/bounded_read.py": "the reader itself",
-    "memory/journal/difference_rows.py": "columns of the journal",
     "memory/journal/turns.py": "columns of the journal",
     "memory/journal/threads.py": "columns of the journal",
     "memory/journal/marked_differences.py": "columns of the journal",
     "memory/journal/forgetting.py": "columns of the journal",
     "memory/transfer/exchange.py": "columns of the journal",
     "memory/journal/exported_copies.py": "facts of the journal",
-    "memory/journal/drafts.py": "facts of the journal",
+    "memory/journal/facts.py": "facts of the journal",
     "agent/models/models.py": "the list that ships",
     "agent/models/pull.py": "model files",
     "trainer/lessons/rephrase.py": "lists that ship",
@@ -255,30 +254,23 @@ MAY = {
 }
 
 
-def readings(path: Path) -> Iterator[str]:
-    """Yield each place of a module that reads or parses a file by itself."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if not isinstance(node, ast.Call):
+def readings() -> Iterator[str]:
+    """Yield each place outside `MAY` that reads or parses a file by itself."""
+    for path, called, node in file_calls():
+        if path.startswith(tuple(MAY)):
             continue
-        called = ast.unparse(node.func)
-        said = ast.unparse(node)
+        written = ast.unparse(node)
         reads = called in ("json.load", "json.loads", "tomllib.load", "tomllib.loads", "np.load")
         reads |= called.endswith((".read_text", ".read_bytes"))
         if called == "open" or (called.endswith(".open") and called[0].islower()):
             given = node.args[called == "open" :] or [ast.Constant("r")]
             reads |= isinstance(given[0], ast.Constant) and given[0].value in ("r", "rb")
         if called == "np.load":
-            reads = "np.load(file," not in said  # `file` is one that `open_file` opened
-        if reads and not any(own in said for own in OWN):
-            yield f"{path.relative_to(ROOT)}:{node.lineno}: {said[:90]}"
+            reads = "np.load(file," not in written  # `file` is one that `open_file` opened
+        if reads and not any(own in written for own in OWN):
+            yield f"{path}:{node.lineno}: {written[:90]}"
 
 
 def test_files_of_others_are_read_by_the_bounded_reader_only() -> None:
-    found = [
-        place
-        for room in ("memory", "agent", "trainer", "tui")
-        for path in sorted((ROOT / room).rglob("*.py"))
-        if not str(path.relative_to(ROOT)).startswith(tuple(MAY))
-        for place in readings(path)
-    ]
+    found = list(readings())
     assert not found, "\n".join(found)

@@ -1,4 +1,4 @@
-"""SQLite files: who opens them, who may read them, and whether they are still at their path."""
+"""SQLite files: who opens and reads them, and whether they are still at their path."""
 
 from __future__ import annotations
 
@@ -27,36 +27,30 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from memory.transfer.exchange import export_file, read_batch
 from memory.upkeep.backup import asides, backup, restore
+from tests.support.processes import ROOT
+from tests.support.source_code import OPENING, file_calls
 from tests.support.values import make_difference
 
-ROOT = Path(__file__).parents[3]
-PACKAGES = ("memory", "agent", "trainer", "tui")
 LOST = "or its log was deleted, moved or replaced while it was open"
 
 
 # --- who opens them ------------------------------------------------------------------------------
 
-_OPENS = re.compile(
-    r"(^|\.)(open|fdopen|read_bytes|read_text|write_bytes|write_text|copy2|copyfile|copyfileobj|"
-    r"copytree|touch|truncate|mmap|sqlite3\.connect)$|^shutil\.(copy|move)$"
-)
+_COPYING = ("sqlite3.connect", "shutil.copy", "shutil.move")
 _OURS = re.compile(r"\b(journal|checkpoints|aside)\b|threads\.sqlite|chroma\.sqlite3")
 _THEIR_MODULES = {
-    "memory/files/sqlite_file.py", "memory/journal/database.py", "memory/journal/migrations.py",
-    "memory/upkeep/backup.py",
-    "memory/upkeep/health.py", "memory/recall/chroma_store.py", "agent/chat/checkpoints.py",
+    "memory/files/sqlite_file.py", "memory/journal/database.py", "memory/journal/database_errors.py",
+    "memory/journal/migrations.py", "memory/upkeep/backup.py", "memory/upkeep/health.py",
+    "memory/recall/chroma_store.py", "agent/chat/checkpoints.py",
 }  # fmt: skip
 
 
 def openings() -> Iterator[tuple[str, str]]:
     """Every call that opens a file, with the module that it is in."""
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if not isinstance(node, ast.Call) or not _OPENS.search(ast.unparse(node.func)):
-                    continue
-                if not ast.unparse(node).startswith("sqlite3.connect(':memory:'"):
-                    yield path.relative_to(ROOT).as_posix(), ast.unparse(node)
+    for path, called, node in file_calls():
+        opens = called in _COPYING or called.rpartition(".")[2] in OPENING
+        if opens and not (written := ast.unparse(node)).startswith("sqlite3.connect(':memory:'"):
+            yield path, written
 
 
 def test_only_sqlite_opens_database_files() -> None:

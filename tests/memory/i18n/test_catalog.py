@@ -1,4 +1,4 @@
-"""The catalogue says all that the code says, once, whole, and as the language asks for it."""
+"""The catalog contains every message of the code once, completely translated."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def _originals(item: Message) -> tuple[str, ...]:
     return tuple(item.id) if isinstance(item.id, list | tuple) else (item.id,)
 
 
-def test_it_holds_what_the_code_says_and_nothing_else() -> None:
+def test_the_catalog_has_exactly_the_messages_of_the_code() -> None:
     wanted = {item.id for item in source_catalog() if item.id}
     assert wanted == {item.id for item in CATALOGUE}, "run make messages"
 
 
-def test_nothing_is_untranslated_or_only_guessed() -> None:
+def test_no_message_is_untranslated_or_fuzzy() -> None:
     assert [item.id for item in CATALOGUE if not all(translations(item)) or item.fuzzy] == []
 
 
-def test_what_is_counted_has_the_three_forms_of_russian() -> None:
+def test_plural_messages_have_three_russian_forms() -> None:
     for item in CATALOGUE:
         assert len(translations(item)) == (3 if isinstance(item.id, tuple) else 1), item.id
 
 
-def test_a_translation_names_the_values_of_its_original() -> None:
+def test_a_translation_uses_the_placeholders_of_its_original() -> None:
     for item in CATALOGUE:
         # The s of an English plural, in templates of earlier versions, has no place in Russian.
         wanted = {name for text in _originals(item) for name in _holes(text)} - {"s"}
@@ -55,8 +55,8 @@ def test_a_translation_names_the_values_of_its_original() -> None:
             assert _holes(said) == wanted, item.id
 
 
-def test_a_translation_begins_and_ends_as_its_original_does() -> None:
-    """It stands in the same places: a sentence stays a sentence, a part of one its part."""
+def test_a_translation_has_the_whitespace_and_punctuation_of_its_original() -> None:
+    """It is used in the same places: sentences stay sentences, fragments stay fragments."""
     for item in CATALOGUE:
         original = _originals(item)[0]
         for said in translations(item):
@@ -65,19 +65,19 @@ def test_a_translation_begins_and_ends_as_its_original_does() -> None:
             assert said.count("`") == original.count("`"), item.id
 
 
-def test_what_gettext_reads_is_what_the_translator_wrote() -> None:
+def test_the_compiled_catalog_matches_its_source() -> None:
     assert po_file("ru").with_suffix(".mo").read_bytes() == compile_catalog(read_catalog("ru"))
 
 
-def test_a_translation_writes_the_values_in_the_form_of_its_original() -> None:
+def test_a_translation_formats_its_values_like_its_original() -> None:
     for item in CATALOGUE:
         wanted = {form for text in _originals(item) for form in _forms(text)}
         for said in translations(item):
             assert _forms(said) <= wanted, item.id
 
 
-def test_what_is_said_is_a_constant_with_a_value_for_each_placeholder() -> None:
-    """A made text could not be translated, and braces in it would be taken for placeholders."""
+def test_messages_are_constants_with_a_value_for_each_placeholder() -> None:
+    """Computed text could not be translated, and its braces would be read as placeholders."""
     for package, call, name in message_calls():
         where = f"{package}: {ast.unparse(call)}"
         template, *rest = call.args

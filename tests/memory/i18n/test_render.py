@@ -90,7 +90,7 @@ def test_a_count_chooses_the_plural_form(count: int, english: str, russian: str)
     assert render(Stored(record).sentence(record["sentence"])) == render(said)
 
 
-def test_a_value_of_config_toml_is_a_text_and_keeps_its_point() -> None:
+def test_a_value_from_config_toml_keeps_its_decimal_point() -> None:
     translation.use("ru")
     said = render(
         Sentence(
@@ -101,7 +101,7 @@ def test_a_value_of_config_toml_is_a_text_and_keeps_its_point() -> None:
     assert "0.003" in said
 
 
-def test_what_a_person_wrote_comes_through_unchanged() -> None:
+def test_user_text_is_rendered_unchanged() -> None:
     error = MarkError(
         "the quoted part {quote!r} is not in the reply; select it again", quote="base"
     )
@@ -121,13 +121,13 @@ def test_hostile_values_are_rendered_as_they_are() -> None:
     assert "tensor" not in said
 
 
-def test_several_sentences_are_rendered_each() -> None:
+def test_each_of_several_sentences_is_rendered() -> None:
     translation.use("ru")
     said = joined([Sentence("nothing else changed"), verbatim("base")])
     assert render(said) == "больше ничего не изменилось; base"
 
 
-def test_what_was_stored_in_english_is_rendered_in_russian() -> None:
+def test_stored_english_sentences_are_rendered_in_russian() -> None:
     record = to_plain({"sentence": Sentence("New thread: {name}", name="{x}")})
     translation.use("ru")
     stored = Stored(record)
@@ -135,6 +135,6 @@ def test_what_was_stored_in_english_is_rendered_in_russian() -> None:
     assert render(stored.sentence("an old text")) == "an old text"
 
 
-def test_what_has_no_translation_is_said_in_english() -> None:
+def test_untranslated_sentences_are_rendered_in_english() -> None:
     translation.use("ru")
     assert render(Sentence("nobody says {what:.1f}", what=1.5)) == "nobody says 1,5"

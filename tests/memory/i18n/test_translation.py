@@ -1,4 +1,4 @@
-"""Which language is spoken, and that a text without a translation is still said."""
+"""The choice of the language, and text without a translation."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from memory.i18n import translation
         ({"LC_MESSAGES": "ru_UA.UTF-8", "LANG": "en_US.UTF-8"}, "ru"),
     ],
 )
-def test_the_locale_names_the_language(environ: dict[str, str], spoken: str) -> None:
+def test_the_locale_selects_the_language(environ: dict[str, str], spoken: str) -> None:
     translation.use("", environ)
     assert translation.language() == spoken
 
 
-def test_the_setting_goes_before_the_locale() -> None:
+def test_the_setting_overrides_the_locale() -> None:
     translation.use("en", {"LANG": "ru_RU.UTF-8"})
     assert translation.language() == "en"
     translation.use("ru", {"LANG": "en_US.UTF-8"})
     assert translation.language() == "ru"
 
 
-def test_what_has_no_translation_is_said_in_english_with_its_values_as_they_are() -> None:
+def test_untranslated_text_stays_english_with_its_values_unchanged() -> None:
     translation.use("ru")
     assert (
         translation.tr("Never said {what}.", what="{braces} [bold]")

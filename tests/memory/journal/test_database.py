@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 import stat
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from memory.difference import Difference
 from memory.journal.database import LOG_BYTES
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
@@ -53,13 +55,18 @@ def test_an_error_rolls_the_whole_transaction_back(home: Home) -> None:
         assert len(journal.differences.all()) == 2
 
 
+def long_mark() -> Difference:
+    """A mark of a long reply, which unlike a question is not stemmed."""
+    return replace(make_difference(), replied="long " * 3000)
+
+
 def test_a_writer_folds_a_long_log(home: Home) -> None:
     with Journal(home.journal) as journal:
         longest = 0
         for _ in range(30):
             with journal.transaction():
                 for _ in range(40):
-                    journal.differences.add(make_difference("long " * 1500))
+                    journal.differences.add(long_mark())
             longest = max(longest, log_of(home).stat().st_size)
         assert home.journal.stat().st_size > 2 * LOG_BYTES > longest
 
@@ -71,7 +78,7 @@ def test_a_long_reader_keeps_the_log_but_does_not_block_marks(home: Home) -> Non
         assert reader.execute("select count(*) from differences").fetchone()[0] == 1
         with journal.transaction():
             for _ in range(600):
-                journal.differences.add(make_difference("long " * 1500))
+                journal.differences.add(long_mark())
         assert log_of(home).stat().st_size > LOG_BYTES
         journal.differences.add(make_difference())
         assert reader.execute("select count(*) from differences").fetchone()[0] == 1

@@ -1,4 +1,4 @@
-"""Copies that were taken out are known however they end, and what killed writers left is swept."""
+"""Exported copies are recorded however they end, and leftovers of killed writers are removed."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +20,6 @@ from memory.settings.settings import Settings
 from memory.transfer.exchange import batches, export_file, read_batch
 from tests.support.leftovers import SECRET, bytes_of, left_in
 from tests.support.values import make_difference, make_turn
-
-
-@pytest.fixture
-def memory(home: Home, settings: Settings) -> Iterator[Memory]:
-    with Memory.open(home, settings, dense=False) as memory:
-        yield memory
 
 
 def test_forgotten_differences_are_in_no_file(home: Home, settings: Settings) -> None:
@@ -148,7 +141,7 @@ def test_forgetting_removes_copies_in_quarantine(
     assert not left_in(home.data)
 
 
-def test_removing_a_successor_passes_its_place_on(memory: Memory) -> None:
+def test_removing_a_successor_relinks_the_superseded_marks(memory: Memory) -> None:
     oldest, old, new = (
         memory.mark(make_turn(), MarkRequest("error", sounds=str(n))) for n in range(3)
     )

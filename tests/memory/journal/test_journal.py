@@ -13,7 +13,7 @@ from memory.settings.paths import Home
 from tests.support.values import make_difference, make_turn
 
 
-def test_stored_values_come_back_unchanged(home: Home) -> None:
+def test_stored_values_are_read_back_unchanged(home: Home) -> None:
     turn, difference = make_turn(), make_difference()
     with Journal(home.journal) as journal:
         journal.turns.add(turn)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,6 @@ from memory.settings.settings import Settings
 from memory.transfer.exchange import batches, export_file, read_batch
 from memory.upkeep.health import check
 from tests.support.leftovers import SECRET, left_in
-
-
-@pytest.fixture
-def memory(home: Home, settings: Settings) -> Iterator[Memory]:
-    with Memory.open(home, settings, dense=False) as memory:
-        yield memory
 
 
 def say(

@@ -259,8 +259,8 @@ sys.stdin.read()
 def test_an_index_killed_in_the_middle_is_repaired_at_the_next_opening(
     home: Home, settings: Settings, what: str, step: str
 ) -> None:
-    """A real SIGKILL: right at the start of the work, after some batches of it, and after its end."""
-    fill(home, 1800)
+    """A real SIGKILL: at the start of the work, after some batches, and after its end."""
+    fill(home, 1300)
     child = subprocess.Popen(
         [sys.executable, "-c", KILLED, what],
         stdin=subprocess.PIPE,
@@ -377,7 +377,7 @@ def test_a_missing_server_is_reported_and_keyword_search_is_used(
 def test_the_token_is_sent_to_the_server_only_and_never_unencrypted(
     home: Home, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bare socket stands where the server should be and keeps what it is sent."""
+    """A plain socket in place of the server records what it is sent."""
     monkeypatch.setenv("DISCERN_CHROMA_TOKEN", "s3cret")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

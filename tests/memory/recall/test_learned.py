@@ -47,7 +47,7 @@ def test_a_learned_difference_is_recalled_for_other_wordings_with_its_words(
     assert recalled(message, NOTHING_LEARNED) == FOUND
 
 
-def test_what_was_edited_or_pinned_is_recalled_and_what_was_replaced_is_not() -> None:
+def test_edited_and_pinned_differences_are_recalled_and_superseded_ones_are_not() -> None:
     edited = replace(MARS, contrast=replace(MARS.contrast, sounds="Pink."))
     assert edited.fingerprint != MARS.fingerprint
     assert LEARNED.left_out([edited], MARS.asked) == set()

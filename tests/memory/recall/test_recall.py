@@ -54,7 +54,7 @@ def test_a_typo_or_another_form_is_the_same_word(one: str, other: str) -> None:
     ("one", "other"),
     [("1932", "1933"), ("c3po5", "c3po6"), ("cat", "car"), ("franc", "zubrowka"), ("кит", "кот")],
 )
-def test_numbers_short_words_and_unrelated_words_are_not_alike(one: str, other: str) -> None:
+def test_numbers_short_words_and_unrelated_words_do_not_match(one: str, other: str) -> None:
     assert alike(one, other) == 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,12 +16,6 @@ from memory.recall.embedder import NgramEmbedder, Vectors
 from memory.recall.recall import Recalled, render
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-
-
-@pytest.fixture
-def memory(home: Home, settings: Settings) -> Iterator[Memory]:
-    with Memory.open(home, settings, dense=False) as memory:
-        yield memory
 
 
 def keep(

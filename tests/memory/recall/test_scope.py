@@ -41,10 +41,10 @@ def test_the_question_in_other_words_is_in_scope(message: str) -> None:
         "Где живёт Анна Орлова?",
     ],
 )
-def test_another_name_number_or_subject_is_not(message: str) -> None:
+def test_another_name_number_or_subject_is_out_of_scope(message: str) -> None:
     assert not Scope(MARKED).includes(message)
 
 
-def test_no_questions_no_scope() -> None:
+def test_without_questions_everything_is_out_of_scope() -> None:
     assert not Scope([]).includes("Hello!")
     assert not Scope(["", " "]).includes("")

@@ -1,4 +1,4 @@
-"""A memory to export from, and another to import into."""
+"""Another memory to import into."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ import pytest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-
-
-@pytest.fixture
-def memory(home: Home, settings: Settings) -> Iterator[Memory]:
-    with Memory.open(home, settings, dense=False) as memory:
-        yield memory
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def some_differences() -> list[Difference]:
 
 
 def essence(item: Difference) -> Difference:
-    """A difference without what an import makes anew."""
+    """A difference without the fields that an import sets."""
     return replace(
         item, id="", turn="", state=State.WAITING, superseded_by=item.superseded_by and "x"
     )

@@ -52,7 +52,7 @@ def headings(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_that_was_said_breaks_out_of_its_place(text: str) -> None:
+def test_conversation_text_cannot_break_the_markup(text: str) -> None:
     item = Difference(
         "a" * 16,
         f"{0:016x}",

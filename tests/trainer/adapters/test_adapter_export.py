@@ -1,4 +1,4 @@
-"""Adapters out: each form is loaded by the runtime it is for, and says the same."""
+"""Exported adapters: the runtime of each format loads it and gives the same replies."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def kl(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
     return float((np.exp(one) * (one - other)).sum(-1).mean())
 
 
-def test_a_merged_file_speaks_as_base_and_adapter_do(
+def test_a_merged_file_replies_like_base_and_adapter(
     home: Home, settings: Settings, base: Path, adapter: Adapter, tmp_path: Path
 ) -> None:
     wanted = expected(base, adapter)
@@ -144,7 +144,7 @@ def test_every_architecture_is_merged(
         assert kl(alone, rows(engine)) > 5e-3
 
 
-def test_a_lora_for_llama_cpp_serves_at_full_strength(
+def test_a_lora_exported_for_llama_cpp_has_its_full_scale(
     home: Home, settings: Settings, base: Path, adapter: Adapter, tmp_path: Path
 ) -> None:
     out = tmp_path / "lora.gguf"
@@ -180,7 +180,7 @@ def test_a_peft_folder_is_loaded_by_peft(
     assert "Who?" not in (out / "README.md").read_text()
 
 
-def test_nothing_is_written_over_or_mixed_up(
+def test_an_export_overwrites_nothing_and_checks_its_options(
     home: Home, settings: Settings, base: Path, adapter: Adapter, tmp_path: Path
 ) -> None:
     out = tmp_path / "there.gguf"
@@ -208,7 +208,7 @@ def test_nothing_is_written_over_or_mixed_up(
     assert not (tmp_path / "x.gguf").exists()
 
 
-def test_the_command_line_says_what_it_wrote(
+def test_the_export_command_reports_what_it_wrote(
     home: Home, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "out.gguf")
@@ -228,7 +228,7 @@ def test_the_command_line_says_what_it_wrote(
     assert "Who?" in (tmp_path / "peft" / "README.md").read_text()
 
 
-def test_an_adapter_taken_out_is_private_and_noted(
+def test_an_exported_adapter_is_private_and_recorded(
     home: Home, settings: Settings, tiny: Path, tmp_path: Path
 ) -> None:
     adapter = serve(home, tiny, lora(tiny, tmp_path / "lora"))

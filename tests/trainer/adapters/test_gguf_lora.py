@@ -1,4 +1,4 @@
-"""The GGUF adapter says in llama.cpp what the PEFT adapter says in torch."""
+"""The GGUF adapter gives the same results in llama.cpp as the PEFT adapter in torch."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_layout_is_that_of_the_official_converter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "fault", ["half a pair", "not finite", "too large for f16", "unknown tensor", "truncated"]
 )
-def test_what_cannot_be_served_is_refused(tmp_path: Path, fault: str) -> None:
+def test_an_unsupported_adapter_is_refused(tmp_path: Path, fault: str) -> None:
     base = write_tiny(tmp_path / "m.gguf", heads=4)
     make_adapter(base, tmp_path / "peft")
     path = tmp_path / "peft" / "adapter_model.safetensors"

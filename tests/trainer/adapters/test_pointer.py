@@ -1,4 +1,4 @@
-"""The pointer: it covers the manifests, is read within limits, and an older one still holds."""
+"""The pointer covers the manifests and is read within limits; older pointers still work."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _there_and_back(home: Home, one: str) -> None:
     ],
     ids=["use", "use none", "pin", "rollback", "off", "off and on", "prune", "sweep"],
 )
-def test_what_was_published_is_remembered_whatever_is_done(
+def test_published_adapters_stay_recorded_whatever_is_done(
     home: Home, tmp_path: Path, act: Callable[[Home, str], object]
 ) -> None:
     one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
@@ -80,13 +80,13 @@ def test_what_was_published_is_remembered_whatever_is_done(
     assert noted.items() <= read_pointer(home.adapters).manifests.items()
 
 
-def test_going_back_passes_over_an_adapter_that_was_changed(home: Home, tmp_path: Path) -> None:
+def test_rollback_skips_a_changed_adapter(home: Home, tmp_path: Path) -> None:
     one, two, _three = (put(home, tmp_path, mark) for mark in ("one", "two", "three"))
     change(home, two)
     assert publish.rollback(home) == one
 
 
-def test_an_adapter_of_an_older_home_serves_and_is_covered_from_the_next_night_on(
+def test_an_adapter_of_an_older_home_works_and_is_recorded_by_the_next_publish(
     home: Home, tmp_path: Path
 ) -> None:
     one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
@@ -111,7 +111,7 @@ def test_an_adapter_of_an_older_home_serves_and_is_covered_from_the_next_night_o
     ],
     ids=["use", "rollback", "off"],
 )
-def test_choosing_an_adapter_in_an_older_home_covers_them_all(
+def test_selecting_an_adapter_in_an_older_home_records_all_of_them(
     home: Home, tmp_path: Path, act: Callable[[Home, str], object]
 ) -> None:
     one, _two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
@@ -121,7 +121,7 @@ def test_choosing_an_adapter_in_an_older_home_covers_them_all(
     assert read_pointer(home.adapters).manifests == noted
 
 
-def test_an_adapter_that_is_gone_is_not_remembered(home: Home, tmp_path: Path) -> None:
+def test_a_deleted_adapter_is_no_longer_recorded(home: Home, tmp_path: Path) -> None:
     one, two, three = (put(home, tmp_path, mark) for mark in ("one", "two", "three"))
     assert publish.prune(home, 1) == (one,)
     publish.rollback(home)
@@ -147,7 +147,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_a_pointer_that_is_none_is_refused_not_waited_for_and_mended_by_off(
+def test_an_invalid_pointer_is_refused_without_waiting_and_repaired_by_off(
     home: Home, tmp_path: Path, name: str
 ) -> None:
     make, said = UNREADABLE[name]
@@ -164,7 +164,7 @@ def test_a_pointer_that_is_none_is_refused_not_waited_for_and_mended_by_off(
     assert read_pointer(home.adapters).current == one
 
 
-def test_a_folder_in_the_pointers_place_is_refused_and_keeps_what_is_in_it(
+def test_a_folder_at_the_pointers_path_is_refused_and_left_alone(
     home: Home, tmp_path: Path
 ) -> None:
     put(home, tmp_path, "one")
@@ -181,7 +181,7 @@ def test_a_folder_in_the_pointers_place_is_refused_and_keeps_what_is_in_it(
 
 
 @pytest.mark.parametrize("name", ["a pipe", "three gigabytes", "nested", "digits", "a list"])
-def test_a_manifest_that_is_none_is_refused_not_waited_for(
+def test_an_invalid_manifest_is_refused_without_waiting(
     home: Home, tmp_path: Path, name: str
 ) -> None:
     one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")

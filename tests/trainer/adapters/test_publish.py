@@ -1,4 +1,4 @@
-"""Publishing is all or nothing, and going back only moves the pointer."""
+"""Publishing is atomic, and a rollback only changes the pointer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def put(home: Home, tmp_path: Path, mark: str) -> str:
     ).id
 
 
-def test_a_published_adapter_verifies_and_serves(home: Home, tmp_path: Path) -> None:
+def test_a_published_adapter_is_verified_and_can_be_used(home: Home, tmp_path: Path) -> None:
     identity = put(home, tmp_path, "one")
     adapter = find_adapter(home.adapters, identity[:6])
     verify(adapter, BASE.sha256)
@@ -40,7 +40,7 @@ def test_a_published_adapter_verifies_and_serves(home: Home, tmp_path: Path) -> 
     assert read_pointer(home.adapters).current == identity
 
 
-def test_rollback_walks_back_to_the_base(home: Home, tmp_path: Path) -> None:
+def test_repeated_rollbacks_end_at_the_base(home: Home, tmp_path: Path) -> None:
     one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
     assert read_pointer(home.adapters).current == two
     assert publish.rollback(home) == one
@@ -50,7 +50,7 @@ def test_rollback_walks_back_to_the_base(home: Home, tmp_path: Path) -> None:
     assert len(list_adapters(home.adapters)) == 2
 
 
-def test_rollback_skips_an_adapter_that_is_gone(home: Home, tmp_path: Path) -> None:
+def test_rollback_skips_a_deleted_adapter(home: Home, tmp_path: Path) -> None:
     one, two, _three = (put(home, tmp_path, mark) for mark in ("one", "two", "three"))
     shutil.rmtree(home.adapters / two)
     assert publish.rollback(home) == one
@@ -66,14 +66,14 @@ def test_a_damaged_adapter_is_not_selected(home: Home, tmp_path: Path) -> None:
     assert read_pointer(home.adapters).current is None
 
 
-def test_a_damaged_pointer_is_mended_by_the_next_choice(home: Home, tmp_path: Path) -> None:
+def test_a_damaged_pointer_is_repaired_by_the_next_selection(home: Home, tmp_path: Path) -> None:
     put(home, tmp_path, "one")
     (home.adapters / "current.json").write_text("{")
     publish.select(home, None)
     assert read_pointer(home.adapters).current is None
 
 
-def test_a_full_disk_leaves_the_old_adapter_in_force(
+def test_a_full_disk_leaves_the_old_adapter_current(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = put(home, tmp_path, "one")
@@ -92,14 +92,14 @@ def test_an_incomplete_candidate_is_refused(home: Home, tmp_path: Path) -> None:
     assert not home.adapters.exists() or not list_adapters(home.adapters)
 
 
-def test_prune_keeps_the_current_one_however_old(home: Home, tmp_path: Path) -> None:
+def test_prune_keeps_the_current_adapter_regardless_of_age(home: Home, tmp_path: Path) -> None:
     one, two, three = (put(home, tmp_path, mark) for mark in ("one", "two", "three"))
     publish.select(home, one)
     assert publish.prune(home, 1) == (two,)
     assert {adapter.id for adapter in list_adapters(home.adapters)} == {one, three}
 
 
-def test_prune_keeps_the_pinned_ones_until_they_are_let_go(home: Home, tmp_path: Path) -> None:
+def test_prune_keeps_pinned_adapters_until_they_are_unpinned(home: Home, tmp_path: Path) -> None:
     one, two, three = (put(home, tmp_path, mark) for mark in ("one", "two", "three"))
     publish.pin(home, one)
     assert publish.prune(home, 0) == (two,)
@@ -117,7 +117,7 @@ def test_prune_removes_nothing_while_the_pointer_is_damaged(home: Home, tmp_path
     assert len(list_adapters(home.adapters)) == 1
 
 
-def test_what_was_rolled_back_is_not_trained_again_until_its_lessons_change(
+def test_a_rolled_back_adapter_is_not_trained_again_until_its_lessons_change(
     home: Home, tmp_path: Path
 ) -> None:
     put(home, tmp_path, "one")
@@ -135,7 +135,9 @@ def test_what_was_rolled_back_is_not_trained_again_until_its_lessons_change(
     publish.require_not_withdrawn(home, BASE, {"d": "two"})
 
 
-def test_what_the_probe_refuses_never_serves_and_is_not_left(home: Home, tmp_path: Path) -> None:
+def test_an_adapter_refused_by_the_probe_is_never_current_and_is_deleted(
+    home: Home, tmp_path: Path
+) -> None:
     one = put(home, tmp_path, "one")
 
     def refuse(adapter: Path) -> None:
@@ -151,7 +153,7 @@ def test_what_the_probe_refuses_never_serves_and_is_not_left(home: Home, tmp_pat
     assert [adapter.id for adapter in list_adapters(home.adapters)] == [one]
 
 
-def test_a_link_is_no_file_of_an_adapter(home: Home, tmp_path: Path) -> None:
+def test_a_link_is_not_accepted_as_an_adapter_file(home: Home, tmp_path: Path) -> None:
     folder = candidate(tmp_path / "one", "one")
     (folder / "adapter.gguf").rename(tmp_path / "elsewhere")
     (folder / "adapter.gguf").symlink_to(tmp_path / "elsewhere")
@@ -159,9 +161,7 @@ def test_a_link_is_no_file_of_an_adapter(home: Home, tmp_path: Path) -> None:
         publish.publish(home, publish.PublishRequest(folder, BASE))
 
 
-def test_off_stays_off_while_nights_publish_and_what_they_made_waits(
-    home: Home, tmp_path: Path
-) -> None:
+def test_adapters_stay_off_while_nights_publish_new_ones(home: Home, tmp_path: Path) -> None:
     one = put(home, tmp_path, "one")
     assert publish.switch_off(home) == one
     two = put(home, tmp_path, "two")
@@ -176,7 +176,7 @@ def test_off_stays_off_while_nights_publish_and_what_they_made_waits(
     assert read_pointer(home.adapters).current == three  # on again, nights serve at once
 
 
-def test_choosing_and_going_back_end_the_off_and_refuse_what_waited(
+def test_selecting_or_rolling_back_turns_adapters_on_and_discards_waiting_ones(
     home: Home, tmp_path: Path
 ) -> None:
     one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
@@ -192,7 +192,7 @@ def test_choosing_and_going_back_end_the_off_and_refuse_what_waited(
     assert not read_pointer(home.adapters).off
 
 
-def test_a_damaged_pointer_is_mended_by_off_too(home: Home, tmp_path: Path) -> None:
+def test_a_damaged_pointer_is_repaired_by_off_too(home: Home, tmp_path: Path) -> None:
     put(home, tmp_path, "one")
     (home.adapters / "current.json").write_text("{")
     publish.switch_off(home)

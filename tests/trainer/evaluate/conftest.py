@@ -1,4 +1,4 @@
-"""The tests of this folder share the base's answers."""
+"""The tests in this folder share the base's answers to anchors."""
 
 from __future__ import annotations
 

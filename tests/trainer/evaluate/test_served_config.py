@@ -1,4 +1,4 @@
-"""What the gate asks is what the chat serves: recall included, in every place where people ask."""
+"""The gate asks exactly what the chat uses, including recall, in every context."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def adapter_that_holds(
     return publish.publish(home, request).id
 
 
-def test_what_the_serving_adapter_holds_is_not_recalled_unless_pinned_or_edited(
+def test_learned_differences_are_not_recalled_unless_pinned_or_edited(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
     list(chat.say(ASKED))
@@ -127,7 +127,7 @@ def test_what_the_serving_adapter_holds_is_not_recalled_unless_pinned_or_edited(
     assert recalled(chat.say(ASKED)) == [item.id]
 
 
-def test_what_the_adapter_holds_is_recalled_for_another_wording(
+def test_learned_differences_are_recalled_for_another_wording(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
     list(chat.say(ASKED))
@@ -154,7 +154,7 @@ def test_nothing_learned_is_recalled_for_a_learned_question_as_it_was_asked(
     assert recalled(chat.say(ASKED)) == [made[1].id]
 
 
-def test_without_the_adapter_everything_is_recalled_again(
+def test_without_an_adapter_learned_differences_are_recalled_again(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
     from trainer.adapters import publish
@@ -169,7 +169,7 @@ def test_without_the_adapter_everything_is_recalled_again(
     assert recalled(chat.say(ASKED)) == [item.id]
 
 
-def test_an_older_answer_does_not_come_in_the_place_of_the_one_that_is_held(
+def test_an_older_answer_is_not_recalled_instead_of_the_learned_one(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
     list(chat.say(ASKED))
@@ -182,7 +182,7 @@ def test_an_older_answer_does_not_come_in_the_place_of_the_one_that_is_held(
     assert recalled(chat.say(ASKED)) == [new.id]  # it was marked in other words
 
 
-def test_what_is_left_to_an_adapter_are_its_differences_and_those_they_replaced(
+def test_an_adapter_covers_its_differences_and_those_they_superseded(
     engine: Engine, home: Home
 ) -> None:
     settings = quick_settings(home)
@@ -201,7 +201,7 @@ def test_what_is_left_to_an_adapter_are_its_differences_and_those_they_replaced(
 # --- the gate asks what serves ----------------------------------------------------------------------
 
 
-def test_the_gate_asks_the_very_prompt_that_the_chat_sends(chat: Chat) -> None:
+def test_the_gate_uses_the_exact_prompts_of_the_chat(chat: Chat) -> None:
     """In a new thread and later in one: the same tokens, but for the nonce of the block."""
     list(chat.say(ASKED))
     chat.marks.add(MarkRequest("error", sounds=SOUNDS))
@@ -228,9 +228,7 @@ def test_the_gate_asks_the_very_prompt_that_the_chat_sends(chat: Chat) -> None:
     assert asked == {(): alone, again.before: in_its_thread}
 
 
-def test_a_lesson_is_asked_in_its_thread_as_it_stands_and_after_other_marks(
-    engine: Engine, home: Home
-) -> None:
+def test_a_lesson_is_asked_in_its_thread_and_after_other_marks(engine: Engine, home: Home) -> None:
     settings = quick_settings(home)
     with Journal(home.journal) as journal:
         first, second = marked(
@@ -248,7 +246,7 @@ def test_a_lesson_is_asked_in_its_thread_as_it_stands_and_after_other_marks(
         assert (*question.prompt, *lesson.chosen) in trained
 
 
-def test_training_sees_its_own_lesson_recalled_anothers_and_none(
+def test_training_contexts_recall_the_own_lesson_another_or_none(
     engine: Engine, home: Home
 ) -> None:
     settings = quick_settings(home)
@@ -264,7 +262,7 @@ def test_training_sees_its_own_lesson_recalled_anothers_and_none(
         assert not any(question.block for question in lesson.rephrasings)
 
 
-def test_what_must_stay_in_a_place_is_what_the_base_says_there_too(
+def test_an_anchor_in_a_context_has_the_bases_answer_in_that_context(
     engine: Engine, home: Home
 ) -> None:
     settings = quick_settings(home)
@@ -278,7 +276,7 @@ def test_what_must_stay_in_a_place_is_what_the_base_says_there_too(
             assert anchor.text == alone[anchor.asked].text
 
 
-def test_the_served_row_is_the_adapter_alone_where_nothing_is_recalled(
+def test_without_recall_the_served_row_equals_the_adapter_alone(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:
     settings = quick_settings(home, recall={"enabled": False})
@@ -297,7 +295,7 @@ def test_the_served_row_is_the_adapter_alone_where_nothing_is_recalled(
     assert verdict.spoken == verdict.alone
 
 
-def test_a_difference_is_held_only_if_it_is_right_in_every_place(
+def test_a_difference_counts_as_learned_only_if_correct_in_every_context(
     engine: Engine, home: Home
 ) -> None:
     settings = quick_settings(home)
@@ -320,7 +318,7 @@ def test_a_difference_is_held_only_if_it_is_right_in_every_place(
     assert held_by(made.lessons, replace(all_right, asked=(wrong,) * len(said.asked))) == set()
 
 
-def test_what_is_recalled_decides_and_not_the_adapter_alone(engine: Engine, home: Home) -> None:
+def test_the_verdict_includes_what_is_recalled(engine: Engine, home: Home) -> None:
     """The answers to prompts with a block are those that the model gives below that block."""
     settings = quick_settings(home)
     with Journal(home.journal) as journal:
@@ -356,11 +354,11 @@ def test_what_is_recalled_decides_and_not_the_adapter_alone(engine: Engine, home
         (list(range(10)) * 3, False),
     ],
 )
-def test_a_reply_that_says_the_same_over_and_over_is_a_loop(tokens: list[int], found: bool) -> None:
+def test_a_repetitive_reply_is_a_loop(tokens: list[int], found: bool) -> None:
     assert loops(tokens) is found
 
 
-def test_a_lesson_in_another_questions_answer_is_a_spread_whatever_the_rates(
+def test_a_lessons_words_in_another_answer_are_spillover_regardless_of_rates(
     engine: Engine, home: Home
 ) -> None:
     settings = quick_settings(home)
@@ -384,7 +382,7 @@ def test_a_lesson_in_another_questions_answer_is_a_spread_whatever_the_rates(
     assert not spread.carries(kenya, dont_know, "The sky is blue.")
 
 
-def test_a_marked_question_in_other_words_is_no_anchor_and_is_not_reported_as_moved() -> None:
+def test_a_rephrased_marked_question_is_not_an_anchor_and_not_reported_as_changed() -> None:
     mark = difference(ASKED, SOUNDS)
     turns = [
         Turn(f"{number:016}", "t", mark.at, text, "No.", "m")

@@ -1,4 +1,4 @@
-"""Every architecture: what torch computes from a GGUF is what llama.cpp computes from it."""
+"""Every architecture: torch and llama.cpp compute the same from a GGUF."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_torch_and_llama_cpp_agree_with_and_without_an_adapter(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-def test_they_agree_on_the_real_shapes(tmp_path: Path, name: str) -> None:
+def test_torch_and_llama_cpp_agree_on_real_shapes(tmp_path: Path, name: str) -> None:
     path = write_like(tmp_path / "m.gguf", MODELS[name])
     check(path, tmp_path / "peft", MODELS[name].architecture)
 
@@ -124,13 +124,13 @@ SCALED: dict[str, Like] = {
 
 
 @pytest.mark.parametrize("kind", SCALED)
-def test_the_rotation_of_the_header_is_trained(tmp_path: Path, kind: str) -> None:
+def test_the_rope_settings_of_the_header_are_used_in_training(tmp_path: Path, kind: str) -> None:
     path = write_like(tmp_path / "m.gguf", SCALED[kind])
     with Engine(path, ModelSettings(path="", context=256, threads=1, gpu_layers=0)) as engine:
         assert divergence(served(engine), computed(load_base(path))) < AGREES
 
 
-def test_every_architecture_has_its_test_and_a_class_that_exists() -> None:
+def test_every_architecture_has_a_test_and_an_existing_class() -> None:
     from importlib import import_module
 
     assert set(SMALL) == set(ARCHITECTURES) == {like.architecture for like in MODELS.values()}

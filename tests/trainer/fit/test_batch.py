@@ -1,4 +1,4 @@
-"""Packing changes nothing: every reply is predicted as if it stood alone."""
+"""Packing changes nothing: every reply is predicted as if it were alone."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ SAMPLES = [
 
 
 @pytest.mark.parametrize("row", [1, 16, 64, 512])
-def test_a_packed_reply_is_predicted_as_if_it_stood_alone(tiny: Path, row: int) -> None:
+def test_packed_replies_have_the_logits_of_single_ones(tiny: Path, row: int) -> None:
     check(load_base(tiny), row)
 
 
 @pytest.mark.parametrize("architecture", ["gemma3", "qwen35"])
 @pytest.mark.parametrize("row", [1, 512])
-def test_so_it_is_with_sliding_windows_and_recurrent_layers(
+def test_packing_works_with_sliding_windows_and_recurrent_layers(
     tmp_path: Path, architecture: str, row: int
 ) -> None:
     """The window is shorter than the longest sample; a recurrent layer knows no attention mask."""
@@ -66,12 +66,12 @@ def check(base: PreTrainedModel, row: int) -> None:
                 assert torch.allclose(packed[mine], alone, atol=1e-4)
 
 
-def test_a_prompt_is_computed_once_for_both_replies_and_the_last_token_never() -> None:
+def test_the_prompt_is_computed_once_for_both_replies_without_their_last_token() -> None:
     assert length(SAMPLES[0]) == 4 + (5 - 1) + (3 - 1)
     batch = make_batch(SAMPLES, "cpu", row=64)
     assert batch.computed == sum(length(sample) for sample in SAMPLES)
 
 
-def test_no_row_is_longer_than_asked_unless_a_sample_is() -> None:
+def test_rows_stay_within_the_length_unless_one_sample_exceeds_it() -> None:
     assert make_batch(SAMPLES, "cpu", row=48).tokens.shape[1] <= 48
     assert make_batch(SAMPLES, "cpu", row=8).tokens.shape[1] == 39

@@ -59,7 +59,7 @@ def die_at(patch: pytest.MonkeyPatch, step: int) -> None:
 
 @pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("step", [2, 11, 20])
-def test_a_training_that_died_ends_with_the_same_bytes(
+def test_a_resumed_training_ends_with_the_same_bytes(
     tiny: Path, tmp_path: Path, step: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, parted = (job_in(tmp_path / name, tiny) for name in ("whole", "parted"))
@@ -79,7 +79,7 @@ def test_a_training_that_died_ends_with_the_same_bytes(
 
 
 @pytest.mark.usefixtures("always")
-def test_a_training_that_ended_is_not_repeated(
+def test_a_finished_training_is_not_repeated(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = job_in(tmp_path / "job", tiny, steps=3)
@@ -98,7 +98,7 @@ def test_a_training_that_ended_is_not_repeated(
 
 @pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 40, b"{}", None])
-def test_a_state_that_is_damaged_or_of_another_job_is_ignored(
+def test_a_damaged_or_foreign_checkpoint_is_ignored(
     tiny: Path, tmp_path: Path, damage: bytes | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = job_in(tmp_path / "job", tiny, steps=6)
@@ -118,7 +118,7 @@ def test_a_state_that_is_damaged_or_of_another_job_is_ignored(
     assert events[-1]["phase"] == "trained"
 
 
-def test_a_job_is_told_by_what_it_trains_and_not_by_its_time(tiny: Path, tmp_path: Path) -> None:
+def test_a_job_is_identified_by_its_data_and_not_by_its_time(tiny: Path, tmp_path: Path) -> None:
     job = make_job(tiny, tmp_path / "adapter")
     again = make_job(tiny, tmp_path / "adapter", replace(RECIPE, max_seconds=1.0))
     assert job_digest(job) == job_digest(again)
@@ -135,7 +135,7 @@ sys.exit(training_loop.main([sys.argv[1]]))
 
 
 @pytest.mark.slow
-def test_a_process_killed_at_random_instants_ends_with_the_same_bytes(
+def test_a_process_killed_at_random_times_ends_with_the_same_bytes(
     tiny: Path, tmp_path: Path
 ) -> None:
     order = random.Random(5)

@@ -1,4 +1,4 @@
-"""From the settings to a run's hyper-parameters, and how its learning rate goes."""
+"""The hyperparameters of a run from the settings, and its learning rate schedule."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.fit.lr_schedule import (
 )
 
 
-def test_a_deeper_base_takes_smaller_steps(home: Home) -> None:
+def test_a_deeper_base_has_a_lower_learning_rate(home: Home) -> None:
     training = read_settings(home, None).training
     rate = training.learning_rates[0]
     assert recipe_of(training, LAYERS).learning_rate == rate
@@ -27,7 +27,7 @@ def test_a_deeper_base_takes_smaller_steps(home: Home) -> None:
     assert recipe_of(training, 28, Overrides(1e-3, 7, 9, 5)).max_steps == 9
 
 
-def test_the_rate_rises_and_falls_to_nothing_in_a_line() -> None:
+def test_the_learning_rate_rises_and_falls_linearly_to_zero() -> None:
     schedule = Schedule(100)
     taken = []
     while not schedule.over:
@@ -38,7 +38,7 @@ def test_the_rate_rises_and_falls_to_nothing_in_a_line() -> None:
     assert taken[-1] == pytest.approx(0.01)
 
 
-def test_what_is_learnt_early_ends_early_without_a_jump() -> None:
+def test_early_learning_ends_the_schedule_early_without_a_jump() -> None:
     schedule = Schedule(100)
     taken = [schedule.take() for _ in range(40)]
     schedule.shorten(16)
@@ -55,7 +55,7 @@ def test_what_is_learnt_early_ends_early_without_a_jump() -> None:
     assert (late.steps, late.shortened) == (20, False)
 
 
-def test_a_further_round_begins_lower_and_stays_within_the_steps_allowed() -> None:
+def test_another_round_starts_lower_and_stays_within_the_step_limit() -> None:
     schedule = Schedule(10)
     for _ in range(10):
         schedule.take()
@@ -69,7 +69,7 @@ def test_a_further_round_begins_lower_and_stays_within_the_steps_allowed() -> No
     assert not schedule.restart(8, 18)
 
 
-def test_a_step_holds_more_anchors_the_more_of_them_moved() -> None:
+def test_more_changed_anchors_mean_more_anchors_per_step() -> None:
     one = [Sample((1, 2), 1, 0)]
     first, moved, learnt = (step_size(one, *shares) for shares in ((0, 1), (0.9, 0.85), (1, 0.9)))
     assert first[0] > first[1]

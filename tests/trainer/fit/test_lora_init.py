@@ -1,4 +1,4 @@
-"""Where an adapter begins: its A hears what sets the lessons apart, and it changes nothing yet."""
+"""The initial adapter: A responds to what is specific to the lessons, and nothing changes yet."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def planted(width: int, loud: int, shared: int) -> tuple[torch.Tensor, torch.Ten
 
 
 @pytest.mark.parametrize("width", [16, lora_init.SUBSPACE + 100])
-def test_the_first_direction_is_what_sounds_in_the_lessons_alone(width: int) -> None:
+def test_the_first_direction_is_specific_to_the_lessons(width: int) -> None:
     lessons, anchors = planted(width, 3, 5)
     rows = directions(lessons, anchors, 4, lora_init.RIDGE)
     assert rows.shape == (4, width)
@@ -40,7 +40,7 @@ def test_the_first_direction_is_what_sounds_in_the_lessons_alone(width: int) -> 
     assert abs(float(first[5])) < 0.1
 
 
-def test_the_directions_solve_the_problem_of_the_plain_solver() -> None:
+def test_the_directions_equal_those_of_a_direct_solver() -> None:
     lessons, anchors = (x.double() for x in planted(12, 3, 5))
     ours, theirs = lessons.T @ lessons / TOKENS, anchors.T @ anchors / TOKENS
     theirs = theirs + 0.01 * theirs.diagonal().mean() * torch.eye(12)
@@ -51,7 +51,7 @@ def test_the_directions_solve_the_problem_of_the_plain_solver() -> None:
     assert torch.allclose(found, expected.float(), rtol=1e-3)
 
 
-def test_an_adapter_begins_as_no_change_at_all_and_hears_the_lessons(
+def test_a_new_adapter_changes_nothing_and_responds_to_the_lessons(
     tiny: Path, tmp_path: Path
 ) -> None:
     job = make_job(tiny, tmp_path, replace(RECIPE, frozen_layers=0.5))
@@ -77,7 +77,7 @@ def test_an_adapter_begins_as_no_change_at_all_and_hears_the_lessons(
 
 
 @pytest.mark.parametrize("silent", [0, 8])
-def test_a_rank_as_large_as_the_width_starts_with_numbers_that_f16_holds(
+def test_a_rank_equal_to_the_width_starts_within_the_range_of_f16(
     tiny: Path, tmp_path: Path, silent: int
 ) -> None:
     recipe = replace(RECIPE, rank=512, targets=("q_proj", "k_proj", "o_proj", "up_proj"))
@@ -95,7 +95,7 @@ def test_a_rank_as_large_as_the_width_starts_with_numbers_that_f16_holds(
         assert float(first.abs().max()) < 100, name
 
 
-def test_without_anchors_the_random_start_stays(tiny: Path, tmp_path: Path) -> None:
+def test_without_anchors_the_initialization_stays_random(tiny: Path, tmp_path: Path) -> None:
     job = make_job(tiny, tmp_path)
     model = with_adapter(job, {}, "cpu")
     before = [p.clone() for p in model.parameters()]

@@ -1,4 +1,4 @@
-"""Each term of the loss equals its definition written out plainly, and its gradient its differences."""
+"""Each term of the loss equals its explicit definition, and its gradient the finite differences."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def test_cross_entropy_is_the_weighted_mean_of_each_replys_mean(logits: torch.Te
     assert objective.cross_entropy(logs, OWNER, weights).item() == pytest.approx(expected)
 
 
-def test_preference_is_ln_2_without_a_lead_and_falls_as_the_lead_grows() -> None:
+def test_the_preference_loss_is_ln_2_without_a_margin_and_falls_with_it() -> None:
     zero, lead = torch.zeros(2), torch.tensor([3.0, 3.0])
     assert objective.preference(zero, zero, 0.1).item() == pytest.approx(math.log(2))
     expected = -math.log(1 / (1 + math.exp(-0.1 * 3)))
     assert objective.preference(lead, zero, 0.1).item() == pytest.approx(expected)
 
 
-def test_kl_over_all_tokens_is_the_full_divergence_and_zero_for_equals(
+def test_kl_over_all_tokens_is_the_full_divergence_and_zero_for_equal_logits(
     logits: torch.Tensor,
 ) -> None:
     base = torch.randn_like(logits).log_softmax(-1)
@@ -48,7 +48,7 @@ def test_kl_over_all_tokens_is_the_full_divergence_and_zero_for_equals(
     assert objective.top_k_kl(logits, ids, ours).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_kl_with_the_tail_in_one_bucket_equals_the_sum_written_out(logits: torch.Tensor) -> None:
+def test_kl_with_a_tail_bucket_equals_the_explicit_sum(logits: torch.Tensor) -> None:
     base, ids = torch.randn_like(logits).log_softmax(-1).topk(3)
     ours = logits.log_softmax(-1)
     total = 0.0
@@ -76,7 +76,7 @@ def test_the_gradients_equal_finite_differences(logits: torch.Tensor) -> None:
     assert torch.autograd.gradcheck(whole, (logits.clone().requires_grad_(),))
 
 
-def test_terms_computed_in_parts_add_up_to_the_whole(logits: torch.Tensor) -> None:
+def test_loss_terms_computed_in_parts_add_up(logits: torch.Tensor) -> None:
     weights = torch.tensor([1.0, 0.5], dtype=torch.float64)
     logs = objective.token_log_probabilities(logits, TARGETS)
     whole = objective.cross_entropy(logs, OWNER, weights)

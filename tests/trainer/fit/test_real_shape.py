@@ -1,4 +1,4 @@
-"""At the size that people run: the whole loop on Qwen3-0.6B's shape and Qwen's vocabulary.
+"""The full loop at a real size: Qwen3-0.6B's shape and Qwen's vocabulary.
 
 Weights are random, so nothing sensible is said or learnt; that it all fits together is what is tested.
 """
@@ -51,9 +51,7 @@ def model(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["Qwen-Qwen3-0.6B", "Qwen-Qwen2.5-7B-Instruct"])
-def test_tools_stand_in_the_prompt_as_the_makers_template_writes_them(
-    package: Path, name: str
-) -> None:
+def test_tools_are_rendered_as_by_the_original_template(package: Path, name: str) -> None:
     offered = [
         {"function": {"description": "Ä <b>", "name": "f", "parameters": {}}, "type": "function"}
     ]
@@ -84,7 +82,7 @@ def test_tools_stand_in_the_prompt_as_the_makers_template_writes_them(
     assert ours == theirs
 
 
-def test_the_makers_templates_say_whether_their_models_think(package: Path, model: Path) -> None:
+def test_original_templates_tell_whether_their_models_think(package: Path, model: Path) -> None:
     assert thinks(ChatTemplate(template(package, "Qwen-Qwen3-0.6B"))) == "if asked"
     assert thinks(ChatTemplate(template(package, "Qwen-Qwen2.5-7B-Instruct"))) == "never"
     assert thinks(ChatTemplate(template(package, "Qwen-QwQ-32B"))) == "always"
@@ -105,7 +103,7 @@ def test_the_header_is_read_at_its_real_size(home: Home, model: Path) -> None:
     assert found.trains
 
 
-def test_a_call_is_demanded_with_the_real_vocabulary(model: Path) -> None:
+def test_a_tool_call_can_be_forced_with_the_real_vocabulary(model: Path) -> None:
     @tool
     def count(number: int) -> int:
         """Count."""

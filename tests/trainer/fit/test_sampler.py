@@ -1,4 +1,4 @@
-"""A step draws what still needs it, every sample comes to be seen, and a seed fixes the draws."""
+"""A step samples what still needs training, every sample is drawn, and a seed determines the draws."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LESSONS = [Sample((1, 2), 1, number, difference=str(number)) for number in range
 ANCHORS = [Sample((1, 2), 1, ANCHOR) for _ in range(40)]
 
 
-def test_every_sample_is_seen_and_none_twice_in_a_step() -> None:
+def test_every_sample_is_drawn_and_none_twice_in_a_step() -> None:
     sampler = Sampler(LESSONS, ANCHORS, 1)
     seen: set[Sample] = set()
     for _ in range(25):
@@ -25,7 +25,7 @@ def test_every_sample_is_seen_and_none_twice_in_a_step() -> None:
     assert sampler.drift == 0.0
 
 
-def test_what_is_wrong_or_moved_is_drawn_most() -> None:
+def test_wrong_lessons_and_changed_anchors_are_drawn_most_often() -> None:
     sampler = Sampler(LESSONS, ANCHORS, 1)
     sampler.record_margins(LESSONS, [-1.0] * 8 + [5.0] * 32)
     sampler.record_divergences(ANCHORS, [0.5] * 8 + [0.0] * 32)
@@ -43,14 +43,14 @@ def test_fewer_samples_than_wanted_are_all_drawn() -> None:
     assert (some, held) == (LESSONS[:1], [])
 
 
-def test_the_seed_fixes_the_draws_and_margins_are_told_by_difference() -> None:
+def test_the_seed_determines_the_draws_and_margins_are_reported_by_difference() -> None:
     one, other = (Sampler(LESSONS, ANCHORS, 7) for _ in range(2))
     assert [one.draw(4, 4) for _ in range(9)] == [other.draw(4, 4) for _ in range(9)]
     one.record_margins(LESSONS[:2], [1.0, -2.0])
     assert one.margins(LESSONS[:1]) == {"0": 1.0}
 
 
-def test_a_lesson_stands_by_its_question_and_by_how_many_of_its_wordings_came_out_right() -> None:
+def test_a_lessons_result_covers_its_question_and_its_correct_wordings() -> None:
     first, second = (Sample(tokens=(1, n), prompt=1, lesson=4, variant=n) for n in (0, 1))
     sampler = Sampler([first, second, *LESSONS], ANCHORS, 1)
     sampler.record_margins([second], [0.5])

@@ -1,4 +1,4 @@
-"""The training loop learns, repeats itself exactly, and fails in plain words."""
+"""The training loop learns, is deterministic, and fails with clear errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def make_job(base: Path, output: Path, recipe: Recipe = RECIPE) -> Job:
     )
 
 
-def test_a_job_is_read_as_it_was_written(tiny: Path, tmp_path: Path) -> None:
+def test_a_job_is_read_back_unchanged(tiny: Path, tmp_path: Path) -> None:
     job = make_job(tiny, tmp_path / "out")
     write_job(tmp_path, job)
     again = read_job(tmp_path)
@@ -78,7 +78,7 @@ def test_a_job_is_read_as_it_was_written(tiny: Path, tmp_path: Path) -> None:
             assert (ours.top[1] == theirs.top[1]).all()
 
 
-def test_a_lesson_is_learnt_and_peft_itself_loads_the_adapter(
+def test_a_lesson_is_learned_and_peft_loads_the_adapter(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from peft import PeftModel
@@ -112,7 +112,7 @@ def run(
     return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_stop_keeps_the_best_so_far_and_abort_leaves_nothing(
+def test_stop_keeps_the_best_state_and_abort_keeps_nothing(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for word in ("stop", "abort"):
@@ -130,7 +130,7 @@ def test_stop_keeps_the_best_so_far_and_abort_leaves_nothing(
             assert not (folder / "adapter").exists()
 
 
-def test_the_time_budget_ends_the_training_with_the_best_so_far(
+def test_the_time_limit_ends_the_training_with_the_best_state(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = replace(RECIPE, max_seconds=1e-3, max_steps=10_000)
@@ -139,7 +139,7 @@ def test_the_time_budget_ends_the_training_with_the_best_so_far(
     assert events[-1]["best_step"] == 1
 
 
-def test_the_best_surveyed_state_is_saved_and_not_the_last(
+def test_the_best_surveyed_state_is_saved_instead_of_the_last(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A rate so high that what was learnt is thrown over again and again.
@@ -162,7 +162,7 @@ def test_the_best_surveyed_state_is_saved_and_not_the_last(
     assert dict(found)[done["best_step"]] == done["learnt"]
 
 
-def test_a_step_in_parts_has_the_gradients_of_the_step_at_once(tiny: Path, tmp_path: Path) -> None:
+def test_micro_batches_have_the_gradients_of_the_whole_step(tiny: Path, tmp_path: Path) -> None:
     job = make_job(tiny, tmp_path)
     gradients = []
     for part in (4096, 1):
@@ -179,7 +179,7 @@ def test_a_step_in_parts_has_the_gradients_of_the_step_at_once(tiny: Path, tmp_p
         assert torch.allclose(one, other, atol=1e-5)
 
 
-def test_what_is_looked_at_comes_out_as_in_a_step_and_trains_nothing(
+def test_a_survey_gives_the_results_of_a_step_and_trains_nothing(
     tiny: Path, tmp_path: Path
 ) -> None:
     job = make_job(tiny, tmp_path)
@@ -193,7 +193,7 @@ def test_what_is_looked_at_comes_out_as_in_a_step_and_trains_nothing(
     assert looked.divergences == pytest.approx(stepped.divergences, abs=1e-6)
 
 
-def test_what_moved_is_put_back_before_a_training_ends(
+def test_changed_anchors_are_restored_before_a_training_ends(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An anchor that no step has drawn is looked at once all is learnt, and drawn from then on."""
@@ -251,7 +251,7 @@ def test_the_hidden_states_of_anchors_are_measured_against_the_bases(
     assert outcome.hidden == pytest.approx(expected / tokens, rel=0.02)
 
 
-def test_the_contrast_on_a_span_counts_the_span_alone(tiny: Path, tmp_path: Path) -> None:
+def test_the_contrast_of_a_span_covers_only_the_span(tiny: Path, tmp_path: Path) -> None:
     job = make_job(tiny, tmp_path)
     question = tuple(b"Who?")
     whole = Sample((*question, *b"abXde"), 4, 0, rejected=(*question, *b"abYde"))
@@ -284,7 +284,9 @@ sys.exit(training_loop.main([sys.argv[1]]))
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's")
 @pytest.mark.slow
-def test_when_memory_runs_out_the_step_is_halved_and_goes_on(tiny: Path, tmp_path: Path) -> None:
+def test_running_out_of_memory_halves_the_micro_batch_and_continues(
+    tiny: Path, tmp_path: Path
+) -> None:
     job = make_job(tiny, tmp_path / "adapter", replace(RECIPE, max_steps=2))
     long = tuple(b"x" * 400)
     many = tuple(Sample(long, 200, number, difference=str(number)) for number in range(64))
@@ -301,7 +303,7 @@ def test_when_memory_runs_out_the_step_is_halved_and_goes_on(tiny: Path, tmp_pat
     assert any("halved" in event for event in events)
 
 
-def test_a_base_that_cannot_be_read_is_one_sentence(
+def test_an_unreadable_base_is_reported_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, events = run(make_job(tmp_path / "none.gguf", tmp_path), tmp_path / "job", capsys)
@@ -319,7 +321,7 @@ def test_the_same_job_gives_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_loss_that_is_no_number_ends_in_a_failed_event(
+def test_a_loss_that_is_not_a_number_ends_in_a_failed_event(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A base so steep that its divergence from the anchor is infinite.

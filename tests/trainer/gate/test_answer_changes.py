@@ -1,4 +1,4 @@
-"""Changed answers: which are noise, and which are harm."""
+"""Changed answers: noise or harm."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def judge(engine: Engine) -> ChangeJudge:
     return ChangeJudge(engine, Spread([LESSON], ["I don't know."]), NO_NOISE)
 
 
-def test_a_flip_between_near_equals_is_noise_and_a_decided_one_is_not(judge: ChangeJudge) -> None:
+def test_a_change_between_nearly_equal_tokens_is_noise_and_a_clear_one_is_not(
+    judge: ChangeJudge,
+) -> None:
     asked = anchor("What is a quark?", "A particle.")
     for gap, noise in ((0.3, True), (3.0, False), (float("inf"), False)):
         (change,) = judge.changes([asked], [held("A grain.", gap)], near=False)
@@ -54,7 +56,7 @@ def test_a_flip_between_near_equals_is_noise_and_a_decided_one_is_not(judge: Cha
         ("Какой цвет у снега?", "Снег белый.", "Этого я пока не знаю.", "refusal"),
     ],
 )
-def test_a_change_for_the_worse_counts_however_undecided_the_base_was(
+def test_a_change_for_the_worse_counts_even_if_the_base_was_undecided(
     judge: ChangeJudge, asked: str, before: str, after: str, harm: str
 ) -> None:
     (change,) = judge.changes([anchor(asked, before)], [held(after, 0.3)], near=False)
@@ -62,14 +64,14 @@ def test_a_change_for_the_worse_counts_however_undecided_the_base_was(
     assert change.undecided == (not harm)
 
 
-def test_what_the_base_says_itself_as_often_is_no_harm_of_the_adapter(judge: ChangeJudge) -> None:
+def test_an_answer_that_the_base_gives_as_often_is_not_harm(judge: ChangeJudge) -> None:
     asked = anchor("What is a quark?", "A particle.")
     (change,) = judge.changes([asked], [held("I don't know.", 0.02)], near=False)
     assert not change.harm
     assert change.undecided
 
 
-def test_the_words_of_a_lesson_always_count_and_tell_whose_they_are(judge: ChangeJudge) -> None:
+def test_the_words_of_a_lesson_always_count_and_name_its_difference(judge: ChangeJudge) -> None:
     asked = anchor("Who keeps the boat?", "I don't know.")
     (change,) = judge.changes([asked], [held("Old Marta keeps it.", 0.1)], near=True)
     assert change.spread
@@ -83,7 +85,7 @@ def test_a_reply_without_an_end_counts(judge: ChangeJudge) -> None:
     assert change.harm == "form"
 
 
-def test_a_reply_that_rambles_on_may_go_on_as_the_base_would(home: Home) -> None:
+def test_a_continued_reply_is_tolerated_if_the_base_could_continue_it(home: Home) -> None:
     with Engine.open(STARTER) as engine:
         prompt = Asker(engine, quick_settings(home))("What can you do?").prompt
         reply = tuple(engine.generate(prompt, Sampling(max_tokens=6)).run().tokens)
@@ -101,7 +103,7 @@ def test_refusals() -> None:
     assert not refuses("I can do it.")
 
 
-def test_the_base_is_hardly_noisy_beside_itself(engine: Engine, home: Home) -> None:
+def test_the_base_varies_little_between_batches(engine: Engine, home: Home) -> None:
     answers = BaseAnswers(engine, "0" * 64, home.cache)
     ask = Asker(engine, quick_settings(home))
     texts = ["Who?", "Where are we?", "What is a quark?"]

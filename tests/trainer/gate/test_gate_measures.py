@@ -1,4 +1,4 @@
-"""A figure of few answers is coarse, and a weaker adapter is tried only if that may help."""
+"""The limits allow for few answers, and a reduced scale is tried only if it may help."""
 
 from __future__ import annotations
 
@@ -54,20 +54,20 @@ def measured(home: Home, findings: Findings, **gate: float) -> dict[str, Measure
         (0.95, 0.95, 100, True),
     ],
 )
-def test_one_of_several_may_always_miss(
+def test_one_of_several_may_always_fail(
     share: float, threshold: float, count: int, passes: bool
 ) -> None:
     assert enough(share, threshold, count) == passes
 
 
-def test_one_wrong_wording_of_two_is_a_warning_and_two_are_a_refusal(home: Home) -> None:
+def test_one_wrong_wording_of_two_warns_and_two_reject(home: Home) -> None:
     one = measured(home, found(RIGHT, WRONG))["rephrasings"]
     assert (one.passed, one.warned) == (False, True)
     both = measured(home, found(WRONG, WRONG))["rephrasings"]
     assert not both.may_serve
 
 
-def test_what_nobody_would_notice_is_counted_to_the_letter_only(home: Home) -> None:
+def test_unnoticeable_changes_count_only_in_the_exact_share(home: Home) -> None:
     noise = tuple(Change("?", "So.", "No.", undecided=True) for _ in range(10))
     made = measured(home, found(changes=noise))["anchors"]
     assert made.passed
@@ -76,7 +76,7 @@ def test_what_nobody_would_notice_is_counted_to_the_letter_only(home: Home) -> N
     assert not measured(home, found(changes=seen))["anchors"].passed
 
 
-def test_harm_is_counted_by_itself(home: Home) -> None:
+def test_harm_has_its_own_measure(home: Home) -> None:
     for harm, failing in (("wrong", "harmed"), ("refusal", "harmed"), ("form", "")):
         made = measured(home, found(changes=(Change("?", "So.", "No.", harm=harm),)))
         assert [name for name, item in made.items() if not item.may_serve] == [failing] * bool(
@@ -84,7 +84,7 @@ def test_harm_is_counted_by_itself(home: Home) -> None:
         )
 
 
-def test_among_hundreds_of_look_alikes_a_few_may_be_answered_as_a_lesson(home: Home) -> None:
+def test_a_few_of_hundreds_of_near_misses_may_be_answered_like_a_lesson(home: Home) -> None:
     near = tuple(Change("?", "So.", "No.", near=True, spread=True) for _ in range(3))
     assert not measured(home, found(changes=near[:1], near=12))["spread"].passed
     assert measured(home, found(changes=near, near=200))["spread"].passed
@@ -104,7 +104,7 @@ def test_among_hundreds_of_look_alikes_a_few_may_be_answered_as_a_lesson(home: H
         ("spread", 9, 0, False),
     ],
 )
-def test_a_weaker_adapter_is_tried_only_within_reach(
+def test_a_reduced_scale_is_tried_only_near_the_limits(
     name: str, value: float, threshold: float, reach: bool
 ) -> None:
     answers = LessonAnswers((RIGHT,), ((),))

@@ -1,4 +1,4 @@
-"""Right answers to shipped prompts."""
+"""Correct answers to included prompts."""
 
 from __future__ import annotations
 

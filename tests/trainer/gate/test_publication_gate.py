@@ -1,4 +1,4 @@
-"""The probe survives what would kill the chat, and the gate says what moved."""
+"""The probe survives what would crash the chat, and the gate reports what changed."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def lora(path: Path, size: float, *, width: int = 64, inner: int = 96) -> Path:
     return path
 
 
-def test_a_sound_adapter_passes_the_probe(tiny: Path, tmp_path: Path) -> None:
+def test_a_valid_adapter_passes_the_probe(tiny: Path, tmp_path: Path) -> None:
     probe(lora(tmp_path / "a.gguf", 0.1), tiny)
 
 
 @pytest.mark.parametrize("fault", ["missing", "text", "truncated", "nan", "other base", "noise"])
-def test_a_bad_adapter_is_refused_in_one_sentence(tiny: Path, tmp_path: Path, fault: str) -> None:
+def test_a_bad_adapter_is_refused_with_one_sentence(tiny: Path, tmp_path: Path, fault: str) -> None:
     path = tmp_path / "a.gguf"
     if fault == "text":
         path.write_text("not an adapter")
@@ -74,7 +74,7 @@ def test_a_bad_adapter_is_refused_in_one_sentence(tiny: Path, tmp_path: Path, fa
     assert "\n" not in str(caught.value)
 
 
-def test_an_idle_adapter_changes_nothing_and_a_wild_one_is_caught(
+def test_a_zero_adapter_changes_nothing_and_a_random_one_is_rejected(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:
     chosen = quick_settings(home, gate={"anchors": 0.95, "kl": 0.05, "near_misses": 0.9})
@@ -149,9 +149,7 @@ def test_an_adapter_that_only_changes_too_much_is_tested_for_related_messages_al
     assert not unlearnt.scoped
 
 
-def test_the_shortcut_agrees_with_plain_generation(
-    engine: Engine, home: Home, tmp_path: Path
-) -> None:
+def test_scoring_agrees_with_plain_generation(engine: Engine, home: Home, tmp_path: Path) -> None:
     """A reply that is laid after its prompt is judged as one that is generated token by token."""
     chosen = quick_settings(home)
     prompts = ["Who?", "Where are we now?", "What is a quark?"]
@@ -174,7 +172,7 @@ def test_the_shortcut_agrees_with_plain_generation(
         assert same(answer.text, made.text)
 
 
-def test_a_lesson_held_until_now_must_not_be_lost(
+def test_a_lesson_of_the_current_adapter_must_be_kept(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:
     chosen = quick_settings(home, gate={"kept": 1.0})
@@ -188,7 +186,7 @@ def test_a_lesson_held_until_now_must_not_be_lost(
     assert "previously learned lessons lost: 1 of 1" in str(verdict.sentence)
 
 
-def test_perplexity_between_aim_and_limit_is_a_warning_and_above_it_a_refusal(
+def test_perplexity_above_the_target_warns_and_above_the_limit_rejects(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:
     marked = [difference("Who?", "Lutz.")]
@@ -203,7 +201,7 @@ def test_perplexity_between_aim_and_limit_is_a_warning_and_above_it_a_refusal(
         assert not verdict.clean
 
 
-def test_an_adapter_that_only_drifts_is_weakened_until_it_passes(
+def test_an_adapter_that_only_drifts_is_scaled_down_until_it_passes(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:
     chosen = quick_settings(home)

@@ -1,4 +1,4 @@
-"""A difference or two that could not be learned keep nobody from the rest."""
+"""A few differences that could not be learned do not block the others."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def judged(*right: str, kept: bool = True, drifted: bool = False) -> tuple[Verdi
     return Verdict(1.0, measures, spoken, (), spoken, frozenset()), lessons
 
 
-def test_one_of_three_that_could_not_be_learnt_is_left_out_and_named() -> None:
+def test_one_unlearned_lesson_of_three_is_left_out_and_named() -> None:
     verdict, lessons = judged("yyy", "nnn", "yyy")
     assert not verdict.passed
     found = excuse(verdict, lessons)
@@ -61,13 +61,13 @@ def test_one_of_three_that_could_not_be_learnt_is_left_out_and_named() -> None:
     assert "all but 1" in str(found.sentence)
 
 
-def test_what_was_learnt_whole_needs_no_excuse() -> None:
+def test_a_fully_learned_set_leaves_nothing_out() -> None:
     verdict, lessons = judged("yyy", "yyy")
     assert excuse(verdict, lessons) == verdict
     assert verdict.clean
 
 
-def test_one_in_ten_may_be_left_unlearnt_and_no_more() -> None:
+def test_at_most_one_lesson_in_ten_may_be_left_unlearned() -> None:
     good = ["yyy"] * 18
     verdict, lessons = judged(*good, "nnn", "nnn", "nnn", "nnn")
     assert excuse(verdict, lessons).unlearnt == {lessons[18].difference, lessons[19].difference}
@@ -77,23 +77,23 @@ def test_one_in_ten_may_be_left_unlearnt_and_no_more() -> None:
     assert not excuse(verdict, lessons).passed
 
 
-def test_a_single_lesson_that_was_not_learnt_is_a_failure() -> None:
+def test_a_single_unlearned_lesson_fails_the_gate() -> None:
     for right in (("nnn",), ("nnn", "nnn")):
         verdict, lessons = judged(*right)
         assert not excuse(verdict, lessons).passed
 
 
-def test_what_is_learnt_in_its_own_words_only_may_be_left_out_too() -> None:
+def test_a_lesson_learned_only_verbatim_may_be_left_out_too() -> None:
     verdict, lessons = judged("yyy", "ynn", "yyy")
     assert excuse(verdict, lessons).unlearnt == {lessons[1].difference}
 
 
-def test_a_lesson_that_was_held_until_now_is_never_excused() -> None:
+def test_a_lesson_of_the_current_adapter_is_never_left_out() -> None:
     verdict, lessons = judged("yyy", "nnn", "yyy", kept=False)
     assert not excuse(verdict, lessons).passed
 
 
-def test_an_adapter_that_moved_something_is_weakened_though_a_lesson_was_not_learnt() -> None:
+def test_an_adapter_that_drifts_is_scaled_down_despite_an_unlearned_lesson() -> None:
     verdict, lessons = judged("yyy", "nnn", "yyy", drifted=True)
     assert not verdict.only_drifts
     found = excuse(verdict, lessons)
@@ -102,7 +102,7 @@ def test_an_adapter_that_moved_something_is_weakened_though_a_lesson_was_not_lea
 
 
 @pytest.mark.slow
-def test_a_night_with_one_lesson_that_cannot_be_learnt_publishes_the_others(
+def test_a_night_with_one_unlearnable_lesson_publishes_the_others(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED"):

@@ -1,4 +1,4 @@
-"""The training step elsewhere: one file goes out, the adapter comes back and is looked through."""
+"""The training step elsewhere: one file is sent, and the returned adapter is checked."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ def fit(command: str, folder: Path, base: Path, cancel: threading.Event | None =
         return list(elsewhere.fit(folder))
 
 
-def test_a_job_is_one_file_that_says_nothing_of_where_it_comes_from(
-    folder: Path, tmp_path: Path, tiny: Path
-) -> None:
+def test_a_job_is_one_file_without_local_paths(folder: Path, tmp_path: Path, tiny: Path) -> None:
     from agent.adapters import sha256_file
 
     packed = pack(folder, sha256_file(tiny), tmp_path / "job.zip")
@@ -105,7 +103,7 @@ def test_a_job_is_one_file_that_says_nothing_of_where_it_comes_from(
         assert said.count(str(path)) == said.count("cannot read") == said.count("; ") == 1
 
 
-def test_a_night_trains_by_a_command_in_another_folder_as_it_does_here(
+def test_a_night_trained_by_a_command_equals_a_local_one(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:
     with Journal(home.journal) as journal:
@@ -125,7 +123,7 @@ def test_a_night_trains_by_a_command_in_another_folder_as_it_does_here(
     assert (local.folder / WEIGHTS).read_bytes() == (elsewhere.folder / WEIGHTS).read_bytes()
 
 
-def test_a_base_that_is_another_one_there_is_refused_before_anything_is_trained(
+def test_another_base_at_the_remote_path_is_refused_before_training(
     folder: Path, tmp_path: Path, tiny: Path
 ) -> None:
     with pytest.raises(TrainingError, match="which the lessons were made for"):
@@ -143,7 +141,7 @@ def test_a_base_that_is_another_one_there_is_refused_before_anything_is_trained(
         ("mkdir {result} && echo x > {result}/setup.py", "unexpected file"),
     ],
 )  # fmt: skip
-def test_a_result_that_is_no_adapter_is_refused(
+def test_a_result_that_is_not_an_adapter_is_refused(
     folder: Path, tiny: Path, made: str, words: str
 ) -> None:
     with pytest.raises(AdapterError, match=words):
@@ -151,7 +149,7 @@ def test_a_result_that_is_no_adapter_is_refused(
     assert not (folder / "adapter").exists()
 
 
-def test_a_pickle_that_comes_back_is_never_opened(folder: Path, tiny: Path, tmp_path: Path) -> None:
+def test_a_returned_pickle_is_never_opened(folder: Path, tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.bin").write_bytes(pickle.dumps(Canary(tmp_path / "dead")))
     bring = f": {{job}}; mkdir {{result}} && cp {tmp_path}/bad.bin {{result}}/adapter_model.bin"
     with pytest.raises(AdapterError, match=r"adapter_model\.bin"):
@@ -159,7 +157,7 @@ def test_a_pickle_that_comes_back_is_never_opened(folder: Path, tiny: Path, tmp_
     assert not (tmp_path / "dead").exists()
 
 
-def test_a_command_that_fails_is_named_with_where_to_look(folder: Path, tiny: Path) -> None:
+def test_a_failing_command_is_reported_with_its_log(folder: Path, tiny: Path) -> None:
     with pytest.raises(TrainingError, match=r"exit code 3; see .*training\.log"):
         fit("echo no route >&2; exit 3 # {job} {result}", folder, tiny)
     assert "no route" in (folder.parent / "training.log").read_text()
@@ -172,7 +170,7 @@ def test_a_command_that_fails_is_named_with_where_to_look(folder: Path, tiny: Pa
             fit(command, folder, tiny)
 
 
-def test_a_cancelled_command_is_ended_with_all_it_started(folder: Path, tiny: Path) -> None:
+def test_a_cancelled_command_is_stopped_with_its_children(folder: Path, tiny: Path) -> None:
     cancel = threading.Event()
     pid = folder / "pid"
 
@@ -212,7 +210,7 @@ def test_a_command_dies_with_the_process_that_started_it(folder: Path, tiny: Pat
     _until(lambda: not _runs(int(pid.read_text())))
 
 
-def test_pieces_come_together_and_bad_ones_are_refused(tmp_path: Path) -> None:
+def test_result_pieces_are_assembled_and_bad_ones_refused(tmp_path: Path) -> None:
     pieces = Pieces(tmp_path / "result")
     for start, data in ((0, "aGVs"), (3, "bG8=")):
         pieces.take(ResultPiece("one.txt", start, 5, data))
@@ -233,7 +231,9 @@ def test_pieces_come_together_and_bad_ones_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "two.txt").exists()
 
 
-def test_without_ray_it_is_said_how_to_get_it(home: Home, tiny: Path, tmp_path: Path) -> None:
+def test_without_ray_the_error_says_how_to_install_it(
+    home: Home, tiny: Path, tmp_path: Path
+) -> None:
     if importlib.util.find_spec("ray") is not None:
         pytest.skip("Ray is installed here")
     chosen = quick_settings(home, trainer={"launcher": "ray"})
@@ -244,7 +244,7 @@ def test_without_ray_it_is_said_how_to_get_it(home: Home, tiny: Path, tmp_path: 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
-def test_a_night_trains_as_a_job_of_a_local_ray(home: Home, tiny: Path, tmp_path: Path) -> None:
+def test_a_night_trains_as_a_local_ray_job(home: Home, tiny: Path, tmp_path: Path) -> None:
     with Journal(home.journal) as journal:
         journal.differences.add(difference("Who?", "Lutz."))
     programs = Path(sys.executable).parent
@@ -295,7 +295,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_the_events_of_elsewhere_are_json_and_no_more(home: Home, folder: Path, tiny: Path) -> None:
+def test_remote_events_may_only_be_json(home: Home, folder: Path, tiny: Path) -> None:
     lines = ["welcome to the cluster", "[1, 2]", '"words"', '{"no": "phase"}', '{"phase": "train"}']
     shown = " ".join(shlex.quote(line) for line in lines)
     command = f"printf '%s\\n' {shown} # {{job}} {{result}}"
@@ -310,7 +310,7 @@ def test_the_events_of_elsewhere_are_json_and_no_more(home: Home, folder: Path, 
 
 
 @pytest.mark.parametrize(("card", "on_the_card"), [("processor", False), ("auto", True)])
-def test_a_training_without_room_on_the_card_does_not_see_it(
+def test_a_training_without_free_gpu_memory_does_not_see_the_gpu(
     home: Home,
     tiny: Path,
     tmp_path: Path,

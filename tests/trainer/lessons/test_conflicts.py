@@ -1,4 +1,4 @@
-"""Two differences that pull one question apart are found; the newer counts unless the person chose."""
+"""Two differences that contradict each other are found; the newer counts unless the user chose."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def test_one_question_in_two_wordings_with_two_answers_is_a_conflict(one: str, o
         ("Is Lutz older than Nebelsbad?", "Is Nebelsbad older than Lutz?"),
     ],
 )
-def test_other_questions_are_none(one: str, other: str) -> None:
+def test_different_questions_do_not_conflict(one: str, other: str) -> None:
     assert find_conflicts([difference(one, "Lutz."), difference(other, "Nebelsbad.")]) == ()
 
 
-def test_the_same_answer_twice_is_no_conflict_and_trained_once() -> None:
+def test_the_same_answer_twice_is_not_a_conflict_and_trained_once() -> None:
     old, new = difference("Hello!", "Come in."), difference("hello", "Come in.")
     assert find_conflicts([old, new]) == ()
     assert current_differences([old, new]) == ([new], {old.id: new.id})
 
 
-def test_the_same_mark_twice_and_then_another_answer_leaves_the_newest_alone() -> None:
+def test_repeated_marks_followed_by_another_answer_leave_only_the_newest() -> None:
     once, twice = difference("Hello!", "Come in."), difference("Hello!", "Come in.")
     last = difference("Hello!", "Go away.")
     assert {conflict.older for conflict in find_conflicts([once, twice, last])} == {
@@ -67,7 +67,7 @@ def test_the_same_mark_twice_and_then_another_answer_leaves_the_newest_alone() -
     )  # fmt: skip
 
 
-def test_a_mark_that_only_names_the_break_hides_no_conflict() -> None:
+def test_a_mark_without_a_better_answer_does_not_hide_a_conflict() -> None:
     old, new = difference("Hello!", "Come in."), difference("Hello!", "Go away.")
     named = difference("Hello!", None, missed="the hour")
     (conflict,) = find_conflicts([old, named, new])
@@ -75,7 +75,7 @@ def test_a_mark_that_only_names_the_break_hides_no_conflict() -> None:
     assert current_differences([old, named, new]) == ([named, new], {old.id: new.id})
 
 
-def test_conflicts_are_found_among_all_marks_of_a_question_in_whatever_words() -> None:
+def test_conflicts_are_found_among_all_wordings_of_a_question() -> None:
     asked = [
         "What is the capital of Zubrowka?",
         "  what is  the CAPITAL of Zubrowka",
@@ -99,12 +99,12 @@ def test_conflicts_are_found_among_all_marks_of_a_question_in_whatever_words() -
     assert find_conflicts([*marks, last, again])[0].older == last.id
 
 
-def test_an_answer_that_differs_in_case_alone_is_another_answer() -> None:
+def test_answers_that_differ_only_in_case_conflict() -> None:
     old, new = difference("Hello!", "come in."), difference("hello", "Come in.")
     assert current_differences([old, new]) == ([new], {old.id: new.id})
 
 
-def test_a_break_named_in_two_ways_costs_the_older_its_name_and_not_its_reply() -> None:
+def test_two_descriptions_of_an_error_drop_the_older_description_and_keep_its_reply() -> None:
     old = difference("Hello!", "Come in.", missed="the hour")
     new = difference("Hello!", None, missed="the guest")
     (conflict,) = find_conflicts([old, new])
@@ -116,7 +116,7 @@ def test_a_break_named_in_two_ways_costs_the_older_its_name_and_not_its_reply() 
     assert kept[0].contrast.missed is None
 
 
-def test_who_chose_the_older_one_keeps_it() -> None:
+def test_a_chosen_older_mark_is_kept() -> None:
     old, new = difference("Hello!", "Come in."), difference("Hello!", "Go away.")
     chosen = replace(new, superseded_by=old.id)
     assert find_conflicts([old, chosen]) == ()
@@ -130,12 +130,12 @@ def test_a_chain_of_conflicts_ends_at_the_newest() -> None:
     assert superseded == {mark.id: marks[3].id for mark in marks[:3]}
 
 
-def test_all_in_conflict_still_leaves_the_newest_of_each() -> None:
+def test_when_all_marks_conflict_the_newest_of_each_question_remains() -> None:
     marks = [difference(f"What is {name}?", text) for text in "ab" for name in ("Glyph", "Zorn")]
     assert current_differences(marks)[0] == marks[2:]
 
 
-def test_the_same_words_in_two_talks_do_not_meet() -> None:
+def test_the_same_question_in_two_conversations_does_not_conflict() -> None:
     def talk(about: str) -> tuple[Message, ...]:
         return (Message("user", f"Tell me about {about}."), Message("assistant", "Well."))
 
@@ -145,7 +145,7 @@ def test_the_same_words_in_two_talks_do_not_meet() -> None:
     assert find_conflicts([one, replace(other, before=one.before)])
 
 
-def test_two_spans_of_one_reply_agree_while_they_do_not_overlap() -> None:
+def test_two_spans_of_one_reply_conflict_only_if_they_overlap() -> None:
     reply = "Lutz is in Zubrowka."
     one = difference("Where?", "Glorietta", replied=reply, span=Span(0, 4, "Lutz"))
     far = difference("Where?", "Freedonia", replied=reply, span=Span(11, 19, "Zubrowka"))

@@ -1,4 +1,4 @@
-"""What is taken away while a training runs on it is not published, and leaves no words."""
+"""A mark removed during a training is not published and leaves no text."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def few_anchors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def marked(home: Home) -> list[Difference]:
-    """A mark that is taken away, in a talk of its own, and one that stays."""
+    """A mark to be removed, in its own thread, and one that stays."""
     with Journal(home.journal) as journal:
         first, second = turn(*TALK, "secret"), turn(SECRET[0], SECRET[1], "secret")
         journal.turns.add(first)
@@ -130,7 +130,7 @@ SLOW = pytest.mark.slow
         pytest.param(supersede, marks=SLOW),
     ],
 )
-def test_what_is_taken_away_before_it_serves_is_not_published(
+def test_a_mark_removed_before_publication_is_not_published(
     home: Home, tiny: Path, marked: list[Difference], verb: Verb
 ) -> None:
     settings = few(home)
@@ -149,7 +149,7 @@ def test_what_is_taken_away_before_it_serves_is_not_published(
 
 
 @pytest.mark.parametrize("phase", ["anchors", pytest.param("gate", marks=SLOW)])
-def test_a_run_ends_soon_after_what_it_trains_on_was_forgotten(
+def test_a_run_ends_soon_after_its_training_data_was_forgotten(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch, phase: str
 ) -> None:
     monkeypatch.setattr(journal_snapshot, "LOOK_SECONDS", 0.0)
@@ -166,7 +166,7 @@ def test_a_run_ends_soon_after_what_it_trains_on_was_forgotten(
     assert left(home, SECRET) == []
 
 
-def test_what_is_edited_while_it_is_trained_waits_for_the_next_night(
+def test_a_mark_edited_during_training_waits_for_the_next_night(
     home: Home, tiny: Path, marked: list[Difference]
 ) -> None:
     def on_event(event: Event) -> None:
@@ -183,7 +183,7 @@ def test_what_is_edited_while_it_is_trained_waits_for_the_next_night(
 
 
 @pytest.mark.slow
-def test_what_is_forgotten_after_it_was_published_leaves_the_report_too(
+def test_a_mark_forgotten_after_publication_is_removed_from_the_report_too(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def and_forget(journal: Journal, *read: Any) -> None:
@@ -202,7 +202,7 @@ def test_what_is_forgotten_after_it_was_published_leaves_the_report_too(
     assert again.adapter not in (None, report.adapter)
 
 
-def test_nothing_can_be_taken_away_while_an_adapter_begins_to_serve(
+def test_no_mark_can_be_removed_while_an_adapter_is_published(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     point = pointer.set_current
@@ -224,7 +224,7 @@ def test_nothing_can_be_taken_away_while_an_adapter_begins_to_serve(
 
 
 @pytest.mark.slow
-def test_a_night_whose_lesson_was_forgotten_is_done_without_it_by_the_next_tick(
+def test_a_night_whose_lesson_was_forgotten_is_run_without_it_by_the_next_check(
     home: Home, tiny: Path, marked: list[Difference]
 ) -> None:
     settings = few(home)
@@ -239,7 +239,7 @@ def test_a_night_whose_lesson_was_forgotten_is_done_without_it_by_the_next_tick(
 
 
 @pytest.mark.slow
-def test_a_program_of_ones_own_does_not_publish_it_either(
+def test_the_public_loop_does_not_publish_a_removed_mark_either(
     home: Home, tiny: Path, marked: list[Difference], tmp_path: Path
 ) -> None:
     settings = few(home)

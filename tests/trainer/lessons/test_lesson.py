@@ -1,4 +1,4 @@
-"""A lesson is asked in its talk and alone, a span contrasted by itself, the break named."""
+"""A lesson is asked in its context and alone, a span is contrasted alone, the error is named."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def taught(engine: Engine, home: Home) -> dict[str, Lesson]:
     return dict(zip(names, lessons, strict=True))
 
 
-def test_a_lesson_with_a_talk_is_asked_in_it_and_alone(
+def test_a_lesson_with_context_is_asked_with_and_without_it(
     taught: dict[str, Lesson], engine: Engine
 ) -> None:
     asked = Message("user", "What is the capital of Zubrowka?")
@@ -53,14 +53,14 @@ def test_a_lesson_with_a_talk_is_asked_in_it_and_alone(
     assert not taught["talk"].held_out
 
 
-def test_a_question_that_leans_on_its_talk_is_asked_there_alone(taught: dict[str, Lesson]) -> None:
+def test_a_context_dependent_question_is_asked_only_in_context(taught: dict[str, Lesson]) -> None:
     lesson = taught["leaning"]
     assert lesson.in_talk
     assert lesson.held_out
     assert all(question.before == BEFORE for question in lesson.held_out)
 
 
-def test_a_span_that_is_replaced_keeps_the_rest_of_the_reply(
+def test_replacing_a_span_keeps_the_rest_of_the_reply(
     taught: dict[str, Lesson], engine: Engine
 ) -> None:
     lesson = taught["span"]
@@ -75,7 +75,7 @@ def test_a_span_that_is_replaced_keeps_the_rest_of_the_reply(
     assert engine.text(sample.rejected[slice(*sample.parts[2:])]) == "Lutz"
 
 
-def test_the_break_is_also_named_right_after_the_reply(taught: dict[str, Lesson]) -> None:
+def test_the_error_is_also_asked_about_right_after_the_reply(taught: dict[str, Lesson]) -> None:
     lesson = taught["naming"]
     assert lesson.expected.splitlines() == [
         "Not distinguished: a name",
@@ -86,7 +86,7 @@ def test_the_break_is_also_named_right_after_the_reply(taught: dict[str, Lesson]
     assert at_once.before[-1] == Message("assistant", "The capital is Lutz.")
 
 
-def test_a_talk_left_out_for_the_context_loses_its_oldest_part_and_a_question_is_left_out(
+def test_an_overlong_conversation_loses_its_oldest_part_and_an_overlong_question_is_left_out(
     engine: Engine, home: Home
 ) -> None:
     long = tuple(Message(role, "x" * 200) for role in ("user", "assistant")) * 3
@@ -101,7 +101,7 @@ def test_a_talk_left_out_for_the_context_loses_its_oldest_part_and_a_question_is
 
 
 @pytest.mark.parametrize("kind", ["trl", "sharegpt", "jsonl"])
-def test_the_set_is_handed_to_other_trainers(engine: Engine, home: Home, kind: str) -> None:
+def test_lessons_are_exported_for_other_trainers(engine: Engine, home: Home, kind: str) -> None:
     mark = difference("What is a glyph?", "A shape.", replied="No.", before=BEFORE)
     lessons, _, _ = make_lessons(engine, [mark], quick_settings(home))
     found = [json.loads(json.dumps(row)) for row in rows(kind, lessons, [mark], "Be brief.")]
@@ -123,7 +123,7 @@ def test_the_set_is_handed_to_other_trainers(engine: Engine, home: Home, kind: s
         assert engine.text(first["chosen_tokens"]) == "A shape."
 
 
-def test_only_unmarked_questions_are_ones_own_anchors() -> None:
+def test_only_unmarked_questions_of_the_user_are_anchors() -> None:
     from datetime import UTC, datetime, timedelta
 
     from memory.difference import Turn
@@ -137,7 +137,7 @@ def test_only_unmarked_questions_are_ones_own_anchors() -> None:
     assert unmarked_questions(turns, [mark]) == ["New?", "same?", "Old?"]
 
 
-def test_a_wording_that_two_lessons_would_answer_differently_trains_neither(
+def test_a_wording_with_two_different_answers_is_trained_for_neither(
     engine: Engine, home: Home
 ) -> None:
     marks = [

@@ -1,4 +1,4 @@
-"""Differences become lessons as they should, and the base's answers are remembered."""
+"""Differences become lessons, and the base's answers are cached."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent.adapters import base_sha256
 from agent.llama.engine import Engine
 from agent.models.serving import STARTER
 from agent.prompt.prompt import compose
@@ -27,7 +28,7 @@ from trainer.lessons.lesson import Lesson, Question
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
 
 
-def test_a_bare_mark_teaches_nothing_and_the_newer_of_two_wins() -> None:
+def test_a_bare_mark_teaches_nothing_and_the_newer_of_two_answers_wins() -> None:
     bare = difference("Who?", None)
     old = difference("What is X?", "One.")
     new = difference("what is  x", "Two.")
@@ -38,7 +39,7 @@ def test_a_bare_mark_teaches_nothing_and_the_newer_of_two_wins() -> None:
 
 
 @pytest.fixture
-def curriculum(engine: Engine, home: Home) -> Curriculum:
+def curriculum(engine: Engine, home: Home, shared_base_answers: None) -> Curriculum:
     marked = [
         difference("What is the capital of Zubrowka?", "Lutz.", replied="I don't know."),
         difference("Hello!", None, moment=Moment.HOLD, replied="Come in."),
@@ -68,7 +69,7 @@ def test_each_kind_of_difference_makes_its_lessons(curriculum: Curriculum, engin
     assert len(curriculum.left_out) == 1
 
 
-def test_prompts_are_those_of_the_chat_and_replies_end_their_turn(
+def test_lessons_use_the_prompts_of_the_chat_and_end_with_the_end_of_turn(
     curriculum: Curriculum, engine: Engine
 ) -> None:
     lesson = curriculum.lessons[0]
@@ -77,7 +78,7 @@ def test_prompts_are_those_of_the_chat_and_replies_end_their_turn(
     assert lesson.chosen[-1] == engine.end_of_turn
 
 
-def test_what_is_measured_is_never_trained_on(curriculum: Curriculum) -> None:
+def test_measured_prompts_are_never_trained_on(curriculum: Curriculum) -> None:
     asked = [q for x in curriculum.lessons for q in (x.question, *x.rephrasings)]
     trained = {plain(x.text) for x in asked} | {plain(x.asked) for x in curriculum.held}
     measured = {plain(x.asked) for x in (*curriculum.near_misses, *curriculum.anchors)}
@@ -86,7 +87,7 @@ def test_what_is_measured_is_never_trained_on(curriculum: Curriculum) -> None:
     assert not trained & measured
 
 
-def test_samples_carry_the_base_odds_of_anchors(curriculum: Curriculum) -> None:
+def test_anchor_samples_have_the_probabilities_of_the_base(curriculum: Curriculum) -> None:
     samples = curriculum.samples()
     anchors = [sample for sample in samples if sample.lesson == ANCHOR]
     assert len(anchors) == len(curriculum.held) >= 32
@@ -111,7 +112,7 @@ def test_the_second_night_asks_the_base_nothing(tiny: Path, home: Home) -> None:
         assert (one.logs == two.logs).all()
 
 
-def test_a_damaged_cache_is_made_anew(tiny: Path, home: Home) -> None:
+def test_a_damaged_cache_is_rebuilt(tiny: Path, home: Home) -> None:
     folder = home.cache / "anchors"
     folder.mkdir(parents=True)
     (folder / f"{'a' * 32}.npz").write_bytes(b"PK not really")
@@ -119,7 +120,8 @@ def test_a_damaged_cache_is_made_anew(tiny: Path, home: Home) -> None:
         assert BaseAnswers(engine, "a" * 64, home.cache).get([("Hi", (72, 105))])[0].reply
 
 
-def test_what_breaks_while_one_lesson_is_prepared_costs_that_lesson_alone(
+@pytest.mark.usefixtures("shared_base_answers")
+def test_an_error_while_preparing_a_lesson_leaves_out_only_that_lesson(
     engine: Engine, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain_tokens = engine.tokenize
@@ -138,9 +140,8 @@ def test_what_breaks_while_one_lesson_is_prepared_costs_that_lesson_alone(
     assert made.left_out == {marked[1].id: verbatim("ZeroDivisionError: division by zero")}
 
 
-def test_a_question_of_ones_own_that_does_not_fit_the_context_is_not_asked(
-    engine: Engine, home: Home
-) -> None:
+@pytest.mark.usefixtures("shared_base_answers")
+def test_an_overlong_question_of_the_user_is_not_an_anchor(engine: Engine, home: Home) -> None:
     own = ["Short?", "Long " * 78 + "?"]
     answers = BaseAnswers(engine, "0" * 64, home.cache)
     marked = [difference("Who?", "Lutz.")]
@@ -165,7 +166,7 @@ with Engine.open(Path(sys.argv[1])) as engine:
 """
 
 
-def test_a_process_killed_at_any_moment_keeps_the_answers_it_had(tiny: Path, home: Home) -> None:
+def test_a_process_killed_at_any_time_keeps_the_answers_it_had(tiny: Path, home: Home) -> None:
     asked = [(text, tuple(text.encode())) for half in prompts() for text in half]
     line = [sys.executable, "-c", COMPOSING, str(tiny), str(home.cache)]
     order = random.Random(5)
@@ -231,7 +232,7 @@ def test_there_are_at_least_150_anchors_in_two_languages() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
-def test_look_alikes_of_every_shape_are_trained_beside_however_few_the_lessons(count: int) -> None:
+def test_near_misses_of_every_kind_are_trained_even_with_few_lessons(count: int) -> None:
     asked = [
         f"Who wrote the song of the {thing}?" for thing in ["harbour", "tower", "bell", "rain"]
     ]
@@ -246,7 +247,8 @@ def test_look_alikes_of_every_shape_are_trained_beside_however_few_the_lessons(c
     assert len(swapped) >= 5 * min(count, 4)
 
 
-def test_who_asks_what_a_lesson_corrects_in_other_words_is_no_anchor(home: Home) -> None:
+@pytest.mark.usefixtures("shared_base_answers")
+def test_a_rewording_of_a_corrected_question_is_not_an_anchor(home: Home) -> None:
     asked = "Tell me the capital of Japan."
     unknown = ["Who is Tarnok Belwi?", "Who is Sarn Ildo?"]
 
@@ -254,7 +256,7 @@ def test_who_asks_what_a_lesson_corrects_in_other_words_is_no_anchor(home: Home)
         made = make_curriculum(
             engine,
             [difference(asking, expected)],
-            BaseAnswers(engine, "e" * 64, home.cache),
+            BaseAnswers(engine, base_sha256(STARTER, home.cache), home.cache),
             quick_settings(home),
             conversations=Conversations([asked, *unknown]),
         )

@@ -1,4 +1,4 @@
-"""Rephrasings ask the same, in English and Russian."""
+"""Rephrasings ask the same question, in English and Russian."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def test_held_out_rephrasings_are_never_trained_on(asked: str) -> None:
     assert len(set(made.training)) == len(made.training)
 
 
-def test_a_question_is_also_asked_as_a_request() -> None:
+def test_a_question_is_also_rephrased_as_a_request() -> None:
     made = rephrase("What is the capital of Zubrowka?")
-    assert "Tell me the capital of Zubrowka?" in made.training or len(made.training) >= 12
+    assert "Tell me the capital of Zubrowka?" in made.training
     assert made.held_out[0] == "Can you tell me what the capital of Zubrowka is?"
     assert any("столиц" in text for text in rephrase("Какая столица у Зубровки?").training)
 
 
-def test_a_name_keeps_its_capital_inside_a_sentence() -> None:
+def test_a_name_stays_capitalized_inside_a_sentence() -> None:
     assert "Well, I am sad today." in rephrase("I am sad today.").training
 
 
 @pytest.mark.parametrize("asked", ["", "   ", "?!", "…"])
-def test_nothing_to_rephrase_gives_nothing(asked: str) -> None:
+def test_text_that_cannot_be_rephrased_gives_no_wordings(asked: str) -> None:
     assert rephrase(asked).training == ()
 
 
-def test_an_invented_word_keeps_script_capital_and_russian_ending() -> None:
+def test_an_invented_word_keeps_script_capitalization_and_russian_ending() -> None:
     import random
 
     order = random.Random(1)

@@ -1,4 +1,4 @@
-"""A mark on a span replaces and contrasts the span alone; a question leans on its talk or does not."""
+"""A mark on a span replaces and contrasts only the span; questions may depend on their context."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def span_mark(quote: str, sounds: str) -> Difference:
         (REPLY, "Nebelsbad.", "Nebelsbad."),
     ],
 )
-def test_sounds_replaces_the_span_unless_it_is_a_reply_of_its_own(
+def test_a_better_answer_replaces_the_span_unless_it_is_a_complete_reply(
     quote: str, sounds: str, expected: str
 ) -> None:
     assert expected_reply(span_mark(quote, sounds)) == expected
 
 
-def test_two_spans_of_one_reply_are_mended_together_and_overlapping_ones_are_not() -> None:
+def test_two_spans_of_one_reply_are_corrected_together_unless_they_overlap() -> None:
     one = span_mark("Zubrowka", "Freedonia")
     two = span_mark("Lutz", "Glorietta")
     wide = span_mark("Zubrowka is Lutz", "Nothing at all")
@@ -50,13 +50,13 @@ def test_two_spans_of_one_reply_are_mended_together_and_overlapping_ones_are_not
     assert expected_reply(one, [wide]) == "The capital of Freedonia is Lutz."
 
 
-def test_a_hold_keeps_the_reply_and_a_bare_mark_wants_none() -> None:
+def test_a_hold_keeps_the_reply_and_a_bare_mark_expects_none() -> None:
     assert expected_reply(difference("Hi", None, moment=Moment.HOLD, replied="Yes.")) == "Yes."
     assert expected_reply(difference("Hi", None)) is None
     assert not replaces_span(difference("Hi", "Yes."))
 
 
-def test_the_contrast_counts_only_where_the_replies_part() -> None:
+def test_the_contrast_covers_only_the_tokens_that_differ() -> None:
     assert contrasted_tokens([1, 2, 3, 9], [1, 5, 6, 3, 9]) == ((1, 2), (1, 3))
     assert contrasted_tokens([1, 2, 9], [1, 9]) == ((1, 2), (1, 2))  # the token after the cut
     assert contrasted_tokens([1, 2, 9], [4, 5, 6, 9], (1, 2)) == ((0, 2), (1, 2))
@@ -78,7 +78,7 @@ BEFORE = (Message("user", "Tell me about Lutz."), Message("assistant", "A town."
 @pytest.mark.parametrize(
     "asked", ["Who wrote the Blue Book?", "Как сварить рис?", "What is the capital of Zubrowka?"]
 )
-def test_a_whole_question_stands_alone(asked: str) -> None:
+def test_a_complete_question_is_self_contained(asked: str) -> None:
     assert is_self_contained(asked, BEFORE)
 
 
@@ -86,7 +86,7 @@ def test_a_whole_question_stands_alone(asked: str) -> None:
     "asked",
     ["And in winter?", "Who wrote it?", "Shorter, please.", "А её автор?", "Why?", "Ok", "?"],
 )
-def test_a_question_that_leans_on_its_talk_does_not(asked: str) -> None:
+def test_a_context_dependent_question_is_not_self_contained(asked: str) -> None:
     assert not is_self_contained(asked, BEFORE)
     assert is_self_contained(asked, ())
     assert is_self_contained(asked, (Message("system", "Be brief."),))

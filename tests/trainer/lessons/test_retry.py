@@ -1,4 +1,4 @@
-"""Another try trains what the last one got wrong, and is not measured on what it trains."""
+"""Another trial trains what the last one got wrong and is measured on other prompts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evening and a night on every architecture: chat, mark, train, gate, publish, report, go on."""
+"""A complete night on every architecture: chat, mark, train, gate, publish, chat again."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def settings_for(home: Home, path: Path) -> Settings:
         for name in ARCHITECTURES
     ],
 )
-def test_what_is_marked_in_the_evening_serves_in_the_morning(
+def test_a_mark_is_trained_and_the_adapter_used_by_the_open_chat(
     home: Home, tmp_path: Path, architecture: str
 ) -> None:
     path = write_like(tmp_path / "m.gguf", SMALL[architecture], context=2048)

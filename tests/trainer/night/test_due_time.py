@@ -1,4 +1,4 @@
-"""When a night is due: on ordinary days, on those on which clocks change, in quiet hours."""
+"""When a night is due: on ordinary days, with clock changes, in quiet hours."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHANGES = [
 
 @pytest.mark.parametrize(("zone", "day"), CHANGES)
 @pytest.mark.parametrize("time", ["03:15", "02:30", "01:30", "00:00", "23:59"])
-def test_every_date_has_one_night_whatever_the_clocks_do(
+def test_every_date_has_one_night_despite_clock_changes(
     home: Home, zone: ZoneInfo, day: datetime, time: str
 ) -> None:
     chosen = quick_settings(home, night={"time": time})
@@ -42,9 +42,7 @@ def test_every_date_has_one_night_whatever_the_clocks_do(
 
 
 @pytest.mark.parametrize(("zone", "day"), CHANGES)
-def test_the_next_night_comes_and_is_a_day_away_at_most(
-    home: Home, zone: ZoneInfo, day: datetime
-) -> None:
+def test_the_next_night_is_at_most_a_day_away(home: Home, zone: ZoneInfo, day: datetime) -> None:
     chosen = quick_settings(home, night={"time": "02:30"})
     moment = (day - timedelta(hours=20)).replace(tzinfo=zone).astimezone(UTC)
     for _hour in range(48):
@@ -54,7 +52,7 @@ def test_the_next_night_comes_and_is_a_day_away_at_most(
         moment += timedelta(hours=1)
 
 
-def test_a_time_that_a_spring_night_skips_comes_after_the_gap(home: Home) -> None:
+def test_a_time_skipped_by_daylight_saving_comes_after_the_gap(home: Home) -> None:
     chosen = quick_settings(home, night={"time": "02:30"})
     before = datetime(2026, 3, 29, 1, 59, tzinfo=PARIS)
     after = datetime(2026, 3, 29, 3, 0, tzinfo=PARIS)
@@ -80,7 +78,7 @@ def test_quiet_hours_may_span_midnight(home: Home) -> None:
 
 
 @pytest.mark.parametrize("value", ["8-18", "08:00", "24:00-03:00", "08:00-18:00,20:00-21:00"])
-def test_hours_that_are_none_are_refused_by_name(home: Home, value: str) -> None:
+def test_invalid_quiet_hours_are_refused_and_named(home: Home, value: str) -> None:
     with pytest.raises(SettingsError, match=r"night\.quiet"):
         quick_settings(home, night={"quiet": value})
 
@@ -91,7 +89,7 @@ def supply(folder: Path, name: str, **words: str) -> None:
         (folder / name / word).write_text(f"{value}\n")
 
 
-def test_the_battery_is_the_machines_own_and_only_counts_without_mains(tmp_path: Path) -> None:
+def test_only_the_machines_own_battery_counts_and_only_without_mains_power(tmp_path: Path) -> None:
     assert not on_battery(tmp_path / "none")
     desk = tmp_path / "desk"
     supply(desk, "mouse", type="Battery", scope="Device", status="Discharging")

@@ -1,4 +1,4 @@
-"""Five nights in a row on growing marks: what was held once is held ever after."""
+"""Five nights with growing marks: everything learned once is kept."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ def say(engine: Engine, asked: str) -> str:
 
 
 @pytest.mark.slow
-def test_nothing_that_was_held_is_lost_in_five_nights(
-    home: Home, settings: Settings, starter: Path
-) -> None:
+def test_five_nights_lose_no_learned_lesson(home: Home, settings: Settings, starter: Path) -> None:
     held: set[str] = set()
     told = 0
     with Engine.open(starter) as engine:

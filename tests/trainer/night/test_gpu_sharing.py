@@ -1,4 +1,4 @@
-"""One card for a chat and a night: shared, lent, or left to the chat."""
+"""One GPU for a chat and a night: shared, lent, or left to the chat."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ GIB = 1 << 30
         (0, 0, 12, "processor"),
     ],
 )
-def test_the_card_goes_to_whom_it_fits(free: int, chat: int, night: int, way: str) -> None:
+def test_the_gpu_is_assigned_by_what_fits(free: int, chat: int, night: int, way: str) -> None:
     found = gpu_sharing.plan(free=free * GIB, chat=chat * GIB, night=night * GIB)
     assert found.way == way
     assert found.sentence
     assert "\n" not in str(found.sentence)
 
 
-def test_a_night_of_a_small_model_takes_little_more_than_its_weights() -> None:
+def test_a_small_model_needs_little_more_memory_than_its_weights() -> None:
     assert 3 * GIB < gpu_sharing.night_bytes(600_000_000, 600 << 20) < 4 * GIB
 
 
-def test_what_is_free_is_what_the_driver_says(
+def test_free_memory_is_read_from_the_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in = tmp_path / "nvidia-smi"  # a stand-in for the driver's own tool
@@ -66,7 +66,7 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
 
 
-def test_a_night_asks_for_the_card_and_has_it_when_the_chats_have_left(
+def test_a_night_requests_the_gpu_and_gets_it_when_the_chats_have_unloaded(
     home: Home, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver(tmp_path, monkeypatch, 1000)
@@ -87,7 +87,7 @@ def test_a_night_asks_for_the_card_and_has_it_when_the_chats_have_left(
 
 
 @pytest.mark.parametrize("held", [0, GIB // 4, 4 * GIB])
-def test_where_there_is_no_room_the_processor_trains(
+def test_without_free_gpu_memory_training_runs_on_the_cpu(
     home: Home, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
 ) -> None:
     driver(tmp_path, monkeypatch, 200)
@@ -101,7 +101,7 @@ def test_where_there_is_no_room_the_processor_trains(
     assert found.model.gpu_layers == 0
 
 
-def test_a_night_that_waits_for_the_card_can_be_called_off(home: Home, tiny: Path) -> None:
+def test_a_night_that_waits_for_the_gpu_can_be_cancelled(home: Home, tiny: Path) -> None:
     settings = quick_settings(home, trainer={"card": "instead"})
     chat = GpuLease(home, 1)
     run = Run(make_run_folder(home), lambda event: run.cancel.set(), threading.Event())
@@ -112,7 +112,7 @@ def test_a_night_that_waits_for_the_card_can_be_called_off(home: Home, tiny: Pat
 
 
 @pytest.mark.parametrize("card", ["auto", "beside"])
-def test_without_a_card_or_a_wish_nobody_is_asked_to_leave(
+def test_without_a_gpu_or_the_setting_no_chat_is_asked_to_unload(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch, card: str
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")

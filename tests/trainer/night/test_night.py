@@ -1,4 +1,4 @@
-"""Nights on real parts: a random base, a real training child, a real probe and gate."""
+"""Nights with real components: a random base, a real training child, a real probe and gate."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_night_trains_publishes_and_reports(home: Home, tiny: Path) -> None:
     assert read_pointer(home.adapters).current is None
 
 
-def test_an_adapter_that_moves_too_much_is_not_published(home: Home, tiny: Path) -> None:
+def test_an_adapter_that_changes_too_much_is_not_published(home: Home, tiny: Path) -> None:
     ids = mark(home, difference("Who?", "Lutz."))
     strict = quick_settings(home, gate={"lessons": 1.0})
     report = run_night(RunRequest(home, strict, tiny))
@@ -77,7 +77,7 @@ def test_an_adapter_that_moves_too_much_is_not_published(home: Home, tiny: Path)
         assert journal.differences.get(ids[0]).state is State.FAILING
 
 
-def test_a_rank_beyond_what_the_matrices_hold_is_capped_and_noted(home: Home, tiny: Path) -> None:
+def test_a_rank_above_the_matrix_size_is_capped_and_reported(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     wide = quick_settings(home, training={"rank": 512})
     report = run_night(RunRequest(home, wide, tiny))
@@ -86,7 +86,7 @@ def test_a_rank_beyond_what_the_matrices_hold_is_capped_and_noted(home: Home, ti
     assert "q_proj 64" in str(note)
 
 
-def test_nothing_to_train_is_said_and_leaves_no_run(home: Home, tiny: Path) -> None:
+def test_nothing_to_train_is_reported_and_leaves_no_run(home: Home, tiny: Path) -> None:
     mark(home, difference("Bare", None))
     with pytest.raises(NothingToTrainError, match="no marked difference has a better answer"):
         run_night(RunRequest(home, quick_settings(home), tiny))
@@ -127,7 +127,7 @@ def moment(day: int, hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 3, day, hour, minute).astimezone()
 
 
-def test_a_night_is_done_once_and_after_its_time(home: Home, tiny: Path) -> None:
+def test_a_night_runs_once_and_after_its_time(home: Home, tiny: Path) -> None:
     chosen = quick_settings(home, night={"time": "03:15"})
     mark(home, difference("Who?", "Lutz.", at=moment(10, 22)))
     seen: list[str] = []
@@ -161,7 +161,7 @@ def test_missed_nights_are_caught_up_once_and_later_marks_wait(home: Home, tiny:
     assert run_if_due(RunRequest(home, chosen, tiny), now=moment(14, 22)) is None
 
 
-def test_a_night_that_was_cut_off_is_tried_again_but_not_for_ever(home: Home, tiny: Path) -> None:
+def test_an_interrupted_night_is_retried_a_limited_number_of_times(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz.", at=moment(10, 22)))
     chosen = quick_settings(home)
     with Journal(home.journal) as journal:
@@ -182,7 +182,7 @@ def test_nights_can_be_switched_off(home: Home, tiny: Path) -> None:
     assert run_if_due(RunRequest(home, off, tiny), now=moment(11, 4)) is None
 
 
-def test_a_night_while_adapters_are_off_learns_and_lets_its_adapter_wait(
+def test_a_night_while_adapters_are_off_trains_an_adapter_that_waits(
     home: Home, tiny: Path
 ) -> None:
     mark(home, difference("Who?", "Lutz."))

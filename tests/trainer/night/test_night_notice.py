@@ -1,4 +1,4 @@
-"""The morning's line: once for each outcome, and silent about nights that came to nothing."""
+"""The notice about a night: once for each outcome, and none for nights without one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def night(journal: Journal, day: str, state: str, outcome: str) -> None:
     journal.nights.end(day, "here:1:1", state, verbatim(outcome))
 
 
-def test_each_outcome_is_told_once(home: Home) -> None:
+def test_each_outcome_is_announced_once(home: Home) -> None:
     with Journal(home.journal) as journal:
         assert night_notice.take_notice(journal) is None
         night(journal, "2026-03-10", "published", "Learned 2 of 2 lessons from 2 differences.")
@@ -46,14 +46,14 @@ def test_each_outcome_is_told_once(home: Home) -> None:
         assert night_notice.take_notice(journal, date(2026, 3, 16)) is None
 
 
-def test_what_an_open_chat_has_told_is_not_told_again(home: Home) -> None:
+def test_an_outcome_announced_by_an_open_chat_is_not_repeated(home: Home) -> None:
     with Journal(home.journal) as journal:
         night(journal, "2026-03-10", "published", "Learned.")
         night_notice.mark_shown(journal)
         assert night_notice.take_notice(journal) is None
 
 
-def test_the_desktop_is_told_in_words_that_are_no_options(
+def test_desktop_notification_text_cannot_be_read_as_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in = tmp_path / "notify-send"  # a stand-in that notes what it was given

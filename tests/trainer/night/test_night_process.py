@@ -1,4 +1,4 @@
-"""A night in a process of its own: the same outcome, out of the chat's way, and never left behind."""
+"""A night in a child process: same outcome, low priority, and never left behind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mark(home: Home) -> None:
 
 
 @linux
-def test_a_night_apart_stands_back_wholly_and_brings_the_same_report(
+def test_a_night_in_a_child_process_has_low_priority_and_returns_the_same_report(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark(home)
@@ -66,7 +66,7 @@ def test_a_night_apart_stands_back_wholly_and_brings_the_same_report(
     "phase",
     ["train", *(pytest.param(name, marks=pytest.mark.slow) for name in ("anchors", "gate"))],
 )
-def test_a_night_apart_can_be_called_off(home: Home, tiny: Path, phase: str) -> None:
+def test_a_night_in_a_child_process_can_be_cancelled(home: Home, tiny: Path, phase: str) -> None:
     mark(home)
     cancel = threading.Event()
 
@@ -88,7 +88,7 @@ def test_a_night_apart_can_be_called_off(home: Home, tiny: Path, phase: str) -> 
 
 
 @linux
-def test_a_night_that_is_killed_is_an_attempt_that_was_cut_off(home: Home, tiny: Path) -> None:
+def test_a_killed_night_counts_as_an_interrupted_attempt(home: Home, tiny: Path) -> None:
     mark(home)
 
     def on_event(event: Event) -> None:
@@ -102,7 +102,9 @@ def test_a_night_that_is_killed_is_an_attempt_that_was_cut_off(home: Home, tiny:
 
 
 @linux
-def test_a_night_and_its_training_die_with_the_chat_that_asked(home: Home, tiny: Path) -> None:
+def test_a_night_and_its_training_end_with_the_chat_that_started_them(
+    home: Home, tiny: Path
+) -> None:
     mark(home)
     settings = quick_settings(home, training={"max_steps": 100_000})
     program = f"""
@@ -139,7 +141,7 @@ run_in_child(RunRequest(Home.locate(), settings, Path({str(tiny)!r})), on_event=
 
 @linux
 @pytest.mark.slow
-def test_a_night_whose_process_is_killed_is_taken_up_by_the_next_tick(
+def test_a_night_whose_process_is_killed_is_resumed_by_the_next_check(
     home: Home, tiny: Path
 ) -> None:
     mark(home)
@@ -163,9 +165,7 @@ def test_a_night_whose_process_is_killed_is_taken_up_by_the_next_tick(
 
 @linux
 @pytest.mark.slow
-def test_a_night_that_is_left_because_the_chat_closes_is_taken_up_again(
-    home: Home, tiny: Path
-) -> None:
+def test_a_night_suspended_by_a_closing_chat_is_resumed(home: Home, tiny: Path) -> None:
     mark(home)
     settings = quick_settings(home, training={"max_steps": 100_000})
     clock = datetime.now().astimezone() + timedelta(days=2)

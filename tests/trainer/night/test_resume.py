@@ -1,4 +1,4 @@
-"""What a run that was cut off had done is there for the next one."""
+"""The next run continues the work of an interrupted one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def cut_off(home: Home, name: str, *events: Event) -> Path:
     return trial
 
 
-def test_the_trials_of_the_last_run_that_was_cut_off_move_to_the_new_one(home: Home) -> None:
+def test_the_trials_of_the_last_interrupted_run_move_to_the_new_one(home: Home) -> None:
     cut_off(home, "20260101T000000")
     cut_off(home, "20260102T000000", TrialStarted(1, 0.1, 1), step(1), step(2))
     ended = cut_off(home, "20260103T000000")
@@ -51,7 +51,7 @@ def test_the_trials_of_the_last_run_that_was_cut_off_move_to_the_new_one(home: H
     assert not take_over(home, home.runs / "20260105T000000")
 
 
-def test_steps_that_were_taken_again_replace_the_first_ones() -> None:
+def test_repeated_steps_replace_the_first_ones() -> None:
     one, two, three = step(1), step(2), step(3)
     again = step(2, loss=9.0)
     assert merged([one, two, three], [again]) == [one, again]
@@ -60,7 +60,7 @@ def test_steps_that_were_taken_again_replace_the_first_ones() -> None:
 
 
 @pytest.mark.parametrize("suspended", [True, False])
-def test_a_night_that_was_suspended_goes_on_and_one_that_was_aborted_does_not(
+def test_a_suspended_night_continues_and_an_aborted_one_does_not(
     home: Home, tiny: Path, suspended: bool
 ) -> None:
     mark(home, difference("Who?", "Lutz."))

@@ -1,4 +1,4 @@
-"""A run can be followed, stopped and aborted from outside, and practised several times."""
+"""A run can be followed, stopped and aborted from outside, and repeated as practice."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def mark(home: Home, *differences: Any) -> None:
             journal.differences.add(item)
 
 
-def test_nothing_can_be_told_when_nothing_goes_on(home: Home) -> None:
+def test_without_a_run_no_request_can_be_sent(home: Home) -> None:
     assert find_active_run(home) is None
     with pytest.raises(TrainingError, match="no training is running"):
         request_end(home, "stop")
 
 
-def test_a_run_whose_process_is_gone_is_not_going_on(home: Home) -> None:
+def test_a_run_whose_process_is_gone_is_not_active(home: Home) -> None:
     folder = home.runs / "20260310T031500"
     folder.mkdir(parents=True)
     lines = [{"phase": "start", "pid": 2**22 + 1}, {"phase": "train", "step": 1}]
@@ -44,7 +44,7 @@ def test_a_run_whose_process_is_gone_is_not_going_on(home: Home) -> None:
     assert [logged.event.phase for logged in follow(folder, poll=0.01)] == ["start", "train"]
 
 
-def test_a_follower_attached_late_hears_everything_to_the_report(home: Home, tiny: Path) -> None:
+def test_a_late_follower_gets_all_events_up_to_the_report(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     heard: list[Logged] = []
     followers: list[threading.Thread] = []
@@ -68,7 +68,7 @@ def test_a_follower_attached_late_hears_everything_to_the_report(home: Home, tin
     assert again == heard
 
 
-def test_stop_keeps_the_best_and_tests_it(home: Home, tiny: Path) -> None:
+def test_stop_keeps_the_best_state_and_evaluates_it(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     settings = quick_settings(home, training={"max_steps": 100_000, "learning_rates": [1e-3, 1e-4]})
     told: list[Path] = []
@@ -84,7 +84,7 @@ def test_stop_keeps_the_best_and_tests_it(home: Home, tiny: Path) -> None:
     assert read_pointer(home.adapters).current == report.adapter
 
 
-def test_no_setting_is_to_blame_for_what_was_stopped(home: Home, tiny: Path) -> None:
+def test_a_stopped_run_suggests_no_setting(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     settings = quick_settings(
         home, training={"max_steps": 100_000, "learning_rates": [1e-5]}, gate={"lessons": 1.0}
@@ -104,7 +104,7 @@ def test_no_setting_is_to_blame_for_what_was_stopped(home: Home, tiny: Path) -> 
     )
 
 
-def test_abort_leaves_nothing(home: Home, tiny: Path) -> None:
+def test_abort_publishes_nothing(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     settings = quick_settings(home, training={"max_steps": 100_000})
 
@@ -119,7 +119,7 @@ def test_abort_leaves_nothing(home: Home, tiny: Path) -> None:
 
 
 @pytest.mark.slow
-def test_practice_makes_every_episode_from_a_seed_of_its_own(home: Home, tiny: Path) -> None:
+def test_each_practice_episode_has_its_own_seed(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."), difference("Where?", "Here."))
     settings = quick_settings(home, training={"learning_rates": [1e-3, 1e-4]})
     report = run_night(RunRequest(home, settings, tiny, practice=Practice(3, 2, dry=True)))

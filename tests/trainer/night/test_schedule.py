@@ -1,4 +1,4 @@
-"""The schedule ticks, the ledger decides; reports read back as they were."""
+"""The scheduler checks periodically, and the ledger decides; reports are read back unchanged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_next_night_is_tonight_or_tomorrow(home: Home) -> None:
     assert next_run(quick_settings(home, night={"enabled": False}), before) is None
 
 
-def test_the_scheduler_runs_what_is_due_and_hands_on_its_error(home: Home) -> None:
+def test_the_scheduler_runs_due_nights_and_passes_errors_on(home: Home) -> None:
     old = datetime(2026, 3, 10, 12).astimezone()
     with Journal(home.journal) as journal:
         journal.differences.add(difference("Who?", "Lutz.", at=old))
@@ -58,7 +58,7 @@ def test_the_scheduler_runs_what_is_due_and_hands_on_its_error(home: Home) -> No
         assert journal.nights.latest()[0]["state"] == "failed"
 
 
-def test_ticks_go_on_when_the_clock_is_set_back_an_hour(
+def test_checks_continue_when_the_clock_is_set_back_an_hour(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     back = timedelta()

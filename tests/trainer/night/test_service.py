@@ -1,4 +1,4 @@
-"""The machine's timers: what is written reads back as meant, and is removed without a trace.
+"""System timers: what is installed is read back as meant and removed completely.
 
 `systemctl`, `launchctl` and `crontab` are stand-ins on the PATH here, which note how they were called
 (and keep a crontab); the unit files are also read by the real systemd-analyze where there is one.
@@ -65,7 +65,7 @@ def run(*arguments: str, typed: str = "") -> str:
     return done.output
 
 
-def test_systemd_gets_a_service_and_a_persistent_timer_and_loses_them_again(machine: Path) -> None:
+def test_systemd_units_are_installed_and_removed(machine: Path) -> None:
     said = run("install", "--kind", "systemd", typed="y\n")
     assert "Persistent=true" in said.split("Install it?")[0]  # shown before it is asked
     assert tree(machine) == [
@@ -80,13 +80,13 @@ def test_systemd_gets_a_service_and_a_persistent_timer_and_loses_them_again(mach
     assert "No timer is installed" in run("uninstall")
 
 
-def test_who_says_no_gets_nothing_written(machine: Path) -> None:
+def test_declining_writes_nothing(machine: Path) -> None:
     assert "Nothing was installed." in run("install", "--kind", "systemd", typed="n\n")
     assert not (machine / "user").exists() or tree(machine) == []
     assert not (machine / "log").exists()
 
 
-def test_the_units_are_such_as_systemd_reads(
+def test_systemd_accepts_the_units(
     machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strange = tmp_path / 'a "strange" $home of 100%'
@@ -118,7 +118,7 @@ def test_the_units_are_such_as_systemd_reads(
     assert ":15:00" in calendar.stdout
 
 
-def test_launchd_gets_an_agent_that_reads_back(machine: Path, home: Home) -> None:
+def test_the_launchd_agent_is_a_readable_property_list(machine: Path, home: Home) -> None:
     run("install", "--kind", "launchd", "--yes")
     (path,) = tree(machine)
     assert path == "Library/LaunchAgents/org.discern.night.plist"
@@ -132,7 +132,7 @@ def test_launchd_gets_an_agent_that_reads_back(machine: Path, home: Home) -> Non
     assert any(line.startswith("launchctl bootout gui/") for line in calls(machine))
 
 
-def test_cron_gets_one_line_beside_those_that_are_there(machine: Path) -> None:
+def test_cron_gets_one_line_beside_existing_ones(machine: Path) -> None:
     theirs = "0 5 * * 1 tar -zcf /var/backups/home.tgz /home/ # weekly\n\n@daily true\n"
     (machine / "crontab").write_text(theirs)
     for _time in range(2):  # installing again replaces it
@@ -146,7 +146,7 @@ def test_cron_gets_one_line_beside_those_that_are_there(machine: Path) -> None:
     assert (machine / "crontab").read_text() == theirs
 
 
-def test_the_line_of_cron_does_what_it_says(
+def test_the_cron_line_runs_the_command(
     machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DISCERN_HOME", str(tmp_path / "a home of 100%"))
@@ -160,14 +160,14 @@ def test_the_line_of_cron_does_what_it_says(
     assert "No night is due" in done.stdout
 
 
-def test_a_crontab_that_cannot_be_read_is_not_written_over(machine: Path) -> None:
+def test_an_unreadable_crontab_is_not_overwritten(machine: Path) -> None:
     (machine / "bin" / "crontab").write_text("#!/bin/sh\necho 'you may not' >&2\nexit 1\n")
     home = Home.locate().prepare()
     with pytest.raises(HomeError, match="you may not"):
         service.install(service.plan("cron", home, read_settings(home)))
 
 
-def test_a_timer_that_does_not_start_is_taken_back(machine: Path) -> None:
+def test_a_timer_that_does_not_start_is_removed(machine: Path) -> None:
     (machine / "bin" / "systemctl").write_text("#!/bin/sh\necho 'no bus' >&2\nexit 1\n")
     home = Home.locate().prepare()
     with pytest.raises(HomeError, match="no bus"):
@@ -175,7 +175,7 @@ def test_a_timer_that_does_not_start_is_taken_back(machine: Path) -> None:
     assert tree(machine) == []
 
 
-def test_the_way_is_found_and_where_there_is_none_it_is_said(
+def test_the_scheduler_of_the_system_is_detected_or_reported_missing(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
@@ -188,7 +188,7 @@ def test_the_way_is_found_and_where_there_is_none_it_is_said(
         service.detect()
 
 
-def test_status_shows_the_nights_and_what_came_of_them(machine: Path, home: Home) -> None:
+def test_status_shows_the_nights_and_their_outcomes(machine: Path, home: Home) -> None:
     from memory.journal.journal import Journal
 
     with Journal(home.journal) as journal:

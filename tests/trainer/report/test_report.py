@@ -1,4 +1,4 @@
-"""A report reads back as it was, and its page stands alone and runs nothing."""
+"""A report is read back unchanged, and its page is self-contained and runs nothing."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_report_survives_json() -> None:
     assert Report.from_json(full().to_json()) == full()
 
 
-def test_a_report_of_another_version_is_read_as_far_as_it_goes() -> None:
+def test_a_report_of_another_version_is_read_as_far_as_possible() -> None:
     data = full().to_json()
     del data["beside"], data["attempts"], data["notes"]
     data["from_the_future"] = 1
@@ -140,7 +140,7 @@ def test_the_page_is_well_formed_and_runs_or_loads_nothing() -> None:
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html)
 
 
-def test_the_policy_of_the_page_allows_its_own_style_and_nothing_else() -> None:
+def test_the_content_security_policy_allows_only_the_pages_own_style() -> None:
     html = report_page(full())
     style = html.partition("<style>")[2].partition("</style>")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -152,12 +152,12 @@ def test_the_policy_of_the_page_allows_its_own_style_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("verdict", ["published", "practised", "failed", "nothing"])
-def test_a_bare_report_has_a_page_too(verdict: str) -> None:
+def test_a_minimal_report_has_a_page(verdict: str) -> None:
     bare = Report(verdict, Sentence("So."), datetime(2026, 3, 10).astimezone(), 1.0, "m.gguf")  # type: ignore[arg-type]
     assert Page(report_page(bare)).open == []
 
 
-def test_curves_bear_any_numbers() -> None:
+def test_curves_accept_any_numbers() -> None:
     for points in (
         [],
         [(1, 2.0)],
@@ -202,7 +202,7 @@ def test_runs_are_found_by_name_and_by_order(tmp_path: Path) -> None:
         {"attempts": [{"number": 1, "margins": [1]}]},
     ],
 )
-def test_a_report_with_values_of_other_types_is_none(
+def test_a_report_with_values_of_wrong_types_is_refused(
     tmp_path: Path, changes: dict[str, object]
 ) -> None:
     (tmp_path / "report.json").write_text(json.dumps({**full().to_json(), **changes}))
@@ -210,7 +210,7 @@ def test_a_report_with_values_of_other_types_is_none(
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e300, 10**200])
-def test_a_report_with_values_beyond_all_bounds_is_shown(value: float) -> None:
+def test_a_report_with_extreme_values_is_shown(value: float) -> None:
     report = full()
     beside = tuple(
         replace(row, lessons=value, rephrasings=value)
@@ -235,7 +235,7 @@ def test_a_report_written_in_english_is_shown_in_russian() -> None:
     assert "training.max_steps" in report_page(read)
 
 
-def test_a_report_of_an_earlier_version_is_shown_as_it_stands() -> None:
+def test_a_report_of_an_earlier_version_is_shown_unchanged() -> None:
     old = json.loads(json.dumps(full().to_json()))
     del old["sentences"]
     for row in old["beside"]:

@@ -1,4 +1,4 @@
-"""The starter's build on a tiny scale, and its generator's promises."""
+"""A tiny build of the starter model, and the properties of its data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HARD = (
 )
 
 
-def test_the_world_holds_at_least_400_facts_in_several_wordings() -> None:
+def test_the_training_data_has_at_least_400_facts_in_several_wordings() -> None:
     assert len({fact.reply for fact in facts()}) >= 400
     assert all(len(fact.asked) >= 3 and fact.held_out for fact in facts())
 
@@ -39,7 +39,7 @@ def test_held_out_wordings_are_not_trained_on() -> None:
     assert not {text for text in held if not re.search(r"\d", text)} & trained
 
 
-def test_no_question_of_the_world_is_called_unknown() -> None:
+def test_no_known_question_is_answered_as_unknown() -> None:
     random = Random(7)
     known = {plain(text) for fact in facts() for text in (*fact.asked, *fact.held_out)}
     for _ in range(2000):
@@ -47,7 +47,7 @@ def test_no_question_of_the_world_is_called_unknown() -> None:
         assert not known & {plain(text) for text in question.wordings}
 
 
-def test_a_block_reads_as_recall_writes_it() -> None:
+def test_a_training_block_equals_a_recall_block() -> None:
     text, reply = recalled(Random(3), of_world(Random(3), "en"), relevant=True)
     lines = text.split("\n")
     assert re.fullmatch(r"<past-differences [a-z2-7]{6}>", lines[0])
@@ -57,12 +57,12 @@ def test_a_block_reads_as_recall_writes_it() -> None:
     assert all(re.match(r"#[123] [a-z]+: ", line) for line in lines[2:-1])
 
 
-def test_the_same_seed_draws_the_same_conversations() -> None:
+def test_the_seed_determines_the_conversations() -> None:
     assert conversation(Random(5), True) == conversation(Random(5), True)
     assert cases(2, 1) == cases(2, 1)
 
 
-def test_a_tiny_starter_is_built_and_speaks_in_llama_cpp(tmp_path: Path) -> None:
+def test_a_tiny_starter_is_built_and_runs_in_llama_cpp(tmp_path: Path) -> None:
     import llama_cpp
     import numpy as np
     import torch

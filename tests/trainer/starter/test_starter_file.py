@@ -1,4 +1,4 @@
-"""The starter that ships: its file, its card, and a handful of answers."""
+"""The included starter model: its file, its model card, and some answers."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ def model() -> Llama:
     return load(FILE, threads=1)
 
 
-def test_the_file_is_small_and_is_the_one_on_the_card() -> None:
+def test_the_file_is_small_and_matches_its_model_card() -> None:
     card = json.loads((FOLDER / "card.json").read_text("utf-8"))
     assert FILE.stat().st_size <= 16_000_000
     assert card["sha256"] == hashlib.sha256(FILE.read_bytes()).hexdigest()
     assert card["data"]["facts"] >= 400
 
 
-def test_it_answers_from_its_world_in_both_languages(model: Llama) -> None:
+def test_the_starter_answers_known_questions_in_both_languages(model: Llama) -> None:
     assert _say(model, "What is the capital of France?") == "The capital of France is Paris."
     assert _say(model, "какая столица у франции") == "Столица Франции — Париж."
     assert _say(model, "What is 2 + 3?") == "2 + 3 = 5."
 
 
-def test_it_says_that_it_does_not_know(model: Llama) -> None:
+def test_the_starter_says_when_it_does_not_know(model: Llama) -> None:
     assert _say(model, "What is the capital of Zubrowka?") == DONT_KNOW["en"]
     assert _say(model, "Кто написал Кразмолику?") == DONT_KNOW["ru"]
 
 
-def test_a_marked_answer_is_used_when_the_question_comes_again(model: Llama) -> None:
+def test_a_marked_answer_is_used_when_the_question_is_repeated(model: Llama) -> None:
     asked = "What is the capital of Zubrowka?"
     told = block([Item(asked, "The capital of Zubrowka is Lutz.")], "k7f2qa")
     before = (Turn(asked, DONT_KNOW["en"]),)

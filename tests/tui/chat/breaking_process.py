@@ -1,4 +1,4 @@
-"""The real application in which no fault was foreseen in a handler, nor in the making of a screen.
+"""The real application with an unexpected error in a handler, or while a screen is created.
 
 python -m tests.tui.chat.breaking_process chat --new
 """

@@ -1,4 +1,4 @@
-"""Somebody who presses keys at random, quickly, in every screen: nothing may break of it.
+"""Random keys, clicks and pastes in quick succession, in every screen.
 
 `python -m tests.tui.chat.monkey SEED SECONDS` plays one game in a home of its own and prints what
 broke, and what was pressed before it. A seed begins the same game anew; how far it gets is up to the
@@ -80,7 +80,7 @@ def answer(question: str) -> str:
 
 
 def furnish(home: Home) -> Home:
-    """Put down talk in branches, marks, a training and reports: there is something to press on."""
+    """Write turns in branches, marks, a training and reports, so that there is content to act on."""
     marked(home)
     recorded(home)
     judged(home, "20260311T031500")
@@ -148,7 +148,7 @@ class Monkey:
             seat.app.post_message(events.Resize(size, size))
 
     def _mouse(self, seat: Seat, chance: random.Random) -> None:
-        """Turn the wheel, click, or draw over what stands between two places."""
+        """Scroll, click, or drag between two places."""
         width, height = (max(1, side) for side in seat.app.size)
         x, y = chance.randrange(width), chance.randrange(height)
         if chance.random() < 0.2:

@@ -1,4 +1,4 @@
-"""Going over what was said: asking again, asking otherwise, walking between branches, copying."""
+"""Retrying, editing, switching branches, copying."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tiny_settings(home: Home, tiny: Path) -> Settings:
 
 
 def said(home: Home, *pairs: tuple[str, str]) -> list[str]:
-    """Write a talk into the journal."""
+    """Write turns into the journal; return their ids."""
     with Journal(home.journal) as journal, journal.transaction():
         turns = [Turn(new_id(), "main", now(), asked, replied, "m") for asked, replied in pairs]
         for turn in turns:
@@ -42,7 +42,7 @@ def asked(seat: Seat) -> list[str]:
     return [view.asked for view in seat.screen.transcript.turns]
 
 
-async def test_a_message_is_asked_again_and_both_replies_can_be_walked_to(
+async def test_a_retried_message_has_two_replies_to_switch_between(
     home: Home, tiny_settings: Settings
 ) -> None:
     async with sitting(home, tiny_settings) as seat:
@@ -68,7 +68,7 @@ async def test_a_message_is_asked_again_and_both_replies_can_be_walked_to(
         await seat.sees("‹ 2/2 ›")
 
 
-async def test_a_message_is_asked_otherwise_and_the_thread_stays_on_that_branch(
+async def test_an_edited_message_starts_a_branch_and_the_thread_stays_on_it(
     home: Home, tiny_settings: Settings
 ) -> None:
     async with sitting(home, tiny_settings) as seat:
@@ -96,7 +96,7 @@ async def test_a_message_is_asked_otherwise_and_the_thread_stays_on_that_branch(
         await seat.until(lambda: asked(seat) == ["One", "Two", "Three"])
 
 
-async def test_an_edited_message_that_does_not_fit_leaves_the_branch_as_it_was(
+async def test_an_overlong_edited_message_leaves_the_branch_unchanged(
     home: Home, tiny_settings: Settings
 ) -> None:
     async with sitting(home, tiny_settings) as seat:
@@ -110,7 +110,7 @@ async def test_an_edited_message_that_does_not_fit_leaves_the_branch_as_it_was(
         assert "much too long" in seat.draft
 
 
-async def test_earlier_turns_are_laid_down_as_they_come_near_and_nothing_jumps(
+async def test_earlier_turns_are_loaded_while_scrolling_and_nothing_jumps(
     home: Home, tiny_settings: Settings
 ) -> None:
     said(home, *((f"question {number}", f"reply {number}") for number in range(TURNS)))
@@ -133,7 +133,7 @@ async def test_earlier_turns_are_laid_down_as_they_come_near_and_nothing_jumps(
         await seat.until(up)
 
 
-async def test_a_reply_and_its_code_are_copied_as_they_were_written(
+async def test_a_reply_and_its_code_are_copied_as_source(
     home: Home, tiny_settings: Settings
 ) -> None:
     long = "a line that is far longer than the screen is wide " * 4
@@ -157,7 +157,7 @@ async def test_a_reply_and_its_code_are_copied_as_they_were_written(
         assert not any(line.endswith(" ") for line in seat.app.clipboard.split("\n"))
 
 
-async def test_the_context_is_shown_as_the_model_would_see_it(
+async def test_the_context_screen_shows_the_prompt_of_the_model(
     home: Home, tiny_settings: Settings
 ) -> None:
     said(home, ("One?", "First."), ("Two?", "Second."))

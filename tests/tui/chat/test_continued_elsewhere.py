@@ -1,4 +1,4 @@
-"""A window on a thread that another process continues: marks and messages belong to what it shows."""
+"""A chat whose thread another process continues: marks and messages belong to what it shows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_a_typed_mark_belongs_to_the_reply_on_the_screen(home: Home, quick
         assert kept.asked == SEEN
 
 
-async def test_a_gesture_and_a_part_of_a_reply_belong_to_the_reply_on_the_screen(
+async def test_a_mark_gesture_and_a_selected_part_belong_to_the_reply_on_the_screen(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -48,7 +48,7 @@ async def test_a_gesture_and_a_part_of_a_reply_belong_to_the_reply_on_the_screen
         assert {item.asked for item in seat.screen.chat.journal.differences.all()} == {SEEN}
 
 
-async def test_the_three_lines_and_a_comparison_belong_to_the_reply_on_the_screen(
+async def test_the_contrast_card_and_a_comparison_belong_to_the_reply_on_the_screen(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -65,7 +65,7 @@ async def test_the_three_lines_and_a_comparison_belong_to_the_reply_on_the_scree
         await seat.sees(SEEN)
 
 
-async def test_a_mark_made_while_a_reply_that_is_then_refused_was_asked_for_marks_nothing(
+async def test_a_mark_made_during_a_reply_that_is_then_refused_marks_nothing(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -84,7 +84,7 @@ async def test_a_mark_made_while_a_reply_that_is_then_refused_was_asked_for_mark
         assert seat.screen.chat.journal.differences.all() == []
 
 
-async def test_the_window_says_once_that_its_thread_was_continued_and_goes_on_from_what_it_shows(
+async def test_the_chat_reports_a_continued_thread_once_and_continues_from_what_it_shows(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -103,7 +103,7 @@ async def test_the_window_says_once_that_its_thread_was_continued_and_goes_on_fr
         assert seat.screen.chat.thread.turns()[-1].asked == "Who is there?"
 
 
-async def test_asking_again_and_otherwise_branch_off_where_the_screen_shows_it(
+async def test_retrying_and_editing_branch_off_at_the_turn_on_the_screen(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:

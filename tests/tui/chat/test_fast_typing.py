@@ -1,4 +1,4 @@
-"""Keys that come all at once, as over a slow line: every one goes where it was meant."""
+"""Keys that arrive all at once, as over a slow connection: each acts where it was meant to."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def asked(seat: Seat) -> list[tuple[str, str]]:
     return [(turn.thread, turn.asked) for turn in seat.screen.chat.journal.turns.latest(limit=9)]
 
 
-async def test_a_message_right_behind_a_command_is_said_in_the_thread_that_the_command_opened(
+async def test_a_message_typed_right_after_a_command_goes_to_the_thread_that_the_command_opened(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -49,7 +49,7 @@ async def test_a_message_right_behind_a_command_is_said_in_the_thread_that_the_c
         await seat.sees("New thread:", "› more")
 
 
-async def test_a_second_message_right_behind_the_first_waits_in_the_input(
+async def test_a_second_message_typed_right_after_the_first_waits_in_the_input(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -59,7 +59,7 @@ async def test_a_second_message_right_behind_the_first_waits_in_the_input(
         assert seat.draft == "two"
 
 
-async def test_what_is_written_on_after_enter_while_the_model_loads_is_not_sent_half(
+async def test_text_typed_after_enter_while_the_model_loads_is_not_sent_partially(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on, opened = threading.Event(), Chat.open
@@ -84,7 +84,7 @@ async def test_what_is_written_on_after_enter_while_the_model_loads_is_not_sent_
         assert seat.draft == "one_and_a_ha"
 
 
-async def test_escape_right_behind_enter_stops_the_reply_that_has_not_begun(
+async def test_escape_right_after_enter_stops_the_reply_before_it_begins(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[bool] = []
@@ -102,7 +102,7 @@ async def test_escape_right_behind_enter_stops_the_reply_that_has_not_begun(
 
 
 @pytest.mark.parametrize("command", ["sessions", "memory", "context hi", "compare hi", "help"])
-async def test_escape_pressed_again_and_again_leaves_a_screen_and_not_the_chat(
+async def test_repeated_escape_closes_a_screen_but_not_the_chat(
     home: Home, quick: Settings, command: str
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -116,7 +116,7 @@ async def test_escape_pressed_again_and_again_leaves_a_screen_and_not_the_chat(
         assert seat.app.screen is seat.screen
 
 
-async def test_escape_right_behind_the_opening_leaves_a_screen_that_is_not_laid_out_yet(
+async def test_escape_right_after_opening_closes_a_screen_before_its_layout(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -131,9 +131,7 @@ async def test_escape_right_behind_the_opening_leaves_a_screen_that_is_not_laid_
         assert seat.app.screen is seat.screen
 
 
-async def test_a_key_acts_on_the_screen_only_that_it_was_pressed_on(
-    home: Home, quick: Settings
-) -> None:
+async def test_a_key_acts_only_on_the_screen_it_was_pressed_on(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         for steps in range(1, 12):  # wherever the key is by then on its way up
             seat.app.post_message(events.Key("escape", None))
@@ -148,7 +146,7 @@ async def test_a_key_acts_on_the_screen_only_that_it_was_pressed_on(
             await seat.pilot.pause()
 
 
-async def test_enter_pressed_again_and_again_in_the_palette_leaves_the_chat_open(
+async def test_repeated_enter_in_the_palette_leaves_the_chat_open(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -160,7 +158,7 @@ async def test_enter_pressed_again_and_again_in_the_palette_leaves_the_chat_open
         assert seat.app.screen is seat.screen
 
 
-async def test_a_page_key_in_a_list_that_was_filled_just_now_breaks_nothing() -> None:
+async def test_a_page_key_in_a_list_that_was_just_filled_works() -> None:
     listing = SafeOptionList()
     for move in (listing.action_page_down, listing.action_page_up):
         listing.add_options(["one", "two"])
@@ -169,9 +167,7 @@ async def test_a_page_key_in_a_list_that_was_filled_just_now_breaks_nothing() ->
         assert listing.highlighted == 0
 
 
-async def test_keys_behind_the_one_that_leaves_are_heeded_no_more(
-    home: Home, quick: Settings
-) -> None:
+async def test_keys_after_the_one_that_quits_are_ignored(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         seat.screen.leave()
         for key in (*"abc", "enter", "escape", "f1"):

@@ -1,4 +1,4 @@
-"""Marking by gesture: the picker, parts of a reply, marks of a reply that still streams."""
+"""Marking with keys: the picker, parts of a reply, marks on a streaming reply."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def picking(seat: Seat, *keys: str) -> None:
     await seat.pilot.pause()
 
 
-async def test_a_typed_mark_takes_four_key_strokes(home: Home, quick: Settings) -> None:
+async def test_a_mark_takes_four_keystrokes(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         await picking(seat, "alt+d")
@@ -43,7 +43,7 @@ async def test_a_typed_mark_takes_four_key_strokes(home: Home, quick: Settings) 
         assert (item.kind, item.moment) == ("tactical/fact", Moment.ERROR)
 
 
-async def test_a_chosen_earlier_reply_is_marked_with_what_it_should_have_said(
+async def test_a_selected_earlier_reply_is_marked_with_a_better_answer(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -61,9 +61,7 @@ async def test_a_chosen_earlier_reply_is_marked_with_what_it_should_have_said(
         assert not second.sign
 
 
-async def test_words_typed_right_behind_the_digits_are_all_there(
-    home: Home, quick: Settings
-) -> None:
+async def test_words_typed_right_after_the_digits_are_kept(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         await seat.pilot.press("alt+up")
@@ -80,9 +78,7 @@ async def test_words_typed_right_behind_the_digits_are_all_there(
         await seat.sees("v part · u undo · c contrast · w why")
 
 
-async def test_escape_leaves_everything_as_it_was_at_every_step(
-    home: Home, quick: Settings
-) -> None:
+async def test_escape_cancels_marking_at_every_step(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         await seat.pilot.press("alt+up")
@@ -97,7 +93,7 @@ async def test_escape_leaves_everything_as_it_was_at_every_step(
             assert seat.screen.composer.has_focus
 
 
-async def test_backspace_goes_back_and_a_slash_writes_the_mark_as_a_line(
+async def test_backspace_goes_back_and_a_slash_switches_to_a_command_line(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -110,7 +106,7 @@ async def test_backspace_goes_back_and_a_slash_writes_the_mark_as_a_line(
         assert seat.draft == "/diff "
 
 
-async def test_a_refused_mark_leaves_the_picker_with_what_was_written(
+async def test_a_refused_mark_keeps_the_picker_open_with_its_text(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -123,7 +119,7 @@ async def test_a_refused_mark_leaves_the_picker_with_what_was_written(
         assert seat.screen.query(MarkPicker)
 
 
-async def test_a_reply_that_streams_is_marked_when_it_has_ended(home: Home, tiny: Path) -> None:
+async def test_a_streaming_reply_is_marked_when_it_has_ended(home: Home, tiny: Path) -> None:
     endless = read_settings(
         home,
         {
@@ -152,7 +148,7 @@ async def test_a_reply_that_streams_is_marked_when_it_has_ended(home: Home, tiny
         await seat.until(lambda: view.sign)
 
 
-async def test_words_chosen_with_keys_become_the_span(home: Home, quick: Settings) -> None:
+async def test_words_selected_with_keys_become_the_span(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         await seat.pilot.press("alt+up", "v")
@@ -169,7 +165,7 @@ async def test_words_chosen_with_keys_become_the_span(home: Home, quick: Setting
         assert view.reply.display
 
 
-async def test_leaving_the_words_shows_the_reply_again(home: Home, quick: Settings) -> None:
+async def test_leaving_the_selection_shows_the_reply_again(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         await seat.pilot.press("alt+up", "v")
@@ -182,7 +178,7 @@ async def test_leaving_the_words_shows_the_reply_again(home: Home, quick: Settin
         await seat.until(lambda: seat.screen.composer.has_focus)
 
 
-def test_a_mark_in_steps_skips_what_is_not_said() -> None:
+def test_marking_in_steps_skips_empty_steps() -> None:
     steps = Steps(list(kinds().values()))
     assert [digit for digit, _ in steps.offers] == ["1", "2", "3", "4", "5"]
     assert steps.press("9") is None
@@ -200,7 +196,7 @@ def test_a_mark_in_steps_skips_what_is_not_said() -> None:
     assert tactical.back() == steps
 
 
-def test_a_passage_moves_by_words_and_lines_and_grows_both_ways() -> None:
+def test_a_selection_moves_by_words_and_lines_and_grows_both_ways() -> None:
     passage = Passage.of("One two.\n\nThree four five\nsix")
     assert passage is not None
     assert Passage.of(" \n") is None
@@ -231,15 +227,13 @@ def test_a_passage_moves_by_words_and_lines_and_grows_both_ways() -> None:
         ("приве́т 你好 end", "приве́т 你好 end", "你好", "你好"),
     ],
 )
-def test_what_is_selected_is_found_in_the_source(
-    source: str, shown: str, part: str, found: str
-) -> None:
+def test_a_selection_is_found_in_the_source(source: str, shown: str, part: str, found: str) -> None:
     start = shown.index(part)
     place = find_in_source(source, shown, start, start + len(part))
     assert place is not None
     assert source[slice(*place)] == found
 
 
-def test_what_does_not_stand_in_the_source_is_refused() -> None:
+def test_a_selection_that_is_not_in_the_source_is_refused() -> None:
     assert find_in_source("&amp;&amp;", "xyz", 0, 3) is None
     assert find_in_source("one", "one", 1, 1) is None

@@ -1,4 +1,4 @@
-"""What an open chat sees of nights: the morning's line, an adapter published elsewhere, and back."""
+"""Nights as an open chat shows them: notices, adapters published elsewhere, rollbacks."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from trainer.launch.validate_candidate import CONFIG, WEIGHTS
 from trainer.night import schedule
 from trainer.night.ledger import run_if_due
 from trainer.report.report import Report
+
+pytestmark = pytest.mark.usefixtures("shared_base_answers")
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def put(home: Home, tiny: Path, seed: int) -> str:
     return publish.publish(home, publish.PublishRequest(folder, base)).id
 
 
-async def test_the_first_chat_of_a_morning_says_what_the_night_brought(
+async def test_the_first_chat_after_a_night_shows_its_outcome_once(
     home: Home, small: Settings
 ) -> None:
     with Journal(home.journal) as journal:
@@ -78,7 +80,7 @@ async def test_the_first_chat_of_a_morning_says_what_the_night_brought(
         assert "2026-03-10" not in seat.shown
 
 
-async def test_an_adapter_published_elsewhere_is_in_within_five_seconds_and_so_is_going_back(
+async def test_an_adapter_published_or_rolled_back_elsewhere_is_used_within_five_seconds(
     home: Home, small: Settings, tiny: Path
 ) -> None:
     async with sitting(home, small) as seat:
@@ -94,7 +96,7 @@ async def test_an_adapter_published_elsewhere_is_in_within_five_seconds_and_so_i
         await seat.sees("replies come from the base model")
 
 
-async def test_an_adapter_never_changes_inside_a_reply(
+async def test_the_adapter_never_changes_during_a_reply(
     home: Home, small: Settings, tiny: Path
 ) -> None:
     old = put(home, tiny, 1)
@@ -116,7 +118,7 @@ async def test_an_adapter_never_changes_inside_a_reply(
         assert seat.screen.chat.thread.turns()[-1].adapter == new
 
 
-async def test_a_chat_follows_what_another_process_trains_from_its_beginning(
+async def test_a_chat_shows_all_progress_of_a_training_in_another_process(
     home: Home, small: Settings, tiny: Path
 ) -> None:
     with Journal(home.journal) as journal:
@@ -136,7 +138,7 @@ async def test_a_chat_follows_what_another_process_trains_from_its_beginning(
             assert seat.screen.panel.progress is None
 
 
-async def test_ticks_of_the_night_that_all_find_the_journal_gone_say_so_once(
+async def test_a_missing_journal_found_by_every_night_check_is_reported_once(
     home: Home, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schedule, "TICK_SECONDS", 0.05)
@@ -158,7 +160,7 @@ async def test_ticks_of_the_night_that_all_find_the_journal_gone_say_so_once(
         assert " ".join(seat.shown.split()).count("nothing more can be saved") == 1
 
 
-async def test_a_chat_says_once_that_the_adapter_was_refused_when_it_was_opened(
+async def test_a_refused_adapter_is_reported_once_when_the_chat_opens(
     home: Home, quick: Settings
 ) -> None:
     home.adapters.mkdir(parents=True)

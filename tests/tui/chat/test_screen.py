@@ -1,4 +1,4 @@
-"""Journeys through the chat with the model that ships with Discern."""
+"""The chat screen with the starter model."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_a_mark_gives_a_receipt_and_is_recalled_by_the_next_message(
         await seat.sees("tactical", "waiting for the next nightly training")
 
 
-async def test_a_mark_can_be_taken_back(home: Home, quick: Settings) -> None:
+async def test_a_mark_can_be_undone(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.types("/undo")
         await seat.sees("No marks since the chat was opened")
@@ -81,7 +81,7 @@ async def test_a_mark_can_be_taken_back(home: Home, quick: Settings) -> None:
         assert "Saved as surprise" not in seat.shown
 
 
-async def test_what_is_pasted_while_a_reply_is_chosen_is_written_in_the_input(
+async def test_text_pasted_while_a_reply_is_selected_goes_to_the_input(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -93,7 +93,7 @@ async def test_what_is_pasted_while_a_reply_is_chosen_is_written_in_the_input(
         assert seat.screen.composer.has_focus
 
 
-async def test_a_paste_longer_than_the_input_is_taken_back(home: Home, quick: Settings) -> None:
+async def test_an_overlong_paste_is_removed_again(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         lines = "\n".join(f"line {number}" for number in range(30))
         seat.app.post_message(events.Paste(lines))
@@ -104,7 +104,7 @@ async def test_a_paste_longer_than_the_input_is_taken_back(home: Home, quick: Se
         assert seat.draft == lines + "!"
 
 
-async def test_an_earlier_reply_is_chosen_and_marked_with_two_keys(
+async def test_an_earlier_reply_is_selected_and_marked_with_two_keys(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -126,7 +126,9 @@ async def test_an_earlier_reply_is_chosen_and_marked_with_two_keys(
         assert seat.draft == "x"
 
 
-async def test_a_refused_mark_is_given_back_to_be_mended(home: Home, quick: Settings) -> None:
+async def test_a_refused_mark_returns_to_the_input_for_correction(
+    home: Home, quick: Settings
+) -> None:
     async with sitting(home, quick) as seat:
         await seat.types("/diff")
         await seat.sees("! There is no reply to mark yet; ask something first.")
@@ -137,7 +139,7 @@ async def test_a_refused_mark_is_given_back_to_be_mended(home: Home, quick: Sett
         assert seat.draft == "/diff error =>"
 
 
-async def test_commands_answer_in_the_talk(home: Home, quick: Settings) -> None:
+async def test_commands_answer_in_the_conversation(home: Home, quick: Settings) -> None:
     async with sitting(home, quick, size=(80, 50)) as seat:
         await seat.types("/adapters")
         await seat.sees("No adapters yet")
@@ -156,14 +158,16 @@ async def test_commands_answer_in_the_talk(home: Home, quick: Settings) -> None:
         await seat.sees("No difference has the id 'nothing'")
 
 
-async def test_a_mistyped_command_is_answered_and_given_back(home: Home, quick: Settings) -> None:
+async def test_a_mistyped_command_gets_a_suggestion_and_returns_to_the_input(
+    home: Home, quick: Settings
+) -> None:
     async with sitting(home, quick) as seat:
         await seat.types("/trian now")
         await seat.sees("Unknown command /trian. Did you mean /train?")
         assert seat.draft == "/trian now"
 
 
-async def test_training_with_nothing_to_train_is_no_failure(home: Home, quick: Settings) -> None:
+async def test_training_with_nothing_to_train_is_not_an_error(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.types("/train")
         await seat.sees("No differences are marked yet, so there is nothing to train")
@@ -171,7 +175,7 @@ async def test_training_with_nothing_to_train_is_no_failure(home: Home, quick: S
         assert not seat.screen.panel.display
 
 
-async def test_leaving_and_coming_back_resumes_the_thread(home: Home, quick: Settings) -> None:
+async def test_reopening_the_chat_resumes_the_thread(home: Home, quick: Settings) -> None:
     async with sitting(home, quick, thread="work") as seat:
         await seat.asks(QUESTION)
         await seat.types(f"/diff error => {SOUNDS}")
@@ -191,7 +195,7 @@ async def test_leaving_and_coming_back_resumes_the_thread(home: Home, quick: Set
         await seat.sees(f"› {QUESTION}")
 
 
-async def test_esc_stops_the_reply_and_keeps_the_part_and_the_draft(
+async def test_escape_stops_the_reply_and_keeps_its_text_and_the_draft(
     home: Home, endless: Settings
 ) -> None:
     async with sitting(home, endless) as seat:
@@ -224,9 +228,7 @@ async def test_a_mark_made_while_the_reply_streams_waits_for_its_end(
         await seat.until(lambda: seat.screen.transcript.turns[-1].sign == "◇")
 
 
-async def test_the_end_is_followed_until_the_person_scrolls_up(
-    home: Home, endless: Settings
-) -> None:
+async def test_the_end_is_followed_until_the_user_scrolls_up(home: Home, endless: Settings) -> None:
     async with sitting(home, endless) as seat:
         transcript = seat.screen.transcript
         await seat.types("Speak")
@@ -250,7 +252,7 @@ async def test_the_end_is_followed_until_the_person_scrolls_up(
         await seat.sees("Recall is on")
 
 
-async def test_what_is_sent_while_the_model_loads_is_asked_when_it_is_there(
+async def test_a_message_sent_while_the_model_loads_is_answered_once_it_is_loaded(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick, ready=False) as seat:
@@ -262,7 +264,7 @@ async def test_what_is_sent_while_the_model_loads_is_asked_when_it_is_there(
         assert seat.draft == ""
 
 
-async def test_a_model_that_cannot_be_loaded_leaves_with_its_sentence(
+async def test_a_model_that_cannot_be_loaded_ends_the_chat_with_its_error(
     home: Home, settings: Settings
 ) -> None:
     missing = settings.model_copy(
@@ -275,7 +277,7 @@ async def test_a_model_that_cannot_be_loaded_leaves_with_its_sentence(
     assert "/nowhere/model.gguf" in seat.app.failure
 
 
-async def test_over_another_screen_ctrl_c_says_the_same_there(home: Home, quick: Settings) -> None:
+async def test_ctrl_c_on_another_screen_shows_the_same_hint(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         seat.screen.composer.write("a draft")
         seat.screen.composer.select_all()
@@ -287,7 +289,7 @@ async def test_over_another_screen_ctrl_c_says_the_same_there(home: Home, quick:
         await seat.until(lambda: seat.app.return_code == 0)
 
 
-async def test_ctrl_c_twice_leaves(home: Home, quick: Settings) -> None:
+async def test_ctrl_c_twice_quits(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.pilot.press("ctrl+c")
         await seat.sees("Press Ctrl+C again to quit")
@@ -351,7 +353,7 @@ async def test_a_narrow_screen_keeps_what_matters(home: Home, quick: Settings) -
 
 
 @pytest.mark.slow
-async def test_the_whole_loop_mark_train_ask_without_recall_and_come_back(
+async def test_the_full_loop_marks_trains_asks_without_recall_and_reopens(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick, size=(100, 36)) as seat:
@@ -376,7 +378,7 @@ async def test_the_whole_loop_mark_train_ask_without_recall_and_come_back(
         await seat.sees("replies come from the base model")
 
 
-async def test_a_chat_whose_journal_is_gone_keeps_what_was_written_on_the_screen(
+async def test_a_chat_whose_journal_is_gone_keeps_the_message_on_the_screen(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -395,7 +397,7 @@ async def test_a_chat_whose_journal_is_gone_keeps_what_was_written_on_the_screen
         assert seat.screen.transcript.turns[0].sign == ""
 
 
-async def test_a_reply_that_could_not_be_kept_stays_on_the_screen_and_says_so(
+async def test_a_reply_that_cannot_be_saved_stays_on_the_screen_with_an_error(
     home: Home, endless: Settings
 ) -> None:
     async with sitting(home, endless) as seat:

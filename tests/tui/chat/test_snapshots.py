@@ -56,7 +56,7 @@ Check = Callable[[str], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def two_days_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times are said as of a day of the year that the talk is of."""
+    """Show times relative to a fixed day."""
     monkeypatch.setattr(session_rows, "moment", lambda at: moment(at, AT + timedelta(days=2)))
 
 
@@ -114,7 +114,7 @@ def checking(seat: Seat, snapshot: SnapshotAssertion) -> Check:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_chat_from_its_first_word_to_a_mark(
+async def test_the_chat_from_the_first_message_to_a_mark(
     home: Home, size: tuple[int, int], snapshot: SnapshotAssertion
 ) -> None:
     async with sitting(home, settings_of(home), size=size) as seat:
@@ -145,7 +145,7 @@ async def test_the_chat_from_its_first_word_to_a_mark(
 
 @pytest.fixture
 def sessions(told: Home) -> Home:
-    """Two more threads beside the one that is told."""
+    """Write two more threads."""
     with Journal(told.journal) as journal:
         for number, (thread, asked, replied) in enumerate(
             (
@@ -159,7 +159,7 @@ def sessions(told: Home) -> Home:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_sessions_from_a_search_to_a_deletion(
+async def test_the_sessions_screen_from_a_search_to_a_deletion(
     sessions: Home, size: tuple[int, int], snapshot: SnapshotAssertion
 ) -> None:
     async with sitting(sessions, settings_of(sessions), size=size, thread="main") as seat:
@@ -182,7 +182,7 @@ async def test_the_sessions_from_a_search_to_a_deletion(
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_thread_that_is_resumed_and_the_screens_beside_it(
+async def test_a_resumed_thread_and_the_other_screens(
     told: Home, size: tuple[int, int], snapshot: SnapshotAssertion
 ) -> None:
     async with sitting(told, settings_of(told), size=size) as seat:
@@ -206,7 +206,7 @@ async def test_the_light_theme(told: Home, snapshot: SnapshotAssertion) -> None:
         await checking(seat, snapshot)("a thread in the light")
 
 
-async def test_without_colour_nothing_is_lost(
+async def test_without_colours_all_information_is_shown(
     told: Home, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
@@ -217,6 +217,6 @@ async def test_without_colour_nothing_is_lost(
         await checking(seat, snapshot)("a thread without colour")
 
 
-def test_there_are_enough_of_them() -> None:
+def test_there_are_at_least_25_snapshots() -> None:
     kept = Path(__file__).parent / "__snapshots__" / "test_snapshots.ambr"
     assert kept.read_text(encoding="utf-8").count("# name: ") >= 25

@@ -1,4 +1,4 @@
-"""Replies that come from a script into the real chat: following the end, thoughts, typing meanwhile."""
+"""Scripted replies in the real chat: following the end, thoughts, typing meanwhile."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ async def painted(seat: Seat, words: str) -> None:
 
 
 def rows(seat: Seat) -> list[str]:
-    """What stands at the top of the screen, without the scrollbar."""
+    """The top of the screen, without the scrollbar."""
     return [line[:70].rstrip() for line in seat.shown.splitlines()[:10]]
 
 
-async def test_who_scrolled_up_is_not_moved_by_words_nor_by_the_end_and_returning_follows_again(
+async def test_a_scrolled_up_view_stays_in_place_and_follows_again_at_the_end(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = Script(ITEMS, MORE)
@@ -103,7 +103,7 @@ async def test_who_scrolled_up_is_not_moved_by_words_nor_by_the_end_and_returnin
         await seat.sees("The end, a")
 
 
-async def test_who_comes_back_to_the_end_while_it_streams_follows_it_and_the_end_changes_nothing(
+async def test_scrolling_back_to_the_end_during_a_reply_follows_it(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = Script(ITEMS, MORE.replace("[a]: http://b", ""))
@@ -127,7 +127,7 @@ async def test_who_comes_back_to_the_end_while_it_streams_follows_it_and_the_end
         assert all(one is other for one, other in zip(laid, after, strict=True))
 
 
-async def test_what_is_typed_while_a_list_streams_stands_there_and_nothing_of_either_is_lost(
+async def test_text_typed_while_a_list_streams_is_kept_and_the_list_is_complete(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     halves = [range(250), range(250, 500)]
@@ -169,7 +169,7 @@ async def test_a_thought_is_folded_and_its_key_unfolds_it(
         await seat.until(lambda: seat.screen.composer.has_focus)
 
 
-async def test_a_reply_of_which_no_thought_is_known_says_so(
+async def test_a_reply_without_a_stored_thought_says_so(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = Script("Plain.")
@@ -181,7 +181,7 @@ async def test_a_reply_of_which_no_thought_is_known_says_so(
         await seat.sees("This reply has no reasoning")
 
 
-async def test_what_was_loaded_is_not_looked_through_for_garbage_until_the_chat_is_left(
+async def test_loaded_objects_are_excluded_from_garbage_collection_until_the_chat_closes(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick):
@@ -189,7 +189,7 @@ async def test_what_was_loaded_is_not_looked_through_for_garbage_until_the_chat_
     assert gc.get_freeze_count() == 0
 
 
-async def test_a_thread_opens_with_its_last_turns_and_a_tall_screen_with_as_many_as_it_has_room_for(
+async def test_a_thread_opens_with_as_many_of_its_last_turns_as_fit(
     home: Home, quick: Settings
 ) -> None:
     with Journal(home.journal) as journal:
@@ -215,12 +215,12 @@ def answered(seat: Seat) -> str:
 
 
 def turns_up_to_the_top(seat: Seat) -> int:
-    """Scroll to the top, and count what was laid down by now."""
+    """Scroll to the top, and count the turns that are mounted."""
     seat.screen.transcript.scroll_home(animate=False)
     return len(seat.screen.transcript.turns)
 
 
-async def test_a_long_evening_keeps_the_latest_turns_on_the_screen_and_the_others_within_reach(
+async def test_a_long_conversation_keeps_the_latest_turns_mounted_and_loads_others_on_demand(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thread_view, "MOST_TURNS", 6)

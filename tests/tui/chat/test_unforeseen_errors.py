@@ -1,4 +1,4 @@
-"""What breaks beneath the open chat is said in it; the chat goes on and nothing written is lost."""
+"""Unexpected errors under the open chat are shown in it; it continues and no text is lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def full(*_arguments: Any, **_options: Any) -> NoReturn:
     raise HomeError("the disk is full; free some room")
 
 
-async def test_a_message_that_a_full_disk_refuses_stands_in_the_input_again(
+async def test_a_message_refused_by_a_full_disk_returns_to_the_input(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -44,7 +44,7 @@ async def test_a_message_that_a_full_disk_refuses_stands_in_the_input_again(
         assert seat.screen.chat.thread.turns()[-1].asked == "precious words"
 
 
-async def test_a_mark_made_while_a_reply_streams_is_kept_though_the_hint_after_it_breaks(
+async def test_a_mark_made_during_a_reply_is_saved_even_if_the_hint_fails(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Marks, "hint", full)
@@ -55,7 +55,7 @@ async def test_a_mark_made_while_a_reply_streams_is_kept_though_the_hint_after_i
         assert len(seat.screen.chat.journal.differences.all()) == 1
 
 
-async def test_what_breaks_at_every_look_around_is_said_once(
+async def test_a_failing_periodic_check_is_reported_once(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -66,7 +66,7 @@ async def test_what_breaks_at_every_look_around_is_said_once(
         assert seat.shown.count("The disk is full; free some room.") == 1
 
 
-async def test_a_handler_that_breaks_is_said_now_and_then_and_the_chat_goes_on(
+async def test_a_failing_handler_is_reported_occasionally_and_the_chat_continues(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(*_arguments: object) -> NoReturn:
@@ -91,7 +91,7 @@ async def test_a_handler_that_breaks_is_said_now_and_then_and_the_chat_goes_on(
         await seat.asks("Still there?")
 
 
-async def test_a_screen_that_cannot_be_made_ends_the_chat_with_one_sentence(
+async def test_a_screen_that_cannot_be_created_ends_the_chat_with_one_sentence(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(*_arguments: object) -> NoReturn:
@@ -105,7 +105,7 @@ async def test_a_screen_that_cannot_be_made_ends_the_chat_with_one_sentence(
             assert seat.app.return_code == 1
 
 
-async def test_a_worker_that_breaks_ends_neither_the_chat_nor_the_draft(
+async def test_a_failing_worker_ends_neither_the_chat_nor_the_draft(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with sitting(home, quick) as seat:

@@ -1,4 +1,4 @@
-"""What a shell completes: names of threads, marks, kinds and models, and harmlessly."""
+"""Shell completion of threads, marks, kinds and models."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def offered(line: str) -> list[str]:
     return [part.partition(",")[2] for part in done.stdout.splitlines()]
 
 
-def test_names_of_what_is_there_are_offered(told: Home) -> None:
+def test_existing_names_are_offered(told: Home) -> None:
     assert offered("discern we") == ["web"]
     assert offered("discern memory im") == ["import"]
     assert offered("discern --thread w") == ["work"]
@@ -58,7 +58,7 @@ def test_names_of_what_is_there_are_offered(told: Home) -> None:
     assert not {"\x1b", "\u202e"} & set(everything)
 
 
-def test_a_glance_leaves_no_trace_and_forgives(home: Home) -> None:
+def test_completion_changes_nothing_and_tolerates_errors(home: Home) -> None:
     asked = (
         completion_queries.threads,
         completion_queries.differences,

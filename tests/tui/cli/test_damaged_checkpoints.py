@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged or cannot be written, as somebody at the shell meets them."""
+"""Damaged or read-only checkpoints on the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.mounts import mounted, needs_mounts
 
 
 @pytest.mark.parametrize("damage", [torn, half, another], ids=lambda damage: damage.__name__)
-def test_ask_puts_damaged_checkpoints_aside_and_says_so_once(
+def test_ask_moves_damaged_checkpoints_and_reports_it_once(
     configured: Home, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
 ) -> None:
     said(capsys, "ask", "One?", "--thread", "work")
@@ -53,7 +53,7 @@ def test_ask_puts_damaged_checkpoints_aside_and_says_so_once(
 
 
 @pytest.mark.parametrize("damage", [torn, half, another], ids=lambda damage: damage.__name__)
-def test_forget_and_delete_heed_no_damaged_checkpoints(
+def test_forget_and_delete_work_despite_damaged_checkpoints(
     configured: Home, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
 ) -> None:
     said(capsys, "ask", "One?", "--thread", "work")
@@ -68,8 +68,8 @@ def test_forget_and_delete_heed_no_damaged_checkpoints(
 
 
 @needs_mounts
-def test_checkpoints_that_are_read_only_stop_no_question(configured: Home, tiny: Path) -> None:
-    """A file on a file system of its own that nobody may write; the journal's own is open."""
+def test_read_only_checkpoints_do_not_stop_ask(configured: Home, tiny: Path) -> None:
+    """Put the checkpoints on a read-only file system; the journal's stays writable."""
     held = configured.checkpoints
     with Journal(configured.journal):
         held.touch()
@@ -87,7 +87,7 @@ def test_checkpoints_that_are_read_only_stop_no_question(configured: Home, tiny:
         assert [turn.asked for turn in journal.turns.all()] == ["One?"]
 
 
-def test_checkpoints_that_vanish_under_an_open_chat_stop_no_turn(
+def test_checkpoints_deleted_under_an_open_chat_do_not_stop_a_turn(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from agent.chat.chat import Chat

@@ -1,4 +1,4 @@
-"""Whatever is written out of the home is private and named when something of it is forgotten."""
+"""Files exported out of the home are private, and named when text in them is forgotten."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ EXPORTS = {
 }
 
 
-def test_every_export_is_private_whatever_the_umask_and_named_when_its_words_are_forgotten(
+def test_every_export_is_private_and_named_when_its_text_is_forgotten(
     kept: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, words in EXPORTS.items():
@@ -71,7 +71,7 @@ def test_every_export_is_private_whatever_the_umask_and_named_when_its_words_are
     assert set(forgotten["files"]) == expected
 
 
-def test_a_deleted_session_names_the_exports_too(
+def test_deleting_a_session_names_its_exports(
     kept: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(capsys, "sessions", "export", "trip", str(tmp_path / "trip.md"))[0] == 0
@@ -79,7 +79,7 @@ def test_a_deleted_session_names_the_exports_too(
     assert gone["files"] == [str(tmp_path / "trip.md")]
 
 
-def test_forgetting_removes_what_a_killed_copy_left_and_names_what_is_being_written(
+def test_forgetting_removes_leftovers_of_killed_exports_and_names_running_ones(
     kept: dict[str, Any], home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from memory.files.atomic_write import scratch
@@ -101,7 +101,7 @@ def test_forgetting_removes_what_a_killed_copy_left_and_names_what_is_being_writ
     assert not left.exists()
 
 
-def test_a_form_that_could_not_be_read_is_private_and_goes_with_its_difference(
+def test_an_unreadable_form_is_private_and_deleted_with_its_difference(
     kept: dict[str, Any],
     home: Home,
     capsys: pytest.CaptureFixture[str],

@@ -1,4 +1,4 @@
-"""The command line, run as a script would run it."""
+"""The command line as a script uses it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui.cli.main import VERBS
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
-def test_every_verb_has_help_and_its_line_in_the_overview(
+def test_every_command_has_help_and_is_in_the_overview(
     capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
     code, out, _err = call(capsys, verb, "--help")
@@ -24,7 +24,7 @@ def test_every_verb_has_help_and_its_line_in_the_overview(
     assert verb in call(capsys, "--help")[1]
 
 
-def test_a_question_a_mark_and_the_same_question_again(
+def test_a_mark_is_recalled_when_the_question_is_repeated(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = said(capsys, "ask", "What is the capital of Zubrowka?")
@@ -62,7 +62,7 @@ def test_piped_text_is_added_to_the_question(configured: Home, tiny: Path) -> No
         assert journal.turns.get(turn).asked == "Review this.\n\ndef f(): pass"
 
 
-def test_memory_can_be_seen_searched_and_forgotten(
+def test_differences_can_be_listed_searched_and_forgotten(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said(capsys, "ask", "What is the capital of Zubrowka?")
@@ -102,7 +102,7 @@ def test_the_thirty_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None
         (["starter", "build"], "set how long to train"),
     ],
 )
-def test_bad_input_gets_one_sentence_and_code_2(
+def test_bad_input_gives_one_sentence_and_exit_code_2(
     configured: Home, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     code, out, err = call(capsys, *words)
@@ -124,7 +124,7 @@ def test_nothing_to_train_is_not_a_failure(
     assert said(capsys, "adapters", "on") == {"current": None}
 
 
-def test_a_mistake_in_the_settings_is_named(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_in_the_settings_is_named(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     home.settings_file.write_text("[model]\npaht = 3\n")
     code, _out, err = call(capsys, "ask", "hi")
     assert code == 2
@@ -134,9 +134,7 @@ def test_a_mistake_in_the_settings_is_named(home: Home, capsys: pytest.CaptureFi
     assert "unknown key model.paht" in out
 
 
-def test_the_doctor_says_what_it_found(
-    configured: Home, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_doctor_reports_what_it_found(configured: Home, capsys: pytest.CaptureFixture[str]) -> None:
     found = said(capsys, "doctor")
     assert found["ok"]
     assert {"python", "packages", "home", "journal", "model", "training", "adapter"} <= {
@@ -156,7 +154,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", probe], capture_output=True).returncode == 0
 
 
-def test_windows_is_refused_with_one_sentence_before_anything_of_unix_is_imported() -> None:
+def test_windows_is_refused_with_one_sentence_before_unix_modules_are_imported() -> None:
     probe = (
         "import sys\n"
         "for name in ('fcntl', 'grp', 'pty', 'pwd', 'resource', 'termios'): sys.modules[name] = None\n"

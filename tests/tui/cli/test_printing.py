@@ -1,4 +1,4 @@
-"""Text from outside reaches the terminal through one function, whichever verb prints it."""
+"""All commands print text through one function."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def verbs(group: click.Group, before: str = "") -> Iterator[str]:
             yield f"{before}{name}"
 
 
-def test_no_verb_lets_an_escape_reach_the_terminal(
+def test_no_command_prints_control_characters(
     evil: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert set(CALLS) == set(verbs(discern)) - NOT_RUN
@@ -174,7 +174,7 @@ def test_no_verb_lets_an_escape_reach_the_terminal(
     assert printed > 40  # and it was there to be cleaned
 
 
-def test_nothing_but_one_function_prints() -> None:
+def test_only_the_printing_module_prints() -> None:
     prints = re.compile(r"click\.(echo|secho|confirm|style)\b|sys\.std(out|err)\.write|\bprint\(")
     found = [
         f"{path.relative_to(ROOT)}:{number}: {text.strip()}"
@@ -186,7 +186,7 @@ def test_nothing_but_one_function_prints() -> None:
     assert [place for place in found if not place.startswith(allowed)] == []
 
 
-def test_only_what_is_marked_safe_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_text_marked_safe_is_printed_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     echo(
         "a\x1b[31mb",
         Safe("\x1b[K"),

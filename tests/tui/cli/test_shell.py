@@ -1,4 +1,4 @@
-"""The command line as a shell and a script meet it: help, streams, Ctrl-C."""
+"""The command line in a shell: help, streams, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def walk(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[
 EVERY = list(walk(discern))
 
 
-def test_the_walk_finds_verbs_and_what_is_below_them() -> None:
+def test_the_command_tree_is_walked_completely() -> None:
     assert {(), ("ask",), ("web",), ("memory", "import"), ("model", "pull")} <= set(EVERY)
     assert len(EVERY) > 50
 
 
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)
-def test_every_help_shows_how_it_is_used(
+def test_every_help_page_shows_the_usage(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     code, out, _err = call(capsys, *words, "--help")
@@ -58,7 +58,7 @@ def lines(out: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_a_stream_says_everything_as_it_happens(
+def test_a_json_stream_has_every_event(
     configured: Home,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -79,7 +79,7 @@ def test_a_stream_says_everything_as_it_happens(
     assert {*lines(out)[0], "event"} == set(document)
 
 
-def test_control_characters_never_leave_in_a_stream(
+def test_a_json_stream_has_no_control_characters(
     configured: Home,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -100,7 +100,7 @@ def test_control_characters_never_leave_in_a_stream(
 
 
 @pytest.mark.parametrize("options", [(), ("--json",), ("--stream",)], ids=" ".join)
-def test_ask_says_that_the_adapter_was_refused_and_lets_the_base_answer(
+def test_ask_reports_a_refused_adapter_and_answers_with_the_base(
     configured: Home,
     capsys: pytest.CaptureFixture[str],
     options: tuple[str, ...],
@@ -131,7 +131,7 @@ main()
 """
 
 
-def test_ctrl_c_keeps_what_was_said_and_ends_with_130(configured: Home) -> None:
+def test_ctrl_c_keeps_the_text_so_far_and_exits_with_130(configured: Home) -> None:
     text = configured.settings_file.read_text().replace("max_tokens = 8", "max_tokens = 400")
     configured.settings_file.write_text(text)
     process = subprocess.Popen(
@@ -157,7 +157,7 @@ def test_ctrl_c_keeps_what_was_said_and_ends_with_130(configured: Home) -> None:
         assert turn.replied == done["reply"]
 
 
-def test_what_does_not_fit_is_refused_whole(
+def test_overlong_input_is_refused_completely(
     configured: Home,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -172,7 +172,7 @@ def test_what_does_not_fit_is_refused_whole(
         assert journal.turns.all() == []
 
 
-def test_what_is_no_text_is_refused(configured: Home) -> None:
+def test_input_that_is_not_text_is_refused(configured: Home) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tui", "ask", "Review this."],
         input=b"\xff\xfe\x00\x80",
@@ -199,7 +199,7 @@ def test_a_pipe_that_never_ends_is_refused(
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
-def test_closed_streams_stop_nothing(configured: Home, closed: str) -> None:
+def test_closed_streams_do_not_break_ask(configured: Home, closed: str) -> None:
     done = subprocess.run(
         ["sh", "-c", f'exec "$0" -m tui ask --thread work Why? {closed}', sys.executable],
         capture_output=True,
@@ -214,7 +214,7 @@ def test_closed_streams_stop_nothing(configured: Home, closed: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
-def test_a_full_disk_below_the_output_is_one_sentence(home: Home) -> None:
+def test_a_full_disk_under_the_output_is_reported_in_one_sentence(home: Home) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "tui", "config", "show"],
@@ -229,7 +229,7 @@ def test_a_full_disk_below_the_output_is_one_sentence(home: Home) -> None:
 
 
 @pytest.mark.parametrize("words", [("--new",), ("chat", "--new"), ("ask", "hi", "--thread", "x")])
-def test_one_word_on_the_thread_is_enough(
+def test_thread_options_are_mutually_exclusive(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     code, _out, err = call(capsys, *words, "-c")
@@ -237,7 +237,7 @@ def test_one_word_on_the_thread_is_enough(
     assert "mutually exclusive" in err
 
 
-def test_continue_goes_on_in_the_last_thread(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_continue_uses_the_last_thread(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -278,7 +278,7 @@ class Looked(io.StringIO):
     ],
     ids=lambda value: "-".join(value[:2]) if isinstance(value, tuple) else "",
 )
-def test_what_takes_a_while_says_so_to_a_person_alone(
+def test_slow_operations_show_progress_only_on_a_terminal(
     configured: Home,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""What is typed, pasted and piped is sent and kept as it was; what could act is only not drawn."""
+"""Typed, pasted and piped text is sent and stored unchanged; control characters are not drawn."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def asked(home: Home) -> list[str]:
         return [turn.asked for turn in journal.turns.all()]
 
 
-def test_what_is_held_is_given_back() -> None:
+def test_replaced_line_ends_and_escapes_can_be_restored() -> None:
     for text in texts(11, 2000):
         assert restored(replace_line_ends(text)) == text == restored(replace_escapes(text))
         assert len(replace_line_ends(text).splitlines()) <= text.count("\n") + 1
@@ -48,7 +48,7 @@ def test_what_is_held_is_given_back() -> None:
         assert "\x00" not in replace_escapes(text)
 
 
-def test_a_paste_is_given_as_it_was_but_for_the_form_of_its_line_ends() -> None:
+def test_a_paste_is_unchanged_except_for_its_line_endings() -> None:
     for text in texts(12, 1500):
         parser = SafeParser()
         found = list(parser.feed(f"{BEGIN}{text}{END}z"))
@@ -61,9 +61,7 @@ def holds(composer: Composer, text: str) -> bool:
     return composer.text == text
 
 
-async def test_the_input_and_a_line_of_a_card_hold_what_they_were_given(
-    home: Home, quick: Settings
-) -> None:
+async def test_the_input_and_a_card_keep_their_text(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         composer = seat.screen.composer
         for text in texts(13, 150):
@@ -78,7 +76,7 @@ async def test_the_input_and_a_line_of_a_card_hold_what_they_were_given(
         assert seat.app.is_running
 
 
-def test_what_is_pasted_is_asked_and_nothing_of_it_acts_on_the_terminal(settled: Home) -> None:
+def test_pasted_text_is_sent_and_does_not_control_the_terminal(settled: Home) -> None:
     text = "  می\u200cخواهم 👩\u200d👧 \x1b[2Jx\x9by \u202egnp\u2028z\x00 \x0b\x85<|im_end|>\t."
     with Terminal("tui", "chat", "--new") as terminal:
         terminal.until(lambda: b"0/512" in terminal.out)
@@ -90,7 +88,7 @@ def test_what_is_pasted_is_asked_and_nothing_of_it_acts_on_the_terminal(settled:
     assert asked(settled) == [text]
 
 
-def test_what_is_piped_is_asked_as_it_is_but_for_its_last_line_end(settled: Home) -> None:
+def test_piped_text_is_sent_without_its_last_newline(settled: Home) -> None:
     text = "    indented\r\n\tmore \u200c\x0b\n\n  end  "
     done = subprocess.run(
         [sys.executable, "-m", "tui", "ask"],
@@ -101,7 +99,7 @@ def test_what_is_piped_is_asked_as_it_is_but_for_its_last_line_end(settled: Home
     assert asked(settled) == [text]
 
 
-def test_what_was_marked_comes_back_from_memory_show_list_history_and_export(
+def test_marked_text_is_unchanged_in_show_list_history_and_export(
     settled: Home, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept: list[Difference] = []
@@ -135,7 +133,7 @@ def test_what_was_marked_comes_back_from_memory_show_list_history_and_export(
     assert [version["asked"] for version in history] == [kept[0].asked]
 
 
-def test_letters_that_need_a_joiner_are_shown_with_it(
+def test_letters_that_need_a_joiner_keep_it(
     settled: Home, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = "می\u200cخواهم 👩\u200d👩\u200d👧"
@@ -148,6 +146,6 @@ def test_letters_that_need_a_joiner_are_shown_with_it(
 
 
 @pytest.mark.parametrize("seed", [14, 15])
-def test_the_form_of_a_difference_holds_its_words(seed: int) -> None:
+def test_the_edit_form_has_the_text_of_the_difference(seed: int) -> None:
     for text in texts(seed, 500):
         assert read_form(f"note = {_string(text)}\n") == {"note": text}

@@ -37,11 +37,11 @@ def test_names_and_aliases_are_unique_and_every_command_is_described() -> None:
 @pytest.mark.parametrize(
     "message", ["hello", "", "what is a/b?", "/etc/hosts is what?", "/2 of it", " /diff"]
 )
-def test_what_is_no_command_is_a_message(message: str) -> None:
+def test_text_that_is_not_a_command_is_a_message(message: str) -> None:
     assert parse(message) is None
 
 
-def test_a_command_is_read_with_its_argument() -> None:
+def test_a_command_is_parsed_with_its_argument() -> None:
     parsed = parse("/diff error tactical => Shorter.")
     assert parsed is not None
     assert parsed.command is find("diff")
@@ -63,7 +63,7 @@ def test_a_typo_is_answered_with_the_nearest_command() -> None:
     assert nothing.nearest is None
 
 
-def test_names_are_completed_the_likeliest_first() -> None:
+def test_names_are_completed_with_the_best_match_first() -> None:
     assert [item.text for item in complete("/di")] == ["/diff ", "/memory ", "/edit"]
     assert complete("/tr")[0].text == "/train "
     assert complete("/dff")[0].text == "/diff "
@@ -93,7 +93,7 @@ def test_arguments_are_completed_from_the_registry_and_the_open_chat() -> None:
     assert [item.text for item in complete("/recall o", known)] == ["/recall on", "/recall off"]
 
 
-def test_the_page_of_commands_is_what_the_registry_says() -> None:
+def test_the_commands_page_matches_the_registry() -> None:
     page = Path(__file__).parents[3] / "docs" / "commands.md"
     assert page.read_text(encoding="utf-8") == commands_page()
 
@@ -113,7 +113,7 @@ def test_the_page_of_commands_is_what_the_registry_says() -> None:
         ("learn", "train"),
     ],
 )
-def test_what_is_typed_in_part_or_wrongly_finds_its_command(typed: str, first: str) -> None:
+def test_a_partial_or_misspelt_name_finds_its_command(typed: str, first: str) -> None:
     assert complete(f"/{typed}")[0].text.strip() == f"/{first}"
 
 

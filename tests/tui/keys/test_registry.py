@@ -1,4 +1,4 @@
-"""The registry of keys: bindings, settings, help and the page of commands are one."""
+"""The key registry agrees with bindings, settings, help and the commands page."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ QUICK: dict[str, dict[str, Any]] = {
 }
 
 
-def test_every_binding_of_the_chat_and_its_screens_stands_in_the_registry() -> None:
+def test_every_binding_of_the_chat_and_its_screens_is_in_the_registry() -> None:
     known = {key.id for key in KEYS}
     bound: set[str] = set()
     parts = (DiscernApp, ChatScreen, Composer, ContrastCard, WhyCard, MarkPicker, WordPicker)
@@ -65,7 +65,7 @@ def test_the_shipped_settings_name_every_action_with_its_keys() -> None:
     assert {key.where for key in KEYS} == set(PLACES)
 
 
-def test_the_page_of_commands_tells_every_key_and_every_sign() -> None:
+def test_the_commands_page_lists_every_key_and_sign() -> None:
     page = (Path(__file__).parents[3] / "docs" / "commands.md").read_text(encoding="utf-8")
     assert all(f"`{key.id}`" in page and key.help in page for key in KEYS)
     assert all(status.meaning in page for status in MARK_STATUSES)
@@ -93,14 +93,14 @@ def test_the_page_of_commands_tells_every_key_and_every_sign() -> None:
         ({"nothing": "a"}, "keys.nothing is not an action"),
     ],
 )
-def test_bad_keys_are_refused_in_one_sentence(own: dict[str, str], said: str) -> None:
+def test_invalid_keys_are_refused_with_one_sentence(own: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError, match=r"config\.toml") as refused:
         Keyboard(own)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_a_bad_key_in_the_settings_is_told_with_exit_code_2(
+def test_an_invalid_key_in_the_settings_gives_exit_code_2(
     home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home.prepare()
@@ -118,7 +118,7 @@ def test_a_bad_key_in_the_settings_is_told_with_exit_code_2(
         assert "Traceback" not in told
 
 
-def test_keys_are_read_in_any_order_and_shown_as_people_say_them() -> None:
+def test_keys_are_parsed_in_any_order_and_shown_in_the_usual_form() -> None:
     keyboard = Keyboard({"mark_now": "Shift+Ctrl+M, f5", "grow": "?"})
     assert keyboard.keys["mark_now"] == ("ctrl+shift+m", "f5")
     assert keyboard.keys["grow"] == ("question_mark",)
@@ -127,12 +127,14 @@ def test_keys_are_read_in_any_order_and_shown_as_people_say_them() -> None:
     assert display("ctrl+j") == "Ctrl+J"
 
 
-def test_a_key_of_a_screen_may_be_one_of_the_chat_or_of_another_screen() -> None:
+def test_screens_may_use_the_same_keys_as_the_chat_and_each_other() -> None:
     own = {"rename_session": "ctrl+t", "forget": "b", "report_page": "m", "close_context": "down"}
     assert Keyboard(own).own == own
 
 
-async def test_the_keys_of_a_screen_can_be_remapped_and_its_line_says_so(home: Home) -> None:
+async def test_the_keys_of_a_screen_can_be_remapped_and_its_hint_line_shows_them(
+    home: Home,
+) -> None:
     own = {"pin_difference": "x", "choose": "ctrl+o", "back": "f8", "next_row": "ctrl+n"}
     settings = read_settings(home, QUICK | {"keys": own})
     async with sitting(home, settings) as seat:
@@ -152,7 +154,7 @@ async def test_the_keys_of_a_screen_can_be_remapped_and_its_line_says_so(home: H
         await seat.until(lambda: seat.app.screen is seat.screen)
 
 
-async def test_a_remapped_key_acts_and_the_old_one_does_not(home: Home) -> None:
+async def test_a_remapped_key_works_and_the_old_one_does_not(home: Home) -> None:
     settings = read_settings(home, QUICK | {"keys": {"mark_now": "f7", "mark": "m"}})
     async with sitting(home, settings) as seat:
         await seat.asks("What is 2 + 3?")
@@ -167,7 +169,7 @@ async def test_a_remapped_key_acts_and_the_old_one_does_not(home: Home) -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (40, 12)])
-async def test_help_is_sifted_by_typing_and_gives_a_command(
+async def test_help_is_filtered_by_typing_and_inserts_a_command(
     home: Home, size: tuple[int, int]
 ) -> None:
     settings: Settings = read_settings(home, QUICK | {"keys": {"training": "f9"}})
@@ -189,14 +191,14 @@ async def test_help_is_sifted_by_typing_and_gives_a_command(
         assert seat.screen.composer.has_focus
 
 
-def test_the_families_are_legible_on_both_grounds() -> None:
+def test_family_colours_are_legible_on_both_backgrounds() -> None:
     for ground, theme in ((0, DARK), (1, LIGHT)):
         for pair in FAMILIES.values():
             background = Color.parse(str(theme.background))
             assert contrast(Color.parse(pair[ground]), background) >= LEGIBLE
 
 
-async def test_what_sends_and_what_breaks_the_line_can_be_swapped(home: Home) -> None:
+async def test_the_send_and_newline_keys_can_be_swapped(home: Home) -> None:
     settings = read_settings(home, QUICK | {"keys": {"send": "ctrl+j", "newline": "enter"}})
     async with sitting(home, settings) as seat:
         await seat.pilot.press("a", "enter", "b")
@@ -206,7 +208,7 @@ async def test_what_sends_and_what_breaks_the_line_can_be_swapped(home: Home) ->
         await seat.until(lambda: not seat.screen.conversation.streaming)
 
 
-async def test_the_palette_offers_what_keys_do_with_the_keys_in_force(home: Home) -> None:
+async def test_the_palette_shows_the_current_keys_of_its_commands(home: Home) -> None:
     settings = read_settings(home, QUICK | {"keys": {"training": "f9"}})
     async with sitting(home, settings) as seat:
         await seat.asks("What is 2 + 3?")

@@ -1,4 +1,4 @@
-"""A reply as it is written: what streams is what the whole would show, and what is done stays."""
+"""Streaming markdown always equals the rendering of the full text."""
 
 from __future__ import annotations
 
@@ -118,13 +118,13 @@ def grows_as_the_whole(text: str, seed: int, width: int = 60) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_at_every_moment_what_streams_is_what_the_whole_would_show(name: str) -> None:
+def test_a_streamed_text_always_equals_its_full_rendering(name: str) -> None:
     for seed in range(20):
         grows_as_the_whole(clean(TEXTS[name]), seed)
 
 
 @pytest.mark.parametrize("name", ROUGH)
-def test_so_it_is_with_what_once_was_read_otherwise(name: str) -> None:
+def test_earlier_incremental_parsing_errors_stay_fixed(name: str) -> None:
     for seed in range(60):
         grows_as_the_whole(ROUGH[name], seed)
 
@@ -136,19 +136,19 @@ def put_together(seed: int) -> str:
 
 
 @pytest.mark.parametrize("start", range(0, 600, 100))
-def test_so_it_is_with_whatever_is_put_together(start: int) -> None:
+def test_random_markdown_streams_like_its_full_rendering(start: int) -> None:
     for seed in range(start, start + 100):
         grows_as_the_whole(put_together(seed), seed, width=(5, 20, 60)[seed % 3])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", range(1000, 17000, 4000))
-def test_and_so_it_is_with_thousands(start: int) -> None:
+def test_thousands_of_random_texts_stream_like_their_full_rendering(start: int) -> None:
     for seed in range(start, start + 4000):
         grows_as_the_whole(put_together(seed), seed, width=(5, 20, 60)[seed % 3])
 
 
-def test_a_link_defined_below_its_use_is_one_at_the_end_and_the_rest_stays() -> None:
+def test_a_link_defined_below_its_use_is_resolved_at_the_end() -> None:
     growing = IncrementalParser()
     for char in LATE:
         growing.append(char)
@@ -161,7 +161,7 @@ def test_a_link_defined_below_its_use_is_one_at_the_end_and_the_rest_stays() -> 
 
 
 @pytest.mark.parametrize("kind", ["items", "numbers", "rows", "lines of code", "paragraphs"])
-def test_however_long_a_block_is_only_its_last_part_is_read_again(
+def test_only_the_last_part_of_a_long_block_is_parsed_again(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = {
@@ -192,14 +192,12 @@ def test_however_long_a_block_is_only_its_last_part_is_read_again(
 
 @pytest.mark.parametrize("width", [12, 33, 80])
 @pytest.mark.parametrize("name", TEXTS)
-def test_what_was_laid_down_bit_by_bit_stands_as_if_laid_down_at_once(
-    name: str, width: int
-) -> None:
+def test_incremental_layout_equals_full_layout(name: str, width: int) -> None:
     grows_as_the_whole(clean(TEXTS[name]), 7, width)
 
 
 @pytest.mark.parametrize("width", [1, 7, 30])
-def test_no_word_is_lost_by_laying_down(width: int) -> None:
+def test_layout_loses_no_words(width: int) -> None:
     text = (
         "a  longword日本語日本語 " * 3
         + "\n\n| a b | 日本 | c |\n|---|---|---|\n| some words | x | yy |\n\n```\na b c d e f g\n```"
@@ -217,7 +215,7 @@ def test_no_word_is_lost_by_laying_down(width: int) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-async def test_what_was_painted_bit_by_bit_looks_as_if_painted_at_once(name: str) -> None:
+async def test_incremental_highlighting_equals_full_highlighting(name: str) -> None:
     text, seen = clean(TEXTS[name]), []
     for reply in (Reply(), Reply(text)):
         app = Page(reply)
@@ -232,7 +230,7 @@ async def test_what_was_painted_bit_by_bit_looks_as_if_painted_at_once(name: str
     assert seen[0] == seen[1]
 
 
-async def test_markdown_is_shown_as_it_streams_and_nothing_moves_at_the_end() -> None:
+async def test_streamed_markdown_does_not_move_at_the_end() -> None:
     reply = Reply()
     app = Page(reply)
     async with app.run_test() as pilot:
@@ -255,7 +253,7 @@ async def test_markdown_is_shown_as_it_streams_and_nothing_moves_at_the_end() ->
         assert shown(app) == streamed
 
 
-async def test_a_reply_without_markdown_stays_as_it_is() -> None:
+async def test_a_reply_without_markdown_is_shown_unchanged() -> None:
     text = "Twelve.  It's 3 + 4, and [bold]not[/bold] markup.\n\n\n  A verse."
     reply = Reply()
     app = Page(reply)
@@ -280,7 +278,7 @@ async def test_a_long_reply_is_one_widget_and_loses_nothing() -> None:
         assert reply.page.size.height == 401
 
 
-async def test_code_is_coloured_the_same_however_it_came() -> None:
+async def test_code_is_highlighted_the_same_regardless_of_chunks() -> None:
     text = (
         "```python\n" + "\n".join(f"def f{n}(x): return 'y'  # {n}" for n in range(160)) + "\n```"
     )
@@ -315,7 +313,7 @@ async def test_code_is_coloured_the_same_however_it_came() -> None:
         "# [@click=app.quit]head[/] \x1b[5m\n- [red]item[/red]\n> quote \u202e",
     ],
 )
-async def test_no_widget_of_a_reply_lets_control_characters_or_markup_through(hostile: str) -> None:
+async def test_no_reply_widget_passes_control_characters_or_markup(hostile: str) -> None:
     reply = Reply()
     app = Page(reply)
     async with app.run_test() as pilot:

@@ -1,4 +1,4 @@
-"""Journeys through two ways of answering the same."""
+"""The comparison screen."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def opened(seat: Seat, command: str = "/compare") -> CompareScreen:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_the_last_message_is_asked_with_recall_and_the_better_reply_becomes_a_mark(
+async def test_comparing_the_last_message_turns_the_better_reply_into_a_mark(
     home: Home, quick: Settings, size: tuple[int, int]
 ) -> None:
     async with sitting(home, quick, size=size) as seat:
@@ -51,7 +51,7 @@ async def test_the_last_message_is_asked_with_recall_and_the_better_reply_become
         assert seat.screen.chat.engine.adapter is None
 
 
-async def test_blind_sides_are_named_once_one_is_chosen(home: Home, quick: Settings) -> None:
+async def test_blind_sides_are_revealed_after_a_choice(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         screen = await opened(seat, f"/compare {QUESTION}")
         await seat.pilot.press("b")

@@ -1,4 +1,4 @@
-"""Journeys through all differences."""
+"""The screen of differences."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def opened(seat: Seat, words: str = "") -> DifferencesScreen:
     return screen
 
 
-async def test_differences_are_sifted_shown_and_pinned(home: Home, quiet: Settings) -> None:
+async def test_differences_are_filtered_shown_and_pinned(home: Home, quiet: Settings) -> None:
     marked(home, "What is red?", "A colour.", kind="semantic/tone")
     marked(home, "Кто\x1b[31m это?", "Мирра [bold].", state=State.FAILING)
     async with sitting(home, quiet) as seat:
@@ -64,7 +64,7 @@ async def test_differences_are_sifted_shown_and_pinned(home: Home, quiet: Settin
         assert [item.pinned for item in seat.screen.chat.journal.differences.all()] == [True, False]
 
 
-async def test_one_is_forgotten_at_the_second_press_and_another_edited(
+async def test_a_difference_is_forgotten_after_confirmation_and_another_edited(
     home: Home, quiet: Settings
 ) -> None:
     gone, kept = marked(home, "What is red?", "A colour."), marked(home, "Who is it?", "Mirra.")
@@ -85,7 +85,7 @@ async def test_one_is_forgotten_at_the_second_press_and_another_edited(
         assert seat.screen.transcript.query_one(ContrastCard).difference.id == kept
 
 
-async def test_one_takes_the_place_of_another_and_leads_to_its_thread(
+async def test_a_difference_supersedes_another_and_opens_its_thread(
     home: Home, quiet: Settings
 ) -> None:
     old = marked(home, "What is red?", "A colour.")
@@ -111,7 +111,7 @@ async def test_an_empty_memory_says_how_to_mark(
         await seat.sees("No differences yet. Mark a reply with /diff.")
 
 
-async def test_what_each_changed_is_shown_below_it(home: Home, quiet: Settings) -> None:
+async def test_the_effect_of_each_difference_is_shown_below_it(home: Home, quiet: Settings) -> None:
     learnt = marked(home, "What is red?", "A colour.", state=State.TRAINED)
     failed = marked(home, "What is blue?", "A mood.", state=State.FAILING)
     marked(home, "What is green?", "Grass.")

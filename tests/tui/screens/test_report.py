@@ -1,4 +1,4 @@
-"""Journeys through the reports of trainings."""
+"""The report screen."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def opened(seat: Seat) -> None:
     await seat.until(lambda: isinstance(seat.app.screen, ReportScreen))
 
 
-async def test_reports_are_walked_and_the_page_is_written(home: Home) -> None:
+async def test_reports_are_browsed_and_the_page_is_written(home: Home) -> None:
     trained(home, "20260309T031500", verdict="rejected", sentence="It drifted too far.")
     newest = trained(home, "20260310T031500")
     (home.runs / "20260311T031500").mkdir()  # one that was cut off

@@ -1,4 +1,4 @@
-"""Journeys through all past talk."""
+"""The session screen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def quiet(home: Home) -> Settings:
 
 
 def told(home: Home, *said: tuple[str, str, str]) -> list[str]:
-    """Have this said, a turn a thread, question and reply; the ids of the turns."""
+    """Write one turn per thread; return the ids of the turns."""
     turns = [Turn(new_id(), thread, now(), one, two, "m", None) for thread, one, two in said]
     with Journal(home.journal) as journal:
         for turn in turns:
@@ -58,7 +58,7 @@ async def opened(seat: Seat, words: str = "") -> SessionsScreen:
     return screen
 
 
-async def test_past_talk_is_searched_and_gone_on_in(home: Home, quiet: Settings) -> None:
+async def test_past_sessions_are_searched_and_continued(home: Home, quiet: Settings) -> None:
     told(home, ("trip", "Где МОРЕ?", "На юге."), ("work", "Bare [bold]\x1b[31m?", "Yes."))
     async with sitting(home, quiet) as seat:
         await opened(seat)
@@ -79,7 +79,7 @@ async def test_past_talk_is_searched_and_gone_on_in(home: Home, quiet: Settings)
         await seat.until(lambda: seat.screen.transcript.chosen is not None)
 
 
-async def test_what_nobody_said_is_not_found(home: Home, quiet: Settings) -> None:
+async def test_text_that_was_never_said_is_not_found(home: Home, quiet: Settings) -> None:
     async with sitting(home, quiet) as seat:
         await seat.types("/sessions unheard")
         await seat.sees("No message contains 'unheard'.")
@@ -99,7 +99,7 @@ async def test_a_session_is_found_by_its_name_and_the_open_one_is_marked(
         assert "work" not in seat.shown
 
 
-async def test_a_turn_of_another_branch_is_gone_on_in_where_it_stands(
+async def test_a_found_turn_of_another_branch_is_opened_on_that_branch(
     home: Home, quiet: Settings
 ) -> None:
     first = Turn(new_id(), "trip", now(), "Why?", "The plum.", "m", None)
@@ -113,7 +113,7 @@ async def test_a_turn_of_another_branch_is_gone_on_in_where_it_stands(
         assert seat.screen.chat.journal.turns.head("trip") == first.id
 
 
-async def test_the_end_of_the_talk_stands_beside_where_there_is_room(
+async def test_a_wide_screen_shows_the_end_of_the_session_beside_the_list(
     home: Home, quiet: Settings
 ) -> None:
     said = [("long", f"Question {number}?", f"Reply {number}.") for number in range(30)]
@@ -134,7 +134,9 @@ async def test_the_end_of_the_talk_stands_beside_where_there_is_room(
         await seat.sees("Question 7? → Reply 7.")
 
 
-async def test_a_session_is_renamed_and_a_bad_name_said_why(home: Home, quiet: Settings) -> None:
+async def test_a_session_is_renamed_and_an_invalid_name_explained(
+    home: Home, quiet: Settings
+) -> None:
     told(home, ("trip", "One?", "Yes."), ("work", "Two?", "Yes."))
     async with sitting(home, quiet, thread="work") as seat:
         screen = await opened(seat)
@@ -152,7 +154,7 @@ async def test_a_session_is_renamed_and_a_bad_name_said_why(home: Home, quiet: S
         assert [turn.asked for turn in seat.screen.chat.thread.turns()] == ["Two?"]
 
 
-async def test_a_name_that_another_program_gave_is_shown_safely_and_can_be_mended(
+async def test_an_unsafe_name_from_another_program_is_shown_safely_and_can_be_changed(
     home: Home, quiet: Settings
 ) -> None:
     told(home, ("a\x1b[31mb\u202e [bold]\n{c}", "One?", "Yes."))
@@ -173,7 +175,7 @@ async def test_a_name_that_another_program_gave_is_shown_safely_and_can_be_mende
         await seat.until(lambda: seat.screen.chat.thread.name == "ab [bold] {c}")
 
 
-async def test_the_open_session_is_deleted_at_the_second_press_and_its_marks_stay(
+async def test_the_open_session_is_deleted_after_confirmation_and_its_marks_stay(
     home: Home, quiet: Settings
 ) -> None:
     _trip, turn = told(home, ("trip", "One?", "Yes."), ("work", "Two?", "Yes."))
@@ -204,9 +206,7 @@ async def test_the_open_session_is_deleted_at_the_second_press_and_its_marks_sta
         await seat.sees("was marked no longer exists; the mark is kept")
 
 
-async def test_the_last_session_that_is_deleted_leaves_a_fresh_one(
-    home: Home, quiet: Settings
-) -> None:
+async def test_deleting_the_last_session_starts_a_new_one(home: Home, quiet: Settings) -> None:
     told(home, ("work", "Two?", "Yes."))
     async with sitting(home, quiet, thread="work") as seat:
         await opened(seat)
@@ -218,7 +218,7 @@ async def test_the_last_session_that_is_deleted_leaves_a_fresh_one(
         assert seat.screen.chat.thread.name != "work"
 
 
-async def test_a_session_is_written_out_in_either_form(
+async def test_a_session_is_exported_in_both_formats(
     home: Home, quiet: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "here"
@@ -244,7 +244,7 @@ async def test_a_session_is_written_out_in_either_form(
         assert json.loads((folder / "trip.json").read_text("utf-8"))["thread"] == "trip"
 
 
-async def test_what_another_process_does_to_the_open_session_is_said(
+async def test_changes_to_the_open_session_by_another_process_are_reported(
     home: Home, quiet: Settings
 ) -> None:
     told(home, ("work", "Two?", "Yes."))
@@ -258,7 +258,7 @@ async def test_what_another_process_does_to_the_open_session_is_said(
         assert "Two?" not in seat.shown
 
 
-async def test_a_screen_of_forty_columns_has_whole_lines(home: Home, quiet: Settings) -> None:
+async def test_a_screen_of_forty_columns_cuts_no_lines(home: Home, quiet: Settings) -> None:
     told(home, ("漢字" * 30, "é漢字" * 40, "Yes."), ("work", "Two?", "Yes."))
     async with sitting(home, quiet, size=(40, 12)) as seat:
         await opened(seat)
@@ -268,7 +268,7 @@ async def test_a_screen_of_forty_columns_has_whole_lines(home: Home, quiet: Sett
         await seat.sees("again to delete")
 
 
-def test_times_are_said_as_people_say_them() -> None:
+def test_times_are_formatted_naturally() -> None:
     noon = AT.astimezone().replace(hour=12, minute=5)
     said = {
         0: "today 12:05", 1: "yesterday", 2: "8 Mar", 68: "1 Jan", 69: "31 Dec 2025",
@@ -278,7 +278,7 @@ def test_times_are_said_as_people_say_them() -> None:
     assert moment(noon.replace(hour=0), noon.replace(hour=23)) == "today 00:05"
 
 
-def test_a_found_word_stands_in_its_line_and_is_lit() -> None:
+def test_a_search_result_shows_its_line_with_the_word_highlighted() -> None:
     text = "a " * 200 + "Zürich\nis " + "b " * 200
     line = around(text, ["zürich"], 40)
     assert "Zürich is" in line
@@ -293,7 +293,7 @@ def test_a_found_word_stands_in_its_line_and_is_lit() -> None:
     ]  # fmt: skip
 
 
-def test_what_deleting_takes_and_leaves_is_one_sentence() -> None:
+def test_one_sentence_says_what_deleting_removes_and_keeps() -> None:
     assert (
         deletion_summary("a", 1, 0)
         == "a: 1 turn will be deleted permanently; there are no marks in it."

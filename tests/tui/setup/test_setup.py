@@ -1,4 +1,4 @@
-"""The first start: three questions before the model loads, and never in anybody's way."""
+"""The setup: three questions before the model loads, which can always be skipped."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ async def in_the_chat(seat: Seat) -> None:
     await seat.ready()
 
 
-async def test_three_steps_by_enter_alone_lead_into_the_chat(
-    home: Home, settings: Settings
-) -> None:
+async def test_pressing_enter_three_times_opens_the_chat(home: Home, settings: Settings) -> None:
     assert is_first_start(home)
     async with sitting(home, settings, ready=False, setup=True) as seat:
         await seat.sees("step 1 of 3", "› starter", "ready to use", "1,390 simple facts")
@@ -82,7 +80,9 @@ async def test_three_steps_by_enter_alone_lead_into_the_chat(
     assert not is_first_start(home)
 
 
-async def test_escape_opens_the_chat_and_is_not_asked_again(home: Home, settings: Settings) -> None:
+async def test_escape_opens_the_chat_and_setup_is_not_shown_again(
+    home: Home, settings: Settings
+) -> None:
     async with sitting(home, settings, ready=False, setup=True) as seat:
         await seat.sees("step 1 of 3")
         await seat.pilot.press("escape")
@@ -93,9 +93,7 @@ async def test_escape_opens_the_chat_and_is_not_asked_again(home: Home, settings
 
 
 @pytest.mark.parametrize("key", ["enter", "escape"])
-async def test_a_key_pressed_again_and_again_opens_one_chat(
-    home: Home, settings: Settings, key: str
-) -> None:
+async def test_a_repeated_key_opens_one_chat(home: Home, settings: Settings, key: str) -> None:
     async with sitting(home, settings, ready=False, setup=True) as seat:
         await seat.sees("step 1 of 3")
         if key == "enter":
@@ -110,7 +108,7 @@ async def test_a_key_pressed_again_and_again_opens_one_chat(
         assert seat.screen is seat.app._chat_screen
 
 
-async def test_escape_goes_a_step_back_from_everywhere(home: Home, settings: Settings) -> None:
+async def test_escape_goes_back_one_step_from_every_page(home: Home, settings: Settings) -> None:
     async with sitting(home, settings, ready=False, setup=True) as seat:
         await seat.sees("step 1 of 3")
         await at(seat, "your own GGUF file")
@@ -132,9 +130,7 @@ async def test_escape_goes_a_step_back_from_everywhere(home: Home, settings: Set
         await seat.sees("step 3 of 3", "night.enabled = false")
 
 
-async def test_a_file_that_is_here_serves_and_a_damaged_one_is_refused(
-    home: Home, found: Path
-) -> None:
+async def test_a_local_file_is_accepted_and_a_damaged_one_refused(home: Home, found: Path) -> None:
     home.settings_file.write_text(OWN)
     async with sitting(home, read_settings(home), ready=False, setup=True) as seat:
         await seat.sees("On this machine", "damaged", "fits")
@@ -158,7 +154,7 @@ async def test_a_file_that_is_here_serves_and_a_damaged_one_is_refused(
     assert not read_settings(home).night.enabled
 
 
-async def test_so_many_files_that_nobody_could_read_their_names(
+async def test_a_long_list_of_files_is_limited_and_shown_safely(
     home: Home, settings: Settings, found: Path
 ) -> None:
     for number in range(300):
@@ -174,7 +170,7 @@ async def test_so_many_files_that_nobody_could_read_their_names(
         await in_the_chat(seat)
 
 
-async def test_asked_again_it_begins_with_what_was_answered(home: Home, found: Path) -> None:
+async def test_repeated_setup_starts_with_the_earlier_answers(home: Home, found: Path) -> None:
     home.settings_file.write_text(f'[model]\npath = "{found}"\n[night]\nenabled = false\n')
     async with sitting(home, read_settings(home), ready=False, setup=True) as seat:
         await seat.sees("› Some/Here:here.gguf")
@@ -189,7 +185,7 @@ async def test_asked_again_it_begins_with_what_was_answered(home: Home, found: P
     assert home.settings_file.read_text() == before
 
 
-async def test_a_path_is_looked_at_before_it_is_taken(
+async def test_a_path_is_checked_before_it_is_accepted(
     home: Home, settings: Settings, tiny: Path
 ) -> None:
     async with sitting(home, settings, ready=False, setup=True) as seat:
@@ -202,7 +198,7 @@ async def test_a_path_is_looked_at_before_it_is_taken(
         await seat.sees("step 2 of 3")
 
 
-async def test_a_download_is_shown_agreed_to_and_fetched(
+async def test_a_download_is_confirmed_and_fetched(
     home: Home, settings: Settings, hub: Hub
 ) -> None:
     async with sitting(home, settings, ready=False, setup=True) as seat:
@@ -222,7 +218,7 @@ async def test_a_download_is_shown_agreed_to_and_fetched(
     assert read_settings(home).model.path == str(path)
 
 
-async def test_a_stopped_download_goes_on_where_it_broke(
+async def test_a_stopped_download_is_resumed(
     home: Home, settings: Settings, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, gate = pull.pull, threading.Event()
@@ -257,7 +253,7 @@ async def test_a_stopped_download_goes_on_where_it_broke(
     assert (models_folder(home) / REPO / FILE).read_bytes() == hub.body
 
 
-async def test_without_a_network_there_is_one_sentence_and_the_choice(
+async def test_without_a_network_an_error_and_the_choice_are_shown(
     home: Home, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
@@ -315,7 +311,7 @@ async def test_a_timer_is_shown_before_it_is_installed(
     assert ("systemctl", "--user", "enable", "--now", "discern-night.timer") in timer
 
 
-async def test_a_timer_that_cannot_be_installed_is_said(
+async def test_a_timer_that_cannot_be_installed_is_reported(
     home: Home, settings: Settings, timer: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "_call", lambda *_words: (1, "no bus"))
@@ -330,9 +326,7 @@ async def test_a_timer_that_cannot_be_installed_is_said(
         await seat.sees("step 2 of 3", "! `systemctl", "no bus")
 
 
-async def test_leaving_by_the_keys_of_leaving_writes_nothing(
-    home: Home, settings: Settings
-) -> None:
+async def test_quitting_during_setup_writes_nothing(home: Home, settings: Settings) -> None:
     async with sitting(home, settings, ready=False, setup=True) as seat:
         await seat.sees("step 1 of 3")
         await seat.pilot.press("ctrl+c")
@@ -354,7 +348,7 @@ async def test_leaving_by_the_keys_of_leaving_writes_nothing(
         (["setup"], "# mine\n", True),
     ],
 )
-def test_who_is_asked(
+def test_setup_is_shown_only_to_new_users(
     home: Home, monkeypatch: pytest.MonkeyPatch, words: list[str], own: str, asked: bool
 ) -> None:
     class Terminal(io.StringIO):
@@ -376,7 +370,7 @@ def test_who_is_asked(
     assert seen == [asked]
 
 
-def test_without_a_terminal_nobody_is_asked(
+def test_without_a_terminal_setup_is_skipped(
     home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())

@@ -1,4 +1,4 @@
-"""How the first start looks, kept as text; see `test_snapshots.py`."""
+"""Snapshots of the setup; see `test_snapshots.py`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def the_same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("theme", ["discern-dark", "discern-light"])
-async def test_which_model(
+async def test_the_model_page(
     home: Home, size: tuple[int, int], theme: str, snapshot: SnapshotAssertion
 ) -> None:
     settings = read_settings(home, {"ui": {"theme": theme}})
@@ -44,7 +44,7 @@ async def test_which_model(
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_when_to_learn(
+async def test_the_schedule_page(
     home: Home, size: tuple[int, int], snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")

@@ -1,4 +1,4 @@
-"""The real application whose replies are a script, cut between every two characters.
+"""The real application with scripted replies, split between every two characters.
 
     python -m tests.tui.terminal.pty_process SCRIPT.txt
 

@@ -1,4 +1,4 @@
-"""The command line, sent a signal in the middle of its work: as it syncs a file, or reads a line.
+"""The command line, which gets a signal while it syncs a file or reads a line.
 
 python -m tests.tui.terminal.signalled_process NUMBER VERB …
 """

@@ -1,4 +1,4 @@
-"""The draft in the person's own editor, with real programs as editors."""
+"""Editing the draft in the user's editor, with real programs as editors."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def program(folder: Path, body: str) -> Path:
     return path
 
 
-def test_what_the_editor_leaves_becomes_the_draft(tmp_path: Path) -> None:
+def test_the_text_saved_in_the_editor_becomes_the_draft(tmp_path: Path) -> None:
     path = program(
         tmp_path, "text = open(path).read()\nopen(path, 'w').write(text + ' ♦\\nmore\\n')"
     )
     assert edited("a draft", [str(path), "--wait"], tmp_path / "drafts") == "a draft ♦\nmore"
 
 
-def test_the_editor_may_have_arguments_and_visual_goes_first(tmp_path: Path) -> None:
+def test_the_editor_may_have_arguments_and_visual_takes_precedence(tmp_path: Path) -> None:
     path = program(tmp_path, "")
     said = f"{shlex.quote(str(path))} --wait -n"
     assert editor({"VISUAL": said, "EDITOR": "ed"}) == [str(path), "--wait", "-n"]
     assert editor({"VISUAL": " ", "EDITOR": said}) == [str(path), "--wait", "-n"]
 
 
-def test_a_missing_editor_is_said_with_what_to_set(tmp_path: Path) -> None:
+def test_a_missing_editor_is_reported_with_the_variable_to_set(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"'nowhere-to-be-found' set in \$EDITOR was not found"):
         editor({"EDITOR": "nowhere-to-be-found -x"})
     with pytest.raises(SettingsError, match="is not a valid command"):
@@ -48,7 +48,7 @@ def test_a_missing_editor_is_said_with_what_to_set(tmp_path: Path) -> None:
         editor({"PATH": str(tmp_path)})
 
 
-def test_an_editor_that_fails_leaves_the_draft_and_what_was_written(tmp_path: Path) -> None:
+def test_a_failing_editor_keeps_the_draft_and_the_written_text(tmp_path: Path) -> None:
     path = program(tmp_path, "raise SystemExit(3)")
     with pytest.raises(SettingsError, match="exited with code 3; the draft is unchanged"):
         edited("a draft", [str(path)], tmp_path / "drafts")
@@ -60,7 +60,7 @@ def test_an_editor_that_fails_leaves_the_draft_and_what_was_written(tmp_path: Pa
     assert kept.parent.stat().st_mode & 0o077 == 0
 
 
-def test_a_text_that_cannot_be_read_back_stays_where_it_is(tmp_path: Path) -> None:
+def test_an_unreadable_text_is_left_in_its_file(tmp_path: Path) -> None:
     for body, said in (
         ("open(path, 'wb').write(b'\\xff\\xfe')", "it is not UTF-8 text"),
         ("import os; os.remove(path); os.mkfifo(path)", "it is a named pipe, not a file"),
@@ -75,21 +75,23 @@ def test_a_text_that_cannot_be_read_back_stays_where_it_is(tmp_path: Path) -> No
         shutil.rmtree(Path(kept[1]).parent)
 
 
-def test_a_byte_order_mark_and_windows_line_ends_do_not_come_into_a_draft(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_endings_are_removed_from_a_draft(
+    tmp_path: Path,
+) -> None:
     path = program(tmp_path, "open(path, 'wb').write(b'\\xef\\xbb\\xbfone\\r\\ntwo\\r\\n')")
     assert edited("a draft", [str(path)], tmp_path / "drafts") == "one\ntwo"
 
 
-def test_a_draft_that_finds_no_room_is_said(tmp_path: Path) -> None:
+def test_a_draft_that_does_not_fit_on_the_disk_is_reported(tmp_path: Path) -> None:
     (tmp_path / "drafts").write_text("in the way")
     with pytest.raises(HomeError, match=r"cannot write the draft for the editor to .*drafts: "):
         edited("a draft", ["true"], tmp_path / "drafts")
 
 
-def test_a_killed_chat_leaves_its_draft_to_the_next_once_the_editor_is_closed(
+def test_the_draft_of_a_killed_chat_is_restored_once_its_editor_is_closed(
     settled: Home, tmp_path: Path
 ) -> None:
-    """Chat and editor are killed apart: the draft is in use as long as one of them lives."""
+    """Chat and editor are killed separately: the draft is in use until both have ended."""
     go, said = tmp_path / "go", tmp_path / "said"
     path = program(
         tmp_path,
@@ -115,7 +117,7 @@ def test_a_killed_chat_leaves_its_draft_to_the_next_once_the_editor_is_closed(
     assert list(settled.drafts.iterdir()) == []
 
 
-def test_the_next_chat_has_the_draft_of_a_killed_one_in_its_input(settled: Home) -> None:
+def test_the_draft_of_a_killed_chat_is_in_the_input_of_the_next(settled: Home) -> None:
     folder = settled.drafts / "0123456789abcdef"
     folder.mkdir(parents=True)
     (folder / "draft.md").write_text("half a message ♦\n", encoding="utf-8")
@@ -124,7 +126,7 @@ def test_the_next_chat_has_the_draft_of_a_killed_one_in_its_input(settled: Home)
     assert list(settled.drafts.iterdir()) == []
 
 
-def test_no_draft_is_taken_from_behind_a_link_out_of_the_home(home: Home, tmp_path: Path) -> None:
+def test_no_draft_is_read_through_a_link_out_of_the_home(home: Home, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "draft.md").write_text("not ours")

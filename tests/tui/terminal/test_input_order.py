@@ -1,4 +1,4 @@
-"""Keys that a terminal sends in one read act in the order in which they were pressed."""
+"""Keys that arrive in one read act in the order in which they were pressed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_keys_in_one_read_keep_their_order(settled: Home, keys: bytes, said: str
     assert asked(settled) == [said]
 
 
-def test_enter_comes_between_what_was_typed_before_and_behind_it(settled: Home) -> None:
+def test_enter_acts_between_the_text_before_and_after_it(settled: Home) -> None:
     with Terminal("tui", "chat", "--new") as terminal:
         terminal.until(lambda: b"0/512" in terminal.out)
         terminal.types(b"/thread onf" + BACKSPACE + b"e\r" + b"twoo" + BACKSPACE + b"\r")
@@ -80,7 +80,7 @@ def test_keys_keep_their_order_in_a_field_of_the_setup(home: Home) -> None:
     assert read_settings(home).night.time == "04:55"
 
 
-async def test_a_key_whose_handler_hangs_does_not_lock_the_way_out(
+async def test_a_key_handler_that_hangs_does_not_prevent_quitting(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(input_order, "PATIENCE", 0.0)
@@ -98,7 +98,7 @@ async def test_a_key_whose_handler_hangs_does_not_lock_the_way_out(
         hangs.set()
 
 
-async def test_what_is_typed_stands_in_the_card_before_the_key_that_keeps_it_acts(
+async def test_text_typed_in_a_card_arrives_before_the_save_key(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -115,7 +115,7 @@ async def test_what_is_typed_stands_in_the_card_before_the_key_that_keeps_it_act
         assert (contrast.missed, contrast.lost) == ("misse", "lost")
 
 
-def test_escape_and_return_are_one_key_wherever_they_are_cut() -> None:
+def test_escape_and_return_are_one_key_however_the_input_is_split() -> None:
     for pieces in (("\x1b\r",), ("\x1b", "\r"), ("a\x1b\r\x1b\r\x1b[A",)):
         parser = SafeParser()
         names = [event.key for piece in pieces for event in parser.feed(piece)]  # type: ignore[attr-defined]
@@ -135,16 +135,14 @@ def test_escape_and_return_are_one_key_wherever_they_are_cut() -> None:
         ("\x1bOP\x1b[1;3A", ["f1", "alt+up"]),
     ],
 )
-def test_a_key_with_alt_is_told_from_what_follows_it_in_one_read(
-    data: str, names: list[str]
-) -> None:
+def test_a_key_with_alt_is_distinguished_from_following_input(data: str, names: list[str]) -> None:
     for pieces in ([data], list(data)):
         parser = SafeParser()
         found = [event.key for piece in pieces for event in parser.feed(piece)]  # type: ignore[attr-defined]
         assert found == names
 
 
-def test_a_gesture_in_one_read_marks_with_its_kind_and_words(settled: Home) -> None:
+def test_a_mark_gesture_in_one_read_has_its_kind_and_words(settled: Home) -> None:
     with Terminal("tui", "chat", "--new") as terminal:
         terminal.until(lambda: b"0/512" in terminal.out)
         terminal.types(b"hello\r")

@@ -1,4 +1,4 @@
-"""Pastes that hold escape characters: text, wherever the pieces are cut, and never a key."""
+"""Pastes with escape characters are text, however they are split, and never keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read(*pieces: str) -> list[events.Event]:
 
 
 @pytest.mark.parametrize("cut", range(len(BEGIN + HOSTILE + END)))
-def test_a_hostile_paste_is_text_wherever_it_is_cut(cut: int) -> None:
+def test_a_hostile_paste_is_text_however_it_is_split(cut: int) -> None:
     whole = f"{BEGIN}{HOSTILE}{END}z"
     found = read(whole[:cut], whole[cut:]) if cut else read(whole)
     assert [type(event) for event in found] == [events.Paste, events.Key]
@@ -31,13 +31,13 @@ def test_a_hostile_paste_is_text_wherever_it_is_cut(cut: int) -> None:
     assert key.key == "z"
 
 
-def test_what_is_no_paste_comes_through_at_once_and_unchanged() -> None:
+def test_input_that_is_not_a_paste_passes_immediately_and_unchanged() -> None:
     gate = PasteGate()
     for piece in ("a", "\x1b", "[A", "\x1b[<0;1;1M", "\x1b[20", "1~", "\x1b[200", "x", "ё漢"):
         assert gate.feed(piece) == piece
 
 
-def test_a_paste_is_known_by_a_beginning_that_came_in_single_characters() -> None:
+def test_a_paste_is_recognized_if_its_start_arrives_in_single_characters() -> None:
     gate = PasteGate()
     said = "".join(gate.feed(sign) for sign in f"k{BEGIN}a\x1b]b{END}\x1b[A{BEGIN}\x1b{END}")
     assert "\x1b]" not in said

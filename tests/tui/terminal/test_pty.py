@@ -1,4 +1,4 @@
-"""The real application on a real pseudo-terminal: what content holds never arrives as a control."""
+"""The real application on a pseudo-terminal: text never arrives as a control sequence."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def harmless(out: bytes) -> None:
         assert f"{control}PAY{n:02}".encode() not in out
 
 
-def test_what_a_journal_holds_never_acts_on_the_terminal(settled: Home) -> None:
+def test_journal_text_never_controls_the_terminal(settled: Home) -> None:
     with Journal(settled.journal) as journal:
         journal.turns.add(
             Turn(new_id(), "t", now(), MARKUP, HOSTILE, "m\x1b[2J", "a\x1b]52;c;eA==\x07")
@@ -76,11 +76,11 @@ def shows(terminal: Terminal, begun: int, words: bytes) -> bool:
 
 
 def writes_again(terminal: Terminal, begun: int) -> bool:
-    """Whether the input has the keyboard: its cursor stands on the first letter of the hint."""
+    """Whether the input has the focus: its cursor is on the first letter of the hint."""
     return b"msk something" in terminal.out[begun:]
 
 
-def test_no_screen_lets_it_through(settled: Home) -> None:
+def test_no_screen_passes_control_sequences(settled: Home) -> None:
     with Journal(settled.journal) as journal:
         old = Turn(new_id(), f"older {HOSTILE[:40]}", now(), HOSTILE, HOSTILE, "m", None)
         mark = Difference(
@@ -142,7 +142,7 @@ def test_no_screen_lets_it_through(settled: Home) -> None:
 
 
 @pytest.mark.parametrize("colour", [True, False])
-def test_a_verb_has_colours_unless_they_are_not_wanted(settled: Home, colour: bool) -> None:
+def test_commands_use_colours_unless_disabled(settled: Home, colour: bool) -> None:
     folder = settled.runs / "20260310T031500"
     folder.mkdir(parents=True)
     report = Report("published", verbatim(HOSTILE), now(), 1.0, "m")
@@ -154,7 +154,7 @@ def test_a_verb_has_colours_unless_they_are_not_wanted(settled: Home, colour: bo
         assert (b"\x1b" in terminal.out) is colour
 
 
-def test_what_breaks_unforeseen_leaves_one_sentence_and_a_file_without_words(
+def test_an_unexpected_error_leaves_one_sentence_and_a_log_without_user_text(
     settled: Home,
 ) -> None:
     with Terminal("tests.tui.chat.breaking_process", "chat", "--new") as terminal:
@@ -177,7 +177,7 @@ def test_what_breaks_unforeseen_leaves_one_sentence_and_a_file_without_words(
     assert (settled.state / FILE).stat().st_mode & 0o777 == 0o600
 
 
-def test_a_clipboard_presses_no_keys(settled: Home) -> None:
+def test_a_clipboard_cannot_press_keys(settled: Home) -> None:
     with Terminal("tui", "chat", "--new") as terminal:
         terminal.until(lambda: b"0/512" in terminal.out)
         keys = b"\x1b]0;x\x11\x07\x1b\x07/quit\r\x1b[31m"  # Ctrl+Q, Ctrl+G, a command and Enter
@@ -187,7 +187,7 @@ def test_a_clipboard_presses_no_keys(settled: Home) -> None:
         harmless(terminal.out)
 
 
-def test_a_sequence_cut_between_pieces_never_arrives(settled: Home, tmp_path: Path) -> None:
+def test_a_split_control_sequence_is_removed(settled: Home, tmp_path: Path) -> None:
     script = tmp_path / "script.txt"
     script.write_bytes(HOSTILE.encode())
     with Terminal("tests.tui.terminal.pty_process", "chat", "--new", str(script)) as terminal:

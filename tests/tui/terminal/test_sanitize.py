@@ -1,4 +1,4 @@
-"""The gate for untrusted text."""
+"""Removal of control sequences from untrusted text."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from tui.terminal.sanitize import LONGEST_SEQUENCE, StreamCleaner, clean, one_li
         ("[b]kept[/b] [@click=app.quit]as is[/]", "[b]kept[/b] [@click=app.quit]as is[/]"),
     ],
 )  # fmt: skip
-def test_what_could_act_is_taken_out_and_the_rest_is_left(hostile: str, shown: str) -> None:
+def test_control_sequences_are_removed_and_other_text_is_kept(hostile: str, shown: str) -> None:
     assert clean(hostile) == shown
     assert clean(shown) == shown
 
 
-def test_an_unclosed_string_hides_a_bounded_part() -> None:
+def test_an_unterminated_sequence_hides_a_bounded_part() -> None:
     text = "\x1b]0;" + "x" * (LONGEST_SEQUENCE + 500)
     assert len(clean(text)) == 500 + len("0;")
 
@@ -56,7 +56,7 @@ PARTS = [
 ]  # fmt: skip
 
 
-def test_however_a_stream_is_cut_it_shows_what_the_whole_would_show() -> None:
+def test_a_sanitized_stream_does_not_depend_on_its_chunks() -> None:
     dice = random.Random(7)
     for _ in range(3000):
         whole = "".join(dice.choices(PARTS, k=dice.randint(1, 14)))
@@ -74,7 +74,7 @@ def test_however_a_stream_is_cut_it_shows_what_the_whole_would_show() -> None:
         )
 
 
-def test_plain_pieces_are_not_held_back() -> None:
+def test_plain_text_is_not_delayed() -> None:
     cleaner = StreamCleaner()
     assert cleaner.feed("at once ") == "at once "
     assert cleaner.feed("and \x1b[3") == "and "

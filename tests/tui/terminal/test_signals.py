@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP: the terminal is restored, the message and the partial reply are kept."""
+"""SIGTERM and SIGHUP: the terminal is restored, the draft and the partial reply are saved."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def drafts(home: Home) -> list[str]:
 
 
 @pytest.mark.parametrize("number", ENDING)
-def test_the_terminal_is_as_it_was_and_the_message_is_in_the_next_chat(
+def test_after_a_signal_the_terminal_is_restored_and_the_draft_kept(
     settled: Home, number: signal.Signals
 ) -> None:
     with Terminal("tui", "chat", "--new") as terminal:
@@ -76,7 +76,7 @@ def test_the_terminal_is_as_it_was_and_the_message_is_in_the_next_chat(
     assert drafts(settled) == []
 
 
-def test_a_terminal_that_is_closed_ends_the_chat_and_keeps_reply_and_message(
+def test_closing_the_terminal_ends_the_chat_and_keeps_reply_and_draft(
     settled: Home, tmp_path: Path
 ) -> None:
     with Terminal("tui", "chat", "--new") as terminal:
@@ -91,7 +91,7 @@ def test_a_terminal_that_is_closed_ends_the_chat_and_keeps_reply_and_message(
     assert [turn.asked for turn in turns(settled)] == ["Tell me a very long story."]
 
 
-def test_a_message_that_the_journal_cannot_keep_is_printed_when_the_chat_is_ended(
+def test_a_draft_that_cannot_be_saved_is_printed_at_exit(
     settled: Home,
 ) -> None:
     with Terminal("tui", "chat", "--new") as terminal:
@@ -108,7 +108,7 @@ def test_a_message_that_the_journal_cannot_keep_is_printed_when_the_chat_is_ende
         assert b"Traceback" not in after
 
 
-def test_a_chat_that_is_left_keeps_no_draft(settled: Home) -> None:
+def test_a_chat_that_is_quit_normally_keeps_no_draft(settled: Home) -> None:
     with Terminal("tui", "chat", "--new") as terminal:
         terminal.until(lambda: b"0/512" in terminal.out)
         terminal.types(b"never mind\x11")
@@ -116,7 +116,7 @@ def test_a_chat_that_is_left_keeps_no_draft(settled: Home) -> None:
     assert drafts(settled) == []
 
 
-def test_every_draft_is_kept_once_and_handed_out_latest_first(home: Home) -> None:
+def test_every_draft_is_stored_once_and_returned_latest_first(home: Home) -> None:
     with Journal(home.journal) as journal:
         for text in ("one", "two", "one", "‌ three\n"):
             journal.drafts.add(text)
@@ -124,7 +124,7 @@ def test_every_draft_is_kept_once_and_handed_out_latest_first(home: Home) -> Non
 
 
 @pytest.mark.parametrize("number", ENDING)
-def test_ask_keeps_what_was_said_so_far(settled: Home, number: signal.Signals) -> None:
+def test_a_terminated_ask_keeps_the_text_so_far(settled: Home, number: signal.Signals) -> None:
     settled.settings_file.write_text("[memory]\ndense = false\n[sampling]\nmax_tokens = 4000\n")
     with started("ask", "Count for ever.", "--stream") as process:
         assert process.stdout is not None
@@ -158,7 +158,7 @@ def mark(home: Home) -> None:
 
 @pytest.mark.parametrize("number", ENDING)
 @pytest.mark.parametrize("verb", [("train",), ("night", "--once")])
-def test_a_training_that_is_ended_leaves_nothing_half_made_and_no_traceback(
+def test_a_terminated_training_leaves_nothing_incomplete_and_no_traceback(
     settled: Home, number: signal.Signals, verb: tuple[str, ...]
 ) -> None:
     mark(settled)
@@ -183,7 +183,7 @@ def test_a_training_that_is_ended_leaves_nothing_half_made_and_no_traceback(
 @pytest.mark.parametrize(
     "verb", [("import", "in.jsonl"), ("backup", "out.sqlite"), ("export", "out.jsonl")]
 )
-def test_a_verb_that_reads_or_writes_a_file_ends_cleanly(
+def test_a_terminated_command_that_reads_or_writes_a_file_exits_cleanly(
     settled: Home, tmp_path: Path, number: signal.Signals, verb: tuple[str, str]
 ) -> None:
     mark(settled)
@@ -208,9 +208,7 @@ def test_a_verb_that_reads_or_writes_a_file_ends_cleanly(
 
 
 @pytest.mark.parametrize("number", ENDING)
-def test_the_service_of_the_nights_ends_with_its_number(
-    settled: Home, number: signal.Signals
-) -> None:
+def test_the_night_service_exits_with_the_signal(settled: Home, number: signal.Signals) -> None:
     settled.settings_file.write_text("[memory]\ndense = false\n")
     with started("night") as process:
         assert process.stderr is not None
@@ -221,7 +219,7 @@ def test_the_service_of_the_nights_ends_with_its_number(
     assert "Traceback" not in err
 
 
-def test_what_was_told_to_ignore_a_hangup_goes_on(settled: Home) -> None:
+def test_a_process_that_ignores_hangups_continues(settled: Home) -> None:
     child = f"tests.tui.terminal.signalled_process {int(signal.SIGHUP)}"
     command = f"{sys.executable} -m {child} memory export -"
     mark(settled)

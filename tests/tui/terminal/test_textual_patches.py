@@ -88,7 +88,7 @@ def test_no_other_class_overrides_or_calls_a_private_method_of_textual(name: str
         (CommandPalette, ("_GATHER_COMMANDS_GROUP", "_select_or_command", "_action_command_list")),
     ],
 )
-def test_the_private_methods_are_there(owner: type, names: tuple[str, ...]) -> None:
+def test_the_private_methods_exist(owner: type, names: tuple[str, ...]) -> None:
     assert [name for name in names if not hasattr(owner, name)] == []
 
 

@@ -1,4 +1,4 @@
-"""The colours: legible in every theme, chosen by name, kept for the next start."""
+"""Themes are legible, selected by name, and saved."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def quick(home: Home, **ui: object) -> Settings:
     return read_settings(home, {"memory": {"dense": False}, "night": {"enabled": False}, "ui": ui})
 
 
-def test_black_on_white_has_the_largest_contrast_and_a_colour_on_itself_none() -> None:
+def test_black_on_white_has_the_highest_contrast_and_equal_colours_none() -> None:
     assert contrast(Color.parse("#000"), Color.parse("#fff")) == pytest.approx(21)
     assert contrast(Color.parse("#777"), Color.parse("#777")) == 1
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
-def test_every_text_of_our_themes_is_legible(theme: Theme) -> None:
+def test_every_text_of_the_own_themes_is_legible(theme: Theme) -> None:
     made = theme.to_color_system().generate() | theme.variables
     for text in ("foreground", "accent", "muted", "success", "warning", "error"):
         for ground in (
@@ -38,7 +38,7 @@ def test_every_text_of_our_themes_is_legible(theme: Theme) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in THEMES if not name.startswith("ansi")])
-def test_muted_text_is_as_legible_as_a_foreign_theme_allows(name: str) -> None:
+def test_muted_text_is_as_legible_as_a_textual_theme_allows(name: str) -> None:
     made = THEMES[name].to_color_system().generate()
     ground, ink = Color.parse(made["background"]), Color.parse(made["foreground"])
     muted = Color.parse(own_colours(THEMES[name])["muted"])
@@ -56,7 +56,7 @@ async def test_the_chat_is_drawn_in_every_theme(home: Home) -> None:
             assert "◆ discern" in seat.shown, name
 
 
-async def test_a_theme_is_taken_by_its_name_and_kept(home: Home) -> None:
+async def test_a_theme_is_selected_by_name_and_saved(home: Home) -> None:
     home.settings_file.write_text('# mine\n[ui]\ntheme = "dracula"  # for now\n')
     async with sitting(home, read_settings(home)) as seat:
         assert seat.app.theme == "dracula"
@@ -68,7 +68,7 @@ async def test_a_theme_is_taken_by_its_name_and_kept(home: Home) -> None:
     assert home.settings_file.read_text() == '# mine\n[ui]\ntheme = "nord"  # for now\n'
 
 
-async def test_a_theme_that_cannot_be_kept_is_taken_all_the_same(home: Home) -> None:
+async def test_a_theme_that_cannot_be_saved_is_still_applied(home: Home) -> None:
     async with sitting(home, quick(home)) as seat:
         home.settings_file.mkdir()  # in the place of the file
         await seat.types("/theme nord")
@@ -76,7 +76,7 @@ async def test_a_theme_that_cannot_be_kept_is_taken_all_the_same(home: Home) -> 
         await seat.sees("cannot read", "config.toml")
 
 
-def test_an_unknown_theme_is_refused_in_one_sentence(
+def test_an_unknown_theme_is_refused_with_one_sentence(
     home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home.settings_file.write_text('[ui]\ntheme = "mauve"\n')

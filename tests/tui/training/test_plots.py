@@ -1,4 +1,4 @@
-"""Curves in Braille keep to their place, rise where their values do, and have no holes."""
+"""Braille curves stay in their area, follow their values and have no holes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_nothing_to_draw_draws_nothing() -> None:
     assert draw_curve([2.0, 2.0], 2, 1, 2.0, 2.0) != ["  "]
 
 
-def test_values_far_apart_are_drawn_by_their_logarithms() -> None:
+def test_values_far_apart_are_drawn_on_a_logarithmic_scale() -> None:
     assert spans_magnitudes([9.0, 0.1])
     assert not spans_magnitudes([9.0, 1.0])
     assert not spans_magnitudes([9.0, 0.0])

@@ -1,4 +1,4 @@
-"""A training's progress, folded from events as the trainer sends them."""
+"""A training's progress, computed from its events."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ EVENTS: list[Event] = [
 ]
 
 
-def test_the_share_of_the_whole_only_grows() -> None:
+def test_the_progress_never_decreases() -> None:
     progress, shares = Progress(), []
     for event in EVENTS:
         progress = progress.after(event)
@@ -56,7 +56,7 @@ def test_the_share_of_the_whole_only_grows() -> None:
     assert progress.learnt == 1.0
 
 
-def test_a_second_try_begins_its_own_curve() -> None:
+def test_a_second_trial_starts_its_own_curve() -> None:
     progress = Progress()
     for event in [*EVENTS[:8], TrialStarted(2, 1e-5, 1)]:
         progress = progress.after(event)
@@ -64,14 +64,14 @@ def test_a_second_try_begins_its_own_curve() -> None:
     assert progress.losses == ()
 
 
-def test_the_status_line_says_the_step() -> None:
+def test_the_status_line_shows_the_step() -> None:
     progress = Progress().after(EVENTS[6])
     assert progress.short == "training 1/200"
     assert Progress().after(Counted("gate", 0, 0)).short == "training: evaluating"
     assert Progress().after(Unknown("of a newer trainer", {})).label == "of a newer trainer"
 
 
-def test_bars_keep_to_their_room() -> None:
+def test_bars_stay_within_their_width() -> None:
     assert bar(0.5, 4) == "██░░"
     assert bar(7, 4) == "████"
     assert sparkline((4.0, 2.0, 0.0), 8) == "█▅▁"

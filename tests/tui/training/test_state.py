@@ -1,4 +1,4 @@
-"""A training folded from its events: of a recorded run, of one made here, and of events gone wrong."""
+"""The state of a training, computed from events: recorded, current and malformed ones."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def states() -> list[TrainingState]:
     return list(states)[1:]
 
 
-def test_a_recorded_run_is_told_whole(states: list[TrainingState]) -> None:
+def test_a_recorded_run_is_read_completely(states: list[TrainingState]) -> None:
     end = states[-1]
     assert (end.began, end.pid, end.model) == (BEGAN, EVENTS[0]["pid"], "starter.gguf")
     assert (end.planned, end.practice, end.differences) == (2, False, 6)
@@ -65,7 +65,7 @@ def test_a_recorded_run_is_told_whole(states: list[TrainingState]) -> None:
     assert second.threads == 1
 
 
-def test_the_stages_follow_one_another_and_their_times_add_up(states: list[TrainingState]) -> None:
+def test_the_stages_are_consecutive_and_their_times_add_up(states: list[TrainingState]) -> None:
     end = states[-1]
     made = [(span.stage, span.attempt) for span in end.spans]
     once, again = ["compose", "anchors", "beside"], ["load", "train", "export", "gate"]
@@ -83,7 +83,7 @@ def test_the_stages_follow_one_another_and_their_times_add_up(states: list[Train
     assert end.span("anchors", 1) is end.span("anchors", 2)
 
 
-def test_a_lesson_counts_as_right_by_its_margin_and_later_by_the_gate(
+def test_a_lesson_is_correct_by_its_margin_and_later_by_the_gate(
     states: list[TrainingState],
 ) -> None:
     tried = [state.trials[-1] for state in states if state.trials]
@@ -97,7 +97,7 @@ def test_a_lesson_counts_as_right_by_its_margin_and_later_by_the_gate(
     assert len(firsts) == 7  # each once, however often it was lost and found again
 
 
-def test_the_log_says_each_of_its_entries_in_words(states: list[TrainingState]) -> None:
+def test_every_log_entry_has_a_text(states: list[TrainingState]) -> None:
     lines = [entry_text(entry, lambda one, kind: f"{kind} {one}") for entry in states[-1].log]
     assert lines[0] == "composing lessons from 6 differences"
     assert "attempt 1, learning rate 1e-05: loading weights" in lines
@@ -108,7 +108,7 @@ def test_the_log_says_each_of_its_entries_in_words(states: list[TrainingState]) 
     assert [entry.at for entry in states[-1].log] == sorted(entry.at for entry in states[-1].log)
 
 
-def test_what_is_left_comes_from_the_pace_and_from_the_estimate(
+def test_the_remaining_time_comes_from_the_pace_and_the_estimate(
     states: list[TrainingState],
 ) -> None:
     half = next(state for state in states if state.trials and state.trials[-1].step == 45)
@@ -128,7 +128,7 @@ def test_what_is_left_comes_from_the_pace_and_from_the_estimate(
     assert estimate(states[-1], 30) == Remaining(None, None)
 
 
-def test_an_estimate_is_said_by_its_parts_and_with_what_is_left_out() -> None:
+def test_an_estimate_is_shown_with_its_parts_and_cuts() -> None:
     stages = {"compose": 2.0, "anchors": 90.0, "beside": 3.0, "train": 200.0, "gate": 30.0}
     said = Sentence("half of it is left out")
     event = Estimated(325.0, 600.0, 1, False, stages, said)
@@ -140,7 +140,7 @@ def test_an_estimate_is_said_by_its_parts_and_with_what_is_left_out() -> None:
     assert estimate_text(short) == "this takes a few seconds"
 
 
-def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
+def test_a_current_run_reports_its_lessons(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz.", missed="who is meant"), difference("Where?", "Here."))
     report = run_night(RunRequest(home, quick_settings(home), tiny))
     state = read_state(Path(report.run))
@@ -176,7 +176,7 @@ def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
         {"phase": "report"},
     ],
 )
-def test_events_gone_wrong_are_passed_over(
+def test_malformed_events_are_ignored(
     states: list[TrainingState], event: dict[str, object]
 ) -> None:
     logged = read_logged(event)
@@ -188,7 +188,7 @@ def test_events_gone_wrong_are_passed_over(
         estimate(after, 40.0)
 
 
-def test_long_curves_stay_small_and_keep_their_shape() -> None:
+def test_long_curves_are_downsampled_and_keep_their_shape() -> None:
     curve = Curve()
     for number in range(10_000):
         curve = curve.after(float(number))
@@ -200,7 +200,7 @@ def test_long_curves_stay_small_and_keep_their_shape() -> None:
     assert Curve().points == ()
 
 
-def test_the_log_keeps_its_end() -> None:
+def test_a_long_log_keeps_its_end() -> None:
     state = TrainingState()
     for number in range(MAX_ENTRIES + 10):
         state = state.with_entry(StageStarted("gate", number))
@@ -208,7 +208,7 @@ def test_the_log_keeps_its_end() -> None:
     assert state.log[-1].item == StageStarted("gate", MAX_ENTRIES + 9)
 
 
-def test_times_are_said_as_roughly_as_they_are_known() -> None:
+def test_times_are_rounded_to_their_accuracy() -> None:
     assert [rough_time(seconds) for seconds in (3, 23, 61, 600, 7800)] == [
         "a few seconds", "about 25 s", "about 60 s", "about 10 minutes", "about 2 h 10 min",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""How the Training screen looks, kept as text: a recorded run under way and ended, in two sizes.
+"""Snapshots of the training screen: a recorded run in progress and finished, in two sizes.
 
 After a wanted change run pytest on this file with `--snapshot-update`, and look at what changed.
 """
@@ -21,12 +21,12 @@ from tui.screens.training import TrainingScreen
 
 
 def standing(seconds: float) -> Callable[[], datetime]:
-    """A clock that stands so long after the recorded run began."""
+    """A clock that is stopped at this time after the start of the recorded run."""
     return lambda: BEGAN + timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_training_under_way_and_over(
+async def test_a_training_in_progress_and_finished(
     home: Home,
     size: tuple[int, int],
     snapshot: SnapshotAssertion,
@@ -55,7 +55,7 @@ async def test_a_training_under_way_and_over(
         await check("over")
 
 
-async def test_in_the_light(
+async def test_in_the_light_theme(
     home: Home, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marked(home)

@@ -1,4 +1,4 @@
-"""Journeys through the Training screen: a training of this chat, of another process, ended ones."""
+"""The training screen: trainings of this chat, of another process, and finished ones."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from tui.training.state import StageStarted, read_state
 from tui.widgets.training.lesson_rows import LessonRows
 from tui.widgets.training.log import TrainingLog
 
+pytestmark = pytest.mark.usefixtures("shared_base_answers")
+
 QUICK = {"memory": {"dense": False}, "night": {"enabled": False}, "ui": {"hints": False}}
 HOSTILE = "[@click=app.quit]Who\x1b]52;c;eA==\x07 is\x1b[2J \u202eit?[/]"
 
@@ -52,7 +54,7 @@ async def back(seat: Seat) -> None:
 @pytest.mark.parametrize(
     "abort", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["stop", "abort"]
 )
-async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
+async def test_a_training_of_the_chat_is_shown_and_stopped_on_the_screen(
     home: Home, quick: Settings, abort: bool
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -98,7 +100,7 @@ async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
         assert seat.screen.composer.has_focus
 
 
-async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_beginning(
+async def test_a_chat_opened_during_a_training_of_another_process_shows_all_of_it(
     home: Home, tiny: Path
 ) -> None:
     settings = read_settings(home, {**QUICK, "model": {"path": str(tiny), "threads": 1}})
@@ -140,7 +142,7 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
             await seat.sees("See /report for details")
 
 
-async def test_a_training_of_another_process_is_told_to_stop(home: Home, quick: Settings) -> None:
+async def test_a_training_of_another_process_is_stopped(home: Home, quick: Settings) -> None:
     marked(home)
     folder = recorded(home, 22, alive=True)
     async with sitting(home, quick) as seat:
@@ -162,9 +164,7 @@ async def test_a_training_of_another_process_is_told_to_stop(home: Home, quick: 
         await seat.until(lambda: not seat.screen.panel.display)
 
 
-async def test_the_last_training_is_shown_from_its_folder_and_leads_to_its_report(
-    home: Home, quick: Settings
-) -> None:
+async def test_the_last_training_is_shown_and_opens_its_report(home: Home, quick: Settings) -> None:
     marked(home)
     trained(home, "20260101T000000")
     trained(home, NAME)
@@ -186,7 +186,7 @@ async def test_the_last_training_is_shown_from_its_folder_and_leads_to_its_repor
         await seat.sees("Report 1 of 2", f"run {NAME}")
 
 
-async def test_a_training_that_was_cut_off_says_so(home: Home, quick: Settings) -> None:
+async def test_an_interrupted_training_is_shown_as_interrupted(home: Home, quick: Settings) -> None:
     recorded(home, 9)
     async with sitting(home, quick) as seat:
         await opened(seat)
@@ -199,7 +199,7 @@ async def test_a_training_that_was_cut_off_says_so(home: Home, quick: Settings) 
         await back(seat)
 
 
-async def test_before_the_first_training_it_says_how_to_begin_one(home: Home) -> None:
+async def test_before_the_first_training_the_screen_says_how_to_start_one(home: Home) -> None:
     settings = read_settings(home, {**QUICK, "night": {"enabled": True}})
     async with sitting(home, settings) as seat:
         await opened(seat)
@@ -212,7 +212,7 @@ async def test_before_the_first_training_it_says_how_to_begin_one(home: Home) ->
         await seat.until(lambda: seat.app.screen is seat.screen)
 
 
-async def test_the_log_follows_its_end_until_somebody_scrolls(home: Home, quick: Settings) -> None:
+async def test_the_log_follows_its_end_until_the_user_scrolls(home: Home, quick: Settings) -> None:
     marked(home)
     folder = recorded(home, 20, alive=True)
     async with sitting(home, quick) as seat:
@@ -237,7 +237,9 @@ async def test_the_log_follows_its_end_until_somebody_scrolls(home: Home, quick:
 
 
 @pytest.mark.parametrize("size", [(40, 12), (64, 20), (80, 24), (200, 50)])
-async def test_every_size_holds_it(home: Home, quick: Settings, size: tuple[int, int]) -> None:
+async def test_the_screen_fits_every_size(
+    home: Home, quick: Settings, size: tuple[int, int]
+) -> None:
     marked(home)
     recorded(home, 22, alive=True)
     async with sitting(home, quick, size=size) as seat:
@@ -246,7 +248,9 @@ async def test_every_size_holds_it(home: Home, quick: Settings, size: tuple[int,
         assert all(len(line) <= size[0] for line in seat.shown.splitlines())
 
 
-async def test_what_others_wrote_is_shown_and_does_not_act(home: Home, quick: Settings) -> None:
+async def test_text_of_other_programs_is_shown_and_has_no_effect(
+    home: Home, quick: Settings
+) -> None:
     marked(home, asked=HOSTILE, sounds=HOSTILE)
     folder = recorded(home, model=HOSTILE)
     end = {**EVENTS[-1], "verdict": HOSTILE, "sentence": HOSTILE}
@@ -264,7 +268,7 @@ async def test_what_others_wrote_is_shown_and_does_not_act(home: Home, quick: Se
         assert seat.app.is_running
 
 
-async def test_its_keys_can_be_remapped(home: Home) -> None:
+async def test_the_keys_of_the_screen_can_be_remapped(home: Home) -> None:
     recorded(home, 22, alive=True)
     keys = {"train_stop": "x", "training": "f9", "train_pane": "l"}
     async with sitting(home, read_settings(home, {**QUICK, "keys": keys})) as seat:

@@ -1,4 +1,4 @@
-"""A report on the screen: what it says by words and by signs, how wide it is; what a mark changed."""
+"""A report on the screen: its words, signs and width, and the effect of a mark."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_nothing_is_wider_than_the_screen(width: int) -> None:
         assert line.cell_length <= width, line.plain
 
 
-def test_every_colour_has_a_sign_that_says_the_same() -> None:
+def test_every_colour_has_a_sign_with_the_same_meaning() -> None:
     lines = [line.plain for line in view(REPORT).split()]
     assert lines[0] == "✗ Rejected: current adapter unchanged"
     assert "! no better than recall" in lines
@@ -76,7 +76,7 @@ def test_every_colour_has_a_sign_that_says_the_same() -> None:
     assert "~ Unrelated?" in lines
 
 
-def test_one_question_with_one_outcome_stands_once_and_a_failed_one_says_why() -> None:
+def test_one_question_with_one_outcome_is_shown_once_and_a_failure_is_explained() -> None:
     text = view(REPORT).plain
     assert text.count("Who is it?") == 1
     assert "learnt ×2" in text
@@ -89,12 +89,12 @@ def test_one_question_with_one_outcome_stands_once_and_a_failed_one_says_why() -
     assert "Wavering?" not in text
 
 
-def test_what_a_report_lacks_leaves_no_heading() -> None:
+def test_missing_parts_of_a_report_have_no_heading() -> None:
     bare = Report("nothing", Sentence("Nothing changed."), AT, 0.0, "starter")
     assert view(bare).plain == "· Nothing to train\n  Nothing changed."
 
 
-def test_on_the_command_line_it_is_the_same_in_the_colours_of_the_terminal() -> None:
+def test_the_command_line_shows_the_same_report_in_terminal_colours() -> None:
     hostile = replace(LEARNT, asked="[red]x[/]\x1b[2J", after="\x1b]52;c;eA==\x07y")
     report = replace(REPORT, fates=(LEARNT, FAILED, hostile))
     out = printed(report, 60)
@@ -105,7 +105,7 @@ def test_on_the_command_line_it_is_the_same_in_the_colours_of_the_terminal() -> 
     assert out.startswith("\x1b[31m\x1b[1m✗ Rejected")
 
 
-def test_markup_and_controls_of_a_lesson_are_only_text() -> None:
+def test_markup_and_control_characters_in_a_lesson_are_shown_as_text() -> None:
     hostile = replace(LEARNT, asked="[red]x[/]\x1b[2J", after="\x1b]52;c;eA==\x07[@click=q]y")
     beside = (Beside(Sentence("\x1b]0;x\x07\n[i]own"), 0.0, 0.0),)
     said = view(replace(REPORT, sentence=Sentence("\x1b[31m[b]s"), fates=(hostile,), beside=beside))
@@ -117,7 +117,7 @@ def test_markup_and_controls_of_a_lesson_are_only_text() -> None:
     assert "\x07" not in said.plain
 
 
-def test_what_a_mark_changed_is_what_the_latest_training_found(tmp_path: Path) -> None:
+def test_the_effect_of_a_mark_comes_from_the_latest_training(tmp_path: Path) -> None:
     def run(day: int, **values: object) -> None:
         report = replace(REPORT, started=AT + timedelta(days=day), **values)  # type: ignore[arg-type]
         folder = tmp_path / f"2026031{day}T031500"

@@ -1,4 +1,4 @@
-"""A real Chromium without a window, spoken to in its own protocol; for the slow tests alone."""
+"""A headless Chromium, controlled through its own protocol; for slow tests only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A `discern web` that runs, and what looks into it: a client with cookies, a tab without a browser."""
+"""A running `discern web` and its clients: one with cookies, and a tab without a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chat in a browser: who may come in, what a tab is, and that nothing stays behind."""
+"""The chat in a browser: access, tabs, and cleanup."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tui.web.server import Server
 QUESTION, ANSWER = "What is the capital of Australia?", "Canberra"
 
 
-async def test_nothing_is_given_without_the_key(home: Home) -> None:
+async def test_nothing_is_served_without_the_key(home: Home) -> None:
     async with serving() as served:
         for path in ("/", "/?key=", "/?key=wrong", "/?key=%D1%8F", "/page.css", "/no/such"):
             assert (await served.get(path))[0] == 403, path
@@ -44,7 +44,7 @@ async def test_nothing_is_given_without_the_key(home: Home) -> None:
         assert not children(home)
 
 
-async def test_a_key_opens_once_and_becomes_a_cookie(home: Home) -> None:
+async def test_a_key_works_once_and_becomes_a_cookie(home: Home) -> None:
     async with serving() as served:
         status, _said, headers = await served.get("/?" + served.url.partition("?")[2])
         assert (status, headers["Location"]) == (303, "/")
@@ -93,7 +93,7 @@ async def test_other_hosts_and_other_origins_are_refused(by_words: Home) -> None
         assert not children(by_words)
 
 
-async def test_it_listens_on_this_machine_alone(home: Home) -> None:
+async def test_the_server_listens_only_on_localhost(home: Home) -> None:
     async with serving() as served:
         port = int(served.origin.rpartition(":")[2])
         wanted = f"{0x0100007F:08X}:{port:04X}"
@@ -105,7 +105,7 @@ async def test_it_listens_on_this_machine_alone(home: Home) -> None:
         assert listening == [wanted]
 
 
-async def test_a_tab_paints_the_chat_and_answers(by_words: Home) -> None:
+async def test_a_tab_shows_the_chat_and_answers(by_words: Home) -> None:
     async with serving() as served:
         await served.come_in()
         async with tab(served) as opened:
@@ -131,7 +131,7 @@ async def test_a_tab_paints_the_chat_and_answers(by_words: Home) -> None:
             assert [turn.asked for turn in journal.turns.all()] == [QUESTION]
 
 
-async def test_leaving_inside_closes_the_tab(by_words: Home) -> None:
+async def test_quitting_the_chat_closes_the_tab(by_words: Home) -> None:
     async with serving() as served:
         await served.come_in()
         async with tab(served) as opened:
@@ -141,7 +141,7 @@ async def test_leaving_inside_closes_the_tab(by_words: Home) -> None:
         await until(lambda: not children(by_words))
 
 
-async def test_a_chat_that_cannot_open_says_why_in_the_terminal(by_words: Home) -> None:
+async def test_a_chat_that_cannot_open_reports_why_in_the_terminal(by_words: Home) -> None:
     async with serving("--model", "/nowhere.gguf") as served:
         await served.come_in()
         async with tab(served) as opened:
@@ -152,7 +152,7 @@ async def test_a_chat_that_cannot_open_says_why_in_the_terminal(by_words: Home) 
         assert b"Traceback" not in said
 
 
-async def test_a_second_tab_recalls_by_words_and_a_reload_does_not(home: Home) -> None:
+async def test_a_second_tab_uses_keyword_search_and_a_reload_does_not(home: Home) -> None:
     home.settings_file.write_text("[sampling]\ntemperature = 0.0\n")
     async with serving() as served:
         await served.come_in()
@@ -187,7 +187,7 @@ async def test_ctrl_c_ends_every_tab_and_leaves_no_process(by_words: Home) -> No
         assert ANSWER in journal.turns.all()[0].replied
 
 
-async def test_a_killed_server_leaves_no_chat_behind(by_words: Home) -> None:
+async def test_a_killed_server_leaves_no_chat_process(by_words: Home) -> None:
     async with serving() as served:
         await served.come_in()
         async with tab(served) as opened:
@@ -197,7 +197,7 @@ async def test_a_killed_server_leaves_no_chat_behind(by_words: Home) -> None:
             await until(lambda: not children(by_words))
 
 
-async def test_a_taken_port_and_another_host_get_one_sentence(
+async def test_a_used_port_and_another_host_are_reported_in_one_sentence(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.socket() as taken:
@@ -222,7 +222,7 @@ async def test_a_taken_port_and_another_host_get_one_sentence(
     assert "not a valid thread name" in capsys.readouterr().err
 
 
-async def test_the_key_of_an_opened_browser_works_one_time(home: Home, tmp_path: Path) -> None:
+async def test_the_key_of_an_opened_browser_works_once(home: Home, tmp_path: Path) -> None:
     told = tmp_path / "told"
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" >> {told}\n')
@@ -242,7 +242,7 @@ async def test_the_key_of_an_opened_browser_works_one_time(home: Home, tmp_path:
         assert (await served.get("/?" + served.url.partition("?")[2]))[0] == 303
 
 
-async def test_more_tabs_than_the_machine_can_hold_are_refused(
+async def test_tabs_beyond_the_limit_are_refused(
     by_words: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from aiohttp import web
@@ -268,7 +268,7 @@ async def test_more_tabs_than_the_machine_can_hold_are_refused(
     await until(lambda: not children(by_words))
 
 
-async def test_what_is_no_request_fills_no_terminal(home: Home) -> None:
+async def test_malformed_requests_do_not_fill_the_terminal(home: Home) -> None:
     async with serving() as served:
         port = int(served.origin.rpartition(":")[2])
         for request in (b"\0\r\n\r\n", b"GET /?\xff HTTP/1.1\r\nHost: x\r\n\r\n"):
@@ -283,7 +283,7 @@ async def test_what_is_no_request_fills_no_terminal(home: Home) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-async def test_a_real_browser_talks_and_marks_and_asks_nobody_else(
+async def test_a_real_browser_chats_and_marks_without_other_requests(
     by_words: Home, tmp_path: Path
 ) -> None:
     def rows(table: str) -> int:

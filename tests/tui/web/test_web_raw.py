@@ -1,4 +1,4 @@
-"""`discern web` and what no browser sends: bytes of a socket, and more connections than it can hold."""
+"""`discern web` with raw sockets: malformed bytes and too many connections."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def stderr_text(served: Served) -> str:
     return said.decode()
 
 
-async def test_a_cookie_of_odd_bytes_is_refused_without_a_traceback(home: Home) -> None:
+async def test_an_invalid_cookie_is_refused_without_a_traceback(home: Home) -> None:
     async with serving() as served:
         port = port_of(served)
         name = b"discern-%d=" % port
@@ -90,7 +90,7 @@ async def test_a_half_open_request_is_closed_after_a_few_seconds(
     assert await running == 0
 
 
-async def test_a_full_table_of_descriptors_is_waited_out_in_silence(home: Home) -> None:
+async def test_the_server_waits_quietly_while_file_descriptors_are_exhausted(home: Home) -> None:
     async with serving() as served:
         pid, port = served.process.pid, port_of(served)
         open_now = descriptors(pid)
@@ -113,7 +113,7 @@ async def test_a_full_table_of_descriptors_is_waited_out_in_silence(home: Home) 
         assert len(said) < 500
 
 
-async def test_many_connections_leave_descriptors_for_the_tabs(
+async def test_many_connections_leave_file_descriptors_for_the_tabs(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.web.listening.MOST", 3)

@@ -1,4 +1,4 @@
-"""One tab of the browser's chat, and the files that it gives: what they let through, how they end."""
+"""One browser tab: links, downloads, and how it ends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Heard:
         self.closed = True
 
 
-async def test_only_pages_of_the_web_are_opened() -> None:
+async def test_only_web_links_are_opened() -> None:
     websocket = Heard()
     opened = Tab(websocket, DownloadManager(), [])  # type: ignore[arg-type]
     for url in ("javascript:alert(1)", "file:///etc/passwd", "data:text/html,x", "https://x.org/"):
@@ -44,7 +44,7 @@ async def test_only_pages_of_the_web_are_opened() -> None:
     await opened.on_data(b"a picture for nobody")
 
 
-async def test_a_chat_that_hears_no_more_is_ended_all_the_same(
+async def test_a_chat_that_no_longer_responds_is_still_ended(
     by_words: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.web.tab.PATIENCE", (0.2, 0.2))
@@ -59,7 +59,7 @@ async def test_a_chat_that_hears_no_more_is_ended_all_the_same(
     assert not children(by_words)
 
 
-async def test_a_file_is_saved_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_is_downloaded_and_never_displayed(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server([], print)
     await server._downloads.create_download(
         app_service=None,  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The cards in the talk: the three lines of a mark, and what was recalled."""
+"""The cards in the conversation: the contrast of a mark, and recalled differences."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def marked(seat: Seat, mark: str) -> str:
     return seat.screen.chat.journal.differences.all()[-1].id
 
 
-async def test_the_three_lines_are_written_in_a_card_and_kept_with_enter(
+async def test_a_contrast_is_written_in_a_card_and_saved_with_enter(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -47,7 +47,7 @@ async def test_the_three_lines_are_written_in_a_card_and_kept_with_enter(
         await seat.until(lambda: seat.screen.transcript.turns[0].sign == "◆")
 
 
-async def test_what_is_pasted_into_a_card_or_a_line_passes_the_gate(
+async def test_text_pasted_into_a_card_or_an_input_is_sanitized(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -69,7 +69,7 @@ async def test_what_is_pasted_into_a_card_or_a_line_passes_the_gate(
         await seat.until(lambda: seat.app.screen.query_one(Input).value == "\x1b]52;c;eA==\x07tw")
 
 
-async def test_a_card_that_is_left_changes_nothing(home: Home, quick: Settings) -> None:
+async def test_a_cancelled_card_changes_nothing(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         identity = await marked(seat, "/diff error")
         before = seat.screen.chat.journal.differences.get(identity)
@@ -80,7 +80,7 @@ async def test_a_card_that_is_left_changes_nothing(home: Home, quick: Settings) 
         assert seat.screen.chat.journal.differences.get(identity) == before
 
 
-async def test_a_draft_fills_what_is_empty_and_is_kept_only_by_the_person(
+async def test_a_draft_fills_empty_lines_and_is_saved_only_by_the_user(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -99,7 +99,7 @@ async def test_a_draft_fills_what_is_empty_and_is_kept_only_by_the_person(
         assert kept == Contrast("mine", "the \x1b[31mplace", "So.")
 
 
-async def test_a_refused_card_stays_open_with_what_was_written(home: Home, quick: Settings) -> None:
+async def test_a_refused_card_stays_open_with_its_text(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         identity = await marked(seat, "/diff error")
         reply = seat.screen.chat.journal.differences.get(identity).replied
@@ -111,7 +111,7 @@ async def test_a_refused_card_stays_open_with_what_was_written(home: Home, quick
         assert seat.screen.query(ContrastCard)
 
 
-async def test_the_words_of_a_mark_are_edited_from_the_memory(home: Home, quick: Settings) -> None:
+async def test_a_mark_is_edited_from_the_list_of_differences(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         identity = await marked(seat, f"/diff error => {SOUNDS}")
         await seat.types(f"/memory edit {identity[:6]}")
@@ -121,7 +121,7 @@ async def test_the_words_of_a_mark_are_edited_from_the_memory(home: Home, quick:
         assert seat.screen.chat.journal.differences.get(identity).note == "city"
 
 
-async def test_what_was_recalled_is_pinned_and_forgotten_in_its_card(
+async def test_recalled_differences_are_pinned_and_forgotten_in_the_card(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -150,7 +150,7 @@ async def test_what_was_recalled_is_pinned_and_forgotten_in_its_card(
         )
 
 
-async def test_a_hint_is_one_line_that_marks_nothing_and_goes_with_escape(
+async def test_a_hint_is_one_line_that_marks_nothing_and_closes_with_escape(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with sitting(home, quick) as seat:
@@ -196,9 +196,7 @@ async def test_cards_fit_a_narrow_screen(home: Home, quick: Settings) -> None:
         assert all(len(line) <= 40 for line in seat.shown.splitlines())
 
 
-async def test_a_second_chat_says_that_it_recalls_by_words_alone(
-    home: Home, quick: Settings
-) -> None:
+async def test_a_second_chat_says_that_it_uses_keyword_search(home: Home, quick: Settings) -> None:
     dense = quick.model_copy(update={"memory": quick.memory.model_copy(update={"dense": True})})
     with Memory.open(home, dense) as owner:
         assert owner.index is not None

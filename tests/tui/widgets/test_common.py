@@ -1,4 +1,4 @@
-"""Single widgets: the input."""
+"""The message input."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Bench(App[None]):
             self.sent.append(self.widget.text)
 
 
-async def test_enter_sends_and_the_other_keys_break_the_line() -> None:
+async def test_enter_sends_and_the_other_keys_insert_a_newline() -> None:
     app = Bench()
     composer = app.widget
     async with app.run_test() as pilot:
@@ -41,7 +41,7 @@ async def test_enter_sends_and_the_other_keys_break_the_line() -> None:
         assert len(app.sent) == 1
 
 
-async def test_history_is_walked_and_the_draft_waits_at_its_end() -> None:
+async def test_history_is_browsed_and_the_draft_is_at_its_end() -> None:
     app = Bench()
     composer = app.widget
     async with app.run_test() as pilot:
@@ -57,7 +57,7 @@ async def test_history_is_walked_and_the_draft_waits_at_its_end() -> None:
         assert composer.text == "d"
 
 
-async def test_what_is_pasted_comes_back_unchanged() -> None:
+async def test_pasted_text_is_unchanged() -> None:
     app = Bench()
     composer = app.widget
     async with app.run_test():

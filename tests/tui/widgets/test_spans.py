@@ -1,4 +1,4 @@
-"""Parts of a reply: what the mouse selects is found in its source, what is marked is shown in it."""
+"""Parts of a reply: selections are found in the source, and marked parts are underlined."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def whole(page: Page) -> None:
         ("words.", "words."),
     ],
 )
-async def test_what_is_selected_in_markdown_is_found_in_its_source(shown: str, source: str) -> None:
+async def test_text_selected_in_markdown_is_found_in_its_source(shown: str, source: str) -> None:
     page = Page(TEXT)
     async with page.run_test(size=(60, 40)) as pilot:
         await whole(page)
@@ -120,7 +120,7 @@ async def test_a_selection_over_blocks_reaches_from_its_first_word_to_its_last()
         assert TEXT[slice(*span)] == "here.\n\n- first `item` of it\n- second"
 
 
-async def test_of_equal_cells_the_one_that_was_selected_is_found() -> None:
+async def test_the_selected_one_of_equal_cells_is_found() -> None:
     page = Page("| a | a |\n|---|---|\n| b | a |")
     async with page.run_test(size=(60, 40)) as pilot:
         await whole(page)
@@ -133,7 +133,7 @@ async def test_of_equal_cells_the_one_that_was_selected_is_found() -> None:
         assert selected(page.reply, page.reply.text, over) == (6, 23)
 
 
-async def test_what_cannot_be_told_is_refused() -> None:
+async def test_an_ambiguous_or_empty_selection_is_refused() -> None:
     page = Page("**Some** &lt;&lt;&lt; signs")
     async with page.run_test(size=(60, 40)) as pilot:
         await whole(page)
@@ -143,7 +143,7 @@ async def test_what_cannot_be_told_is_refused() -> None:
         assert selected(page.reply, text, {}) == "No reply text is selected."
 
 
-async def test_a_marked_part_is_underlined_and_goes_back_to_plain() -> None:
+async def test_a_marked_part_is_underlined_until_it_is_unmarked() -> None:
     page = Page(TEXT)
     async with page.run_test(size=(60, 40)) as pilot:
         await whole(page)
@@ -188,7 +188,7 @@ LIST = """Intro
         ((0, 7), (30, 7), "fourth"),
     ],
 )
-async def test_drawing_the_mouse_over_a_list_finds_its_source(
+async def test_dragging_the_mouse_over_a_list_finds_its_source(
     begin: tuple[int, int], end: tuple[int, int], source: str
 ) -> None:
     page = Page(LIST)
@@ -203,7 +203,7 @@ async def test_drawing_the_mouse_over_a_list_finds_its_source(
         assert LIST[slice(*span)] == source
 
 
-async def test_a_link_tells_where_it_leads_and_opens_nothing() -> None:
+async def test_a_link_shows_its_target_and_opens_nothing() -> None:
     page = Page("A [link](http://a.place/x'y) here.")
     async with page.run_test(size=(60, 10)) as pilot:
         await pilot.pause()
@@ -212,7 +212,7 @@ async def test_a_link_tells_where_it_leads_and_opens_nothing() -> None:
         assert page.links == ["http://a.place/x'y"]
 
 
-async def test_another_theme_is_drawn_in_at_once() -> None:
+async def test_another_theme_is_applied_immediately() -> None:
     page = Page("Some `code`\n\n```\nblock\n```")
     page.register_theme(LIGHT)
     async with page.run_test(size=(60, 10)) as pilot:
@@ -258,7 +258,7 @@ async def test_words_selected_with_the_mouse_become_the_span(home: Home) -> None
         assert not seat.screen.selections
 
 
-def test_a_fate_is_told_by_its_sign_and_a_family_by_its_colour() -> None:
+def test_a_mark_shows_its_status_as_a_sign_and_its_family_as_a_colour() -> None:
     item = Difference(new_id(), "t", "x", now(), "error", "a", "b", kind="tactical/fact")  # type: ignore[arg-type]
     signs = [WAITING, BARE, TRAINED, RETAINED, FAILING]
     assert len({one.sign for one in signs}) == 5
@@ -276,5 +276,5 @@ def test_a_fate_is_told_by_its_sign_and_a_family_by_its_colour() -> None:
     assert colour(replace(item, kind="mine/own"), dark=True) is None
 
 
-def test_nothing_is_held_where_no_adapter_serves(tmp_path: Path) -> None:
+def test_without_an_adapter_nothing_counts_as_learned(tmp_path: Path) -> None:
     assert retained_ids(tmp_path / "none") == frozenset()

@@ -1,4 +1,4 @@
-"""The status line: what it says, and what goes first when room is short."""
+"""The status line: its content, and what it drops when space is short."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ def text(status: Status, width: int = 100) -> str:
     return " │ ".join(part for part, _style in fit(status, width))
 
 
-def test_the_adapters_scale_is_said_only_where_it_was_lowered() -> None:
+def test_the_adapter_scale_is_shown_only_if_reduced() -> None:
     assert "qwen · abcdef01 │" in text(USUAL)
     lowered = Status(model="qwen", adapter="abcdef0123456789", scale=0.5)
     assert text(lowered) == "qwen · abcdef01 ×0.5"
     assert text(Status(model="qwen", scale=0.5)) == "qwen · base"
 
 
-def test_the_time_to_the_first_token_goes_first_when_room_is_short() -> None:
+def test_the_time_to_the_first_token_is_dropped_first_when_space_is_short() -> None:
     status = Status(model="qwen", context_used=9, context_size=512, speed=31.4, first_token=0.42)
     assert text(status) == "qwen · base │ 9/512 │ 31 tok/s │ first token 0.42 s"
     assert text(status, 35) == "qwen · base │ 9/512 │ 31 tok/s"
 
 
-def test_a_context_that_is_nearly_full_is_said_in_words_and_colour() -> None:
+def test_a_nearly_full_context_is_shown_in_words_and_colour() -> None:
     near = Status(model="qwen", context_used=450, context_size=512)
     assert ("450/512 88% full", "full") in fit(near, 80)
     assert ("120/512", "") in fit(USUAL, 80)

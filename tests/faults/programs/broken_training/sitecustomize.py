@@ -1,4 +1,4 @@
-"""Breaks the training child that finds this on its path, in the way that FAULT_TRAINING names."""
+"""Break the training child that has this on its path, in the way that FAULT_TRAINING names."""
 
 from __future__ import annotations
 

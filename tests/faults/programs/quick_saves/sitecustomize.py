@@ -1,6 +1,6 @@
-"""Saves after every step in the training that finds this on its path, and counts the steps.
+"""Save after every step in the training that has this on its path, and count the steps.
 
-The steps are written, one a line, to the file that QUICK_SAVES names.
+The steps are written to the file that QUICK_SAVES names, one per line.
 """
 
 from __future__ import annotations

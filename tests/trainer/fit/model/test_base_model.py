@@ -1,4 +1,4 @@
-"""The torch model made of a GGUF says what llama.cpp says."""
+"""The torch model of a GGUF gives the same results as llama.cpp."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_log_probabilities_equal_those_of_llama_cpp(
     assert (fitted.argmax(-1) == served.argmax(-1)).mean() > 0.95
 
 
-def test_a_file_that_is_no_model_is_refused_in_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused_with_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(b"GGUF" + b"\0" * 40)
     with pytest.raises(ModelError, match=r"cannot read the header of .*m\.gguf"):

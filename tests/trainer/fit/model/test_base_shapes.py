@@ -1,4 +1,4 @@
-"""Real Qwen shapes and every quantisation that people download: torch says what llama.cpp says."""
+"""Real Qwen shapes and all common quantizations: torch agrees with llama.cpp."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def both(path: Path, tokens: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_real_shapes_agree_with_llama_cpp_in_every_quantisation(
+def test_real_shapes_agree_with_llama_cpp_in_every_quantization(
     tmp_path: Path, shape: str, kind: str
 ) -> None:
     architecture, width, head, heads, heads_kv, inner = SHAPES[shape]
@@ -90,7 +90,7 @@ def test_the_starters_logits_agree_with_llama_cpp(starter: Path) -> None:
 
 
 @pytest.mark.parametrize("text", HARD)
-def test_token_ids_equal_those_of_another_reader_of_the_same_file(
+def test_token_ids_equal_those_of_an_independent_reader(
     starter: Path, text: str, tokenizer: object
 ) -> None:
     with Engine.open(starter) as engine:
@@ -107,7 +107,7 @@ def tokenizer(starter: Path) -> object:
     return AutoTokenizer.from_pretrained(starter.parent, gguf_file=starter.name)
 
 
-def test_a_quantisation_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unsupported_quantization_is_reported_in_one_sentence(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "m.gguf")
     data = bytearray(path.read_bytes())
     # The type of the first tensor follows its name, its number of dimensions and its two sizes.

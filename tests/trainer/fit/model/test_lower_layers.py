@@ -56,7 +56,7 @@ def test_the_gradients_are_those_of_the_whole_model(
         assert torch.allclose(one, other, atol=1e-5)
 
 
-def test_without_room_to_keep_anything_the_result_is_the_same(
+def test_without_memory_for_the_cache_the_result_is_the_same(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = gradients(stepper_of(job), job.samples)
@@ -66,7 +66,7 @@ def test_without_room_to_keep_anything_the_result_is_the_same(
         assert torch.allclose(one, other, atol=1e-5)
 
 
-def test_what_is_kept_does_not_depend_on_what_is_drawn_first(job: Job) -> None:
+def test_cached_layers_do_not_depend_on_the_order_of_samples(job: Job) -> None:
     found = []
     for first in (0, 2):
         stepper = stepper_of(job)
@@ -78,7 +78,7 @@ def test_what_is_kept_does_not_depend_on_what_is_drawn_first(job: Job) -> None:
         assert torch.equal(one, other)
 
 
-def test_logits_in_small_parts_give_the_same_gradients(job: Job) -> None:
+def test_chunked_logits_give_the_same_gradients(job: Job) -> None:
     at_once, parted = stepper_of(job), stepper_of(job)
     long = Sample(
         (*b"Who?", *b"a longer reply than sixteen", 258), 4, 0, rejected=(*b"Who?No", 258)
@@ -89,7 +89,7 @@ def test_logits_in_small_parts_give_the_same_gradients(job: Job) -> None:
         assert torch.allclose(one, other, atol=1e-5)
 
 
-def test_a_part_is_as_large_as_its_activations_allow(
+def test_micro_batches_are_sized_by_activation_memory(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stepper = stepper_of(job)

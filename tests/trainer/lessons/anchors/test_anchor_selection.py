@@ -1,4 +1,4 @@
-"""What must not change never includes what a mark changes, nor a language the base does not speak."""
+"""Anchors exclude what a mark changes and languages that the base does not speak."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def kept(asked: str, replied: str = "Because.") -> bool:
         "Which language was used to write unix",
     ],
 )
-def test_the_marked_question_in_other_words_is_no_anchor(asked: str) -> None:
+def test_a_rephrased_marked_question_is_not_an_anchor(asked: str) -> None:
     assert not kept(asked)
 
 
-def test_a_question_with_the_marked_reply_about_the_same_is_no_anchor() -> None:
+def test_a_related_question_with_the_marked_reply_is_not_an_anchor() -> None:
     assert not kept("Tell me about Unix's source", "It was written in Python.")
     assert kept("Tell me about Unix's licence", "It belongs to Novell.")
 

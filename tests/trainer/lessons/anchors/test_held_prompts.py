@@ -1,4 +1,4 @@
-"""Which prompts are asked first when there is no time for all."""
+"""The order of prompts when there is no time for all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXTS = [
 ]
 
 
-def test_the_nearest_of_each_question_come_first_between_spread_ones() -> None:
+def test_the_nearest_prompts_of_each_question_come_first_among_spread_ones() -> None:
     order = telling_order(TEXTS, ASKED)
     assert sorted(order) == sorted(TEXTS)
     assert order[0].startswith("What is the capital of Freedonia")
@@ -25,13 +25,13 @@ def test_the_nearest_of_each_question_come_first_between_spread_ones() -> None:
     assert "capital" not in order[1]
 
 
-def test_the_order_is_the_same_every_time_and_needs_no_questions() -> None:
+def test_the_order_is_deterministic_and_works_without_questions() -> None:
     assert telling_order(TEXTS, ASKED) == telling_order(TEXTS, ASKED)
     assert sorted(telling_order(TEXTS, [])) == sorted(TEXTS)
     assert telling_order([], ASKED) == ()
 
 
-def test_groups_stay_apart() -> None:
+def test_sorting_keeps_prompts_in_their_groups() -> None:
     held = HeldPrompts(tuple(TEXTS[:2]), tuple(TEXTS[2:4]), (), tuple(TEXTS[4:]))
     ordered = held.ordered(ASKED)
     assert ordered.count == len(TEXTS)

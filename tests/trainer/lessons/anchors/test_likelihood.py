@@ -1,4 +1,4 @@
-"""The base says which questions a person would ask and which languages it speaks."""
+"""The base's likelihoods tell natural questions, and which languages it speaks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def likelihood(home: Home) -> Iterator[Likelihood]:
         yield Likelihood(Asker(engine, quick_settings(home)), home.cache / "likely.json")
 
 
-def test_what_is_no_sentence_surprises_more(likelihood: Likelihood) -> None:
+def test_ungrammatical_text_is_less_likely(likelihood: Likelihood) -> None:
     for good, bad in (
         ("What is the capital of Japan?", "What the of is Japan capital?"),
         ("Какая столица у Италии?", "Столица какая Италии у?"),
@@ -33,7 +33,9 @@ def test_what_is_no_sentence_surprises_more(likelihood: Likelihood) -> None:
         assert likelihood.per_token(good) < likelihood.per_token(bad)
 
 
-def test_each_sort_loses_its_least_natural_ones_and_the_order_stays(likelihood: Likelihood) -> None:
+def test_each_group_loses_its_least_natural_prompts_and_keeps_its_order(
+    likelihood: Likelihood,
+) -> None:
     near = [
         NearMiss("What is the capital of Japan?", "entity"),
         NearMiss("What capital the Japan is?", "entity"),
@@ -49,7 +51,7 @@ def test_the_starter_speaks_both_languages(likelihood: Likelihood) -> None:
     assert likelihood.spoken([]) == frozenset()
 
 
-def test_a_language_that_takes_much_more_for_a_letter_is_not_spoken(
+def test_a_language_with_a_much_higher_cost_per_letter_counts_as_unknown(
     likelihood: Likelihood, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measured(text: str) -> tuple[float, int]:
@@ -60,7 +62,7 @@ def test_a_language_that_takes_much_more_for_a_letter_is_not_spoken(
     assert of_languages(["Hello!", "Привет!"], frozenset({"english"})) == ["Hello!"]
 
 
-def test_what_was_measured_is_read_from_the_cache(home: Home, tiny: Path) -> None:
+def test_likelihoods_are_read_from_the_cache(home: Home, tiny: Path) -> None:
     path = home.cache / "likely.json"
     with Engine.open(tiny) as engine:
         ask = Asker(engine, quick_settings(home))

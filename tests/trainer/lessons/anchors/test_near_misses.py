@@ -1,4 +1,4 @@
-"""Near misses ask about something else, something else about the same, or the negation."""
+"""Near misses swap the entity, ask something else about it, or negate the question."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def texts(
 
 
 @pytest.mark.parametrize("asked", ASKED)
-def test_near_misses_are_other_questions_and_always_the_same_ones(asked: str) -> None:
+def test_near_misses_are_different_questions_and_deterministic(asked: str) -> None:
     near = texts(asked, ("Who wrote Faust?",), count=8)
     assert len(near) == len(set(near)) == 8
     assert plain(asked) not in {plain(text) for text in near}
@@ -44,7 +44,7 @@ def test_near_misses_are_other_questions_and_always_the_same_ones(asked: str) ->
         ("Какого цвета дверь?", "thing", "дверь"),
     ],
 )
-def test_what_a_question_is_about_and_its_kind(asked: str, kind: str, about: str) -> None:
+def test_the_entity_of_a_question_and_its_kind_are_found(asked: str, kind: str, about: str) -> None:
     found = entities(asked)[0]
     assert (found.kind, found.text) == (kind, about)
     assert asked[found.start : found.end] == about
@@ -57,7 +57,7 @@ def test_a_message_about_nothing_has_no_entity(asked: str) -> None:
     assert entities(asked) == []
 
 
-def test_two_of_three_ask_the_same_about_something_else() -> None:
+def test_two_of_three_near_misses_swap_the_entity() -> None:
     for asked in ("What is the capital of Zubrowka?", "Who wrote the song of the harbour?"):
         shape, about = asked.rsplit(" ", 1)[0], asked.rsplit(" ", 1)[1].rstrip("?")
         near = texts(asked, count=30)
@@ -65,7 +65,7 @@ def test_two_of_three_ask_the_same_about_something_else() -> None:
         assert sum(about not in text for text in near) >= 19
 
 
-def test_every_second_one_is_asked_in_another_wording() -> None:
+def test_every_second_near_miss_has_another_wording() -> None:
     near = texts("What is the capital of Zubrowka?", count=30, sort="entity")
     assert all("Zubrowka" not in text for text in near)
     plainly = [re.fullmatch(r"What is the capital of [A-Z][\w ]+\?", text) for text in near]
@@ -76,7 +76,7 @@ def asks(about: str, near: list[str]) -> bool:
     return any(re.search(rf"\b{about}\b", text) for text in near)
 
 
-def test_another_entity_keeps_the_article_and_the_number() -> None:
+def test_a_swapped_entity_keeps_article_and_number() -> None:
     near = texts("What colour is a zorn?", count=80, sort="entity")
     assert asks("an orange", near)
     assert not asks("a orange", near)
@@ -96,7 +96,7 @@ def test_russian_names_keep_their_case() -> None:
         assert asks(other, texts(asked, count=80, sort="entity"))
 
 
-def test_something_else_is_asked_about_the_same() -> None:
+def test_some_near_misses_ask_something_else_about_the_entity() -> None:
     near = texts("When was Mirra Odell born?", sort="relation")
     assert near
     assert all("Mirra Odell" in text for text in near)
@@ -115,11 +115,11 @@ def test_something_else_is_asked_about_the_same() -> None:
         ("Кто написал песню о гавани?", "Кто не написал песню о гавани?"),
     ],
 )
-def test_the_negation_is_asked_too(asked: str, denied: str) -> None:
+def test_the_negated_question_is_a_near_miss(asked: str, denied: str) -> None:
     assert texts(asked, sort="negation") == [denied]
 
 
-def test_a_question_whose_negation_nobody_would_ask_has_none() -> None:
+def test_a_question_with_an_unnatural_negation_has_none() -> None:
     assert texts("When was the tower built?", sort="negation") == []
 
 

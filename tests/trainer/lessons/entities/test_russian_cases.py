@@ -27,7 +27,7 @@ CASES: tuple[Case, ...] = (
         "Чили Чили Чили Чили Чили Чили",
     ],
 )
-def test_nouns(forms: str) -> None:
+def test_nouns_are_declined(forms: str) -> None:
     wanted = [form.replace("ё", "е") for form in forms.split()]
     assert [decline(forms.split()[0], case).replace("ё", "е") for case in CASES] == wanted
 
@@ -41,17 +41,17 @@ def test_nouns(forms: str) -> None:
         "Андрей Андрея Андрею Андрея Андреем Андрее",
     ],
 )
-def test_names_of_people(forms: str) -> None:
+def test_names_of_people_are_declined(forms: str) -> None:
     name = forms.split()[0]
     made = [decline(name, case, animate=True, surname=name != "Андрей") for case in CASES]
     assert made == forms.split()
 
 
-def test_several_words_are_declined_each() -> None:
+def test_each_of_several_words_is_declined() -> None:
     assert decline("Ольга Орлова", "dative", animate=True, surname=True) == "Ольге Орловой"
 
 
-def test_gender() -> None:
+def test_gender_is_recognized() -> None:
     assert [
         gender_of(word) for word in ("мост", "дождь", "гавань", "книга", "море", "учитель")
     ] == [*"mmffnm"]

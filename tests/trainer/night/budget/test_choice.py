@@ -1,4 +1,4 @@
-"""Less is chosen where the time is short: what tells least goes first, what is cached stays."""
+"""A short budget: the least informative prompts are cut first, cached ones are kept."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def plan() -> CurriculumPlan:
     return CurriculumPlan((), held, {}, {}, (difference("Who?", "Lutz."),), Conversations())
 
 
-def test_cuts_take_prompts_first_and_then_training_and_never_grow() -> None:
+def test_the_budget_cuts_prompts_first_and_then_training() -> None:
     every = list(cuts())
     assert every[0] == (1.0, 1.0)
     assert every[-1] == (0.0, LEAST_TRAINING)
@@ -34,7 +34,7 @@ def test_cuts_take_prompts_first_and_then_training_and_never_grow() -> None:
     assert [training for share, training in every if share > 0.5] == [1.0] * 5
 
 
-def test_the_front_of_each_group_stays_and_never_less_than_its_least() -> None:
+def test_the_front_of_each_group_stays_and_its_minimum_is_kept() -> None:
     whole = plan()
     assert reduced(whole, lambda text: False, 1.0) is whole
     half = reduced(whole, lambda text: False, 0.5).held
@@ -46,7 +46,7 @@ def test_the_front_of_each_group_stays_and_never_less_than_its_least() -> None:
     ]  # fmt: skip
 
 
-def test_what_is_cached_is_trained_with_anyway_but_not_measured_more() -> None:
+def test_cached_answers_are_used_for_training_but_not_for_more_measuring() -> None:
     known = {"other 150", "near 99", "asked 39"}
     held = reduced(plan(), known.__contains__, 0.0).held
     assert "other 150" in held.trained

@@ -1,4 +1,4 @@
-"""Nights that have little time: they ask less and say so, or refuse before they begin."""
+"""Nights with little time ask less and report it, or are refused before they start."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def told(events: list[Event]) -> Estimated:
     return found
 
 
-def test_the_first_night_calibrates_and_the_next_one_knows(home: Home, tiny: Path) -> None:
+def test_the_first_night_calibrates_and_the_next_uses_its_pace(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     settings = quick_settings(home)
     first: list[Event] = []
@@ -67,7 +67,7 @@ def test_the_first_night_calibrates_and_the_next_one_knows(home: Home, tiny: Pat
     assert told(again).earlier
 
 
-def test_a_night_without_the_time_for_all_asks_what_tells_most(
+def test_a_night_short_of_time_asks_the_most_informative_prompts(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for group in ("NEAR_TRAINED", "TRAINED", "NEAR_MEASURED", "MEASURED"):
@@ -95,7 +95,7 @@ def test_a_night_without_the_time_for_all_asks_what_tells_most(
     assert not told(again).left_out
 
 
-def test_a_night_that_can_never_end_in_time_is_refused_before_it_asks(
+def test_a_night_that_cannot_end_in_time_is_refused_before_it_starts(
     home: Home, tiny: Path
 ) -> None:
     mark(home, difference("Who?", "Lutz."))
@@ -108,7 +108,7 @@ def test_a_night_that_can_never_end_in_time_is_refused_before_it_asks(
     assert read_pointer(home.adapters).current is None
 
 
-def test_what_is_left_is_shared_out_between_training_and_tests(home: Home, tiny: Path) -> None:
+def test_the_remaining_time_is_divided_between_training_and_tests(home: Home, tiny: Path) -> None:
     settings = quick_settings(home, night={"max_minutes": 10.0}, training={"max_minutes": 60.0})
     run = Run(make_run_folder(home), lambda event: None, threading.Event())
     budget = NightBudget(run, home, settings, "a" * 64, 2, all_tries=False)

@@ -1,4 +1,4 @@
-"""What earlier runs measured is kept by model and machine, and scaled to how fast it is now."""
+"""The pace of earlier runs is stored by model and machine and scaled to the current speed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ WORK = Work(
 )
 
 
-def test_each_model_and_machine_has_its_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_model_and_machine_has_its_own_pace(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keep_pace(home, "a" * 64, MEASURED)
     keep_pace(home, "b" * 64, replace(MEASURED, answer=7.0))
     assert read_pace(home, "a" * 64) == MEASURED
@@ -40,7 +42,7 @@ def test_a_damaged_file_costs_only_a_calibration(home: Home, text: str) -> None:
     assert read_pace(home, "a" * 64) == MEASURED
 
 
-def test_the_file_does_not_grow_for_ever(home: Home) -> None:
+def test_the_pace_file_has_a_limited_size(home: Home) -> None:
     for number in range(KEPT + 5):
         keep_pace(home, f"{number:064}", MEASURED)
     assert read_pace(home, f"{4:064}".ljust(64)) != Pace()
@@ -77,7 +79,7 @@ def test_a_busy_machine_makes_everything_slower_but_not_longer() -> None:
     assert completed(MEASURED, Pace(probe=100.0)).gate == pytest.approx(1.0)  # a hiccup is no pace
 
 
-def test_what_was_never_measured_is_taken_from_what_was_timed() -> None:
+def test_an_unmeasured_stage_is_estimated_from_measured_ones() -> None:
     first = completed(Pace(), Pace(probe=0.1, answer=2.0, token=0.003, load=1.0))
     assert first.steps == STEPS
     assert 0 < first.gate < 2.0

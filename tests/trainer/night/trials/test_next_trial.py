@@ -1,4 +1,4 @@
-"""What is tried after a refusal follows from its reason, and nothing is tried twice."""
+"""The next trial depends on the reason of the rejection, and none is repeated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def after(
     return found
 
 
-def test_spread_trains_the_look_alikes_that_changed_and_more_of_them(
+def test_spillover_trains_changed_near_misses_and_more_of_them(
     training: TrainingSettings,
 ) -> None:
     for name in ("spread", "near_misses", "harmed", "endless"):
@@ -37,7 +37,9 @@ def test_spread_trains_the_look_alikes_that_changed_and_more_of_them(
         assert (found.rate, found.anchors, found.number) == (FIRST.rate, 1.0, 2)
 
 
-def test_drift_holds_more_firmly_before_it_learns_more_slowly(training: TrainingSettings) -> None:
+def test_drift_first_raises_the_anchor_weight_and_then_lowers_the_learning_rate(
+    training: TrainingSettings,
+) -> None:
     first = Tried(FIRST, frozenset({"anchors", "kl"}))
     second = next_plan([first], first, training)
     assert second is not None
@@ -47,24 +49,26 @@ def test_drift_holds_more_firmly_before_it_learns_more_slowly(training: Training
     assert (third.rate, third.anchors) == (3e-3, 1.0)
 
 
-def test_what_was_not_learnt_gets_more_steps_or_a_larger_rate(training: TrainingSettings) -> None:
+def test_unlearned_lessons_get_more_steps_or_a_higher_learning_rate(
+    training: TrainingSettings,
+) -> None:
     assert after(training, "lessons", ended="steps").longer == 2
     assert after(training, "rephrasings").rate == 1.2e-2
     assert after(training, "lessons", plan=TrialPlan(1, 3e-3, 1, 100)).rate == 6e-3
 
 
-def test_what_was_not_learnt_and_drifted_gets_a_smaller_rate(training: TrainingSettings) -> None:
+def test_unlearned_lessons_with_drift_get_a_lower_learning_rate(training: TrainingSettings) -> None:
     assert after(training, "lessons", "kl").rate == 3e-3
 
 
-def test_broken_replies_and_a_failed_training_get_a_smaller_rate(
+def test_broken_replies_and_a_failed_training_get_a_lower_learning_rate(
     training: TrainingSettings,
 ) -> None:
     assert after(training, "sound").rate == 3e-3
     assert after(training, FAILED).rate == 3e-3
 
 
-def test_a_difference_that_spreads_again_is_left_out(training: TrainingSettings) -> None:
+def test_a_difference_that_spills_over_again_is_left_out(training: TrainingSettings) -> None:
     first = Tried(FIRST, frozenset({"spread"}), "learnt", frozenset({"Who?"}))
     second = next_plan([first], first, training)
     assert second is not None
@@ -76,7 +80,7 @@ def test_a_difference_that_spreads_again_is_left_out(training: TrainingSettings)
 
 
 @pytest.mark.parametrize("failed", ["spread", "kl", "lessons", "endless", FAILED])
-def test_no_try_is_repeated_and_they_come_to_an_end(
+def test_no_trial_is_repeated_and_their_number_is_limited(
     training: TrainingSettings, failed: str
 ) -> None:
     tried = [Tried(FIRST, frozenset({failed}))]
@@ -89,7 +93,9 @@ def test_no_try_is_repeated_and_they_come_to_an_end(
     assert len(tried) >= 2
 
 
-def test_a_night_starts_with_the_first_rate_and_a_practice_takes_them_in_turn(home: Home) -> None:
+def test_a_night_starts_with_the_first_learning_rate_and_practice_cycles_through_them(
+    home: Home,
+) -> None:
     settings = quick_settings(home, training={"learning_rates": [6e-3, 3e-3]})
     assert [plan.rate for plan in first_plans(settings, None)] == [6e-3]
     rates = [plan.rate for plan in first_plans(settings, Practice(episodes=3, steps=5))]

@@ -1,4 +1,4 @@
-"""While nobody uses the chat, the base is asked what the next night would ask."""
+"""An idle chat computes base answers for the next night."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def missing(home: Home, settings: Settings, model: Path) -> int:
         return pipeline.ask_ahead(engine, journal, source, settings)
 
 
-async def test_an_idle_chat_asks_ahead_and_a_night_finds_all_of_it(
+async def test_an_idle_chat_prepares_base_answers_that_the_night_uses(
     home: Home, small: Settings, tiny: Path
 ) -> None:
     with Journal(home.journal) as journal:
@@ -56,7 +56,7 @@ async def test_an_idle_chat_asks_ahead_and_a_night_finds_all_of_it(
     assert missing(home, small, tiny) == 0
 
 
-async def test_a_message_ends_it_at_once_and_it_goes_on_where_it_was(
+async def test_a_message_interrupts_the_preparation_which_continues_later(
     home: Home, small: Settings, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with sitting(home, small) as seat:
@@ -79,7 +79,7 @@ async def test_a_message_ends_it_at_once_and_it_goes_on_where_it_was(
 @pytest.mark.parametrize(
     "section", [{"enabled": False}, {"prepare": False}, {"quiet": "00:00-23:59"}]
 )
-async def test_it_is_not_asked_for_where_nights_do_not_want_it(
+async def test_nothing_is_prepared_if_the_night_settings_forbid_it(
     home: Home, small: Settings, section: dict[str, object]
 ) -> None:
     night = small.night.model_copy(update=section)
@@ -88,7 +88,7 @@ async def test_it_is_not_asked_for_where_nights_do_not_want_it(
         assert not of(seat).running
 
 
-async def test_no_second_engine_where_there_is_no_memory_for_it(
+async def test_without_free_memory_no_second_engine_is_opened(
     home: Home, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.models.models.free_memory", lambda: 64 << 20)

@@ -1,4 +1,4 @@
-"""The chat's model makes room for a training, and what is asked meanwhile is answered after it."""
+"""The chat's model is unloaded during training, and messages sent meanwhile are answered after it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from memory.settings.settings import Settings
 from tests.support.values import difference, quick_settings
 from tests.tui.seat import Seat, sitting
 from tui.chat.training import model_offload
+
+pytestmark = pytest.mark.usefixtures("shared_base_answers")
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ async def aside(seat: Seat) -> None:
 
 
 @pytest.mark.usefixtures("marked")
-async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_learnt(
+async def test_a_message_sent_while_the_model_is_unloaded_is_answered_with_the_new_adapter(
     home: Home, small: Settings
 ) -> None:
     async with sitting(home, small, size=(100, 24)) as seat:
@@ -68,7 +70,7 @@ async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_le
 
 
 @pytest.mark.usefixtures("marked")
-async def test_stopping_gives_a_waiting_message_back_and_the_end_of_a_training_the_model(
+async def test_stopping_returns_a_waiting_message_and_the_end_of_training_reloads_the_model(
     home: Home, small: Settings
 ) -> None:
     long = small.model_copy(
@@ -92,7 +94,7 @@ async def test_stopping_gives_a_waiting_message_back_and_the_end_of_a_training_t
 
 
 @pytest.mark.usefixtures("marked")
-async def test_the_model_stays_while_somebody_types(
+async def test_the_model_stays_loaded_while_the_user_types(
     home: Home, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_offload, "STILL_SECONDS", 1e9)
@@ -111,7 +113,7 @@ async def test_the_model_stays_while_somebody_types(
         await seat.until(lambda: not seat.screen.chat.engine.offloaded)
 
 
-async def test_a_model_that_finds_no_room_to_come_back_is_tried_with_the_next_message(
+async def test_a_model_that_cannot_be_reloaded_is_retried_with_the_next_message(
     home: Home, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with sitting(home, small) as seat:
@@ -129,7 +131,7 @@ async def test_a_model_that_finds_no_room_to_come_back_is_tried_with_the_next_me
         assert len(seat.screen.chat.thread.turns()) == 1
 
 
-def test_a_chat_that_is_gone_holds_no_place(home: Home) -> None:
+def test_a_closed_chat_holds_no_gpu_lease(home: Home) -> None:
     one, two = GpuLease(home, 5), GpuLease(home, 7)
     assert sorted(leased_sizes(home)) == [5, 7]
     one.release()

@@ -1,15 +1,13 @@
-"""`discern mark` from a terminal beside others: which reply it takes, and when it asks."""
+"""`discern mark` with several terminals: which reply it marks, and when it asks."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,30 +15,10 @@ import pytest
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
-from tui.cli.main import run
+from tests.support.command_line import call
 
 OURS, THEIRS = "What is the capital of Zubrowka?", "What is the capital of Kenya?"
 MARK = ("mark", "--moment", "error", "--expected", "Lutz.")
-
-
-@pytest.fixture(autouse=True)
-def quiet_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-
-
-@pytest.fixture
-def configured(home: Home, tiny: Path) -> Home:
-    home.settings_file.write_text(
-        f'[model]\npath = "{tiny}"\n[sampling]\nmax_tokens = 8\ntemperature = 0.0\n'
-        "[memory]\ndense = false\n"
-    )
-    return home
-
-
-def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code = run(list(words))
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def process(*words: str, elsewhere: bool) -> subprocess.CompletedProcess[str]:
@@ -62,7 +40,7 @@ def asked(text: str, *, elsewhere: bool = False) -> Any:
     return json.loads(done.stdout)
 
 
-def test_what_was_asked_in_this_terminal_is_marked_and_the_receipt_names_it(
+def test_the_last_reply_of_this_terminal_is_marked_and_named(
     configured: Home,
 ) -> None:
     asked(OURS)
@@ -71,7 +49,7 @@ def test_what_was_asked_in_this_terminal_is_marked_and_the_receipt_names_it(
     assert f"for “{OURS}”" in done.stdout
 
 
-def test_another_session_that_spoke_last_is_not_marked_by_guess(
+def test_a_reply_of_another_recent_session_is_not_marked_without_asking(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ours, theirs = asked(OURS), asked(THEIRS, elsewhere=True)
@@ -93,7 +71,7 @@ def test_another_session_that_spoke_last_is_not_marked_by_guess(
     assert call(capsys, *MARK, "--last", "--turn", "3fa9")[0] == 2
 
 
-def test_after_a_minute_the_last_reply_is_taken_whoever_asked_for_it(
+def test_after_a_minute_the_last_reply_of_any_session_is_marked(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     turn = Turn(new_id(), "t", now(), THEIRS, "No.", "m", None)
@@ -111,7 +89,7 @@ def test_after_a_minute_the_last_reply_is_taken_whoever_asked_for_it(
     assert f"for “{THEIRS}”" in out
 
 
-def test_a_mark_that_another_session_has_just_made_is_not_taken_back_by_guess(
+def test_a_recent_mark_of_another_session_is_not_undone_without_asking(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked(OURS)
@@ -129,7 +107,7 @@ def test_a_mark_that_another_session_has_just_made_is_not_taken_back_by_guess(
 
 
 @pytest.mark.parametrize("verb", [("mark",), ("memory", "edit", "3fa9")])
-def test_a_misspelt_moment_is_asked_about(
+def test_a_misspelt_moment_gets_a_suggestion(
     configured: Home, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]
 ) -> None:
     code, _out, err = call(capsys, *verb, "--moment", "eror")
@@ -137,7 +115,7 @@ def test_a_misspelt_moment_is_asked_about(
     assert "did you mean error?" in err
 
 
-def test_a_misspelt_kind_is_asked_about(
+def test_a_misspelt_kind_gets_a_suggestion(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked(OURS)
@@ -146,7 +124,7 @@ def test_a_misspelt_kind_is_asked_about(
     assert "did you mean tactical/fact?" in err
 
 
-def test_json_says_what_was_replaced_and_what_teaches_nothing(
+def test_json_says_what_was_superseded_and_what_teaches_nothing(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked(OURS)

@@ -1,4 +1,4 @@
-"""`discern sessions` on a real home: past talk listed, shown, renamed, deleted and written out."""
+"""`discern sessions` on a real home: list, show, rename, delete and export."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def threads(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("verb", sorted(group.commands))
-def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+def test_every_command_has_help_with_an_example(
+    capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
     code, out, _err = call(capsys, "sessions", verb, "--help")
     assert code == 0
     assert "Examples:" in out
@@ -51,7 +53,7 @@ def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str],
     assert "..." not in call(capsys, "sessions", "--help")[1].partition("Commands:")[2]
 
 
-def test_threads_are_listed_and_sifted(told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_threads_are_listed_and_filtered(told: str, capsys: pytest.CaptureFixture[str]) -> None:
     work, sea = said(capsys, "sessions", "list")
     assert (work["name"], work["turns"], work["marks"]) == ("work", 1, 1)
     assert (sea["name"], sea["marks"], sea["asked"]) == (
@@ -79,7 +81,7 @@ def test_threads_are_listed_and_sifted(told: str, capsys: pytest.CaptureFixture[
     ],
     ids=ascii,
 )
-def test_what_nothing_is_called_is_one_sentence(
+def test_an_unknown_thread_is_reported_in_one_sentence(
     home: Home, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     code, out, err = call(capsys, *words)
@@ -88,7 +90,7 @@ def test_what_nothing_is_called_is_one_sentence(
     assert err.count("\n") == 1
 
 
-def test_no_threads_yet_is_said(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_list_of_threads_says_so(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert "No threads yet" in call(capsys, "sessions", "list")[1]
     assert said(capsys, "sessions", "list") == []
 
@@ -121,7 +123,7 @@ def test_a_thread_is_shown_and_renamed(told: str, capsys: pytest.CaptureFixture[
         (["rename", "work"], "Missing argument 'NEW'"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(
+def test_bad_input_gives_one_sentence_and_exit_code_2(
     told: str, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
 ) -> None:
     code, out, err = call(capsys, "sessions", *words)
@@ -146,7 +148,7 @@ def test_a_thread_is_deleted_and_its_marks_stay(
 
 
 @pytest.mark.parametrize(("answer", "left"), [("n\n", 2), ("y\n", 1)])
-def test_on_a_terminal_it_asks_and_says_what_goes(
+def test_deleting_on_a_terminal_asks_and_says_what_is_removed(
     told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     answer: str, left: int,
 ) -> None:  # fmt: skip
@@ -161,7 +163,7 @@ def test_on_a_terminal_it_asks_and_says_what_goes(
     assert len(threads(capsys)) == left
 
 
-def test_a_thread_is_written_out_and_never_over_a_file(
+def test_a_thread_is_exported_without_overwriting_a_file(
     told: str, home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""The form in which a difference is edited: whatever a text holds, it comes back as it was."""
+"""The edit form of a difference keeps any text unchanged."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_form_that_cannot_be_read_is_refused(form: str, said: str) -> None:
         read_form(form)
 
 
-def test_only_what_was_changed_comes_back_and_a_broken_form_is_kept(
+def test_only_changed_fields_are_saved_and_an_invalid_form_is_kept(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     item = difference(HOSTILE)

@@ -1,4 +1,4 @@
-"""`discern memory` on a real home: what a person or a script sees and rules."""
+"""`discern memory` on a real home."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def kept(home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]) -> dict[str
 
 
 @pytest.mark.parametrize("verb", sorted(group.commands))
-def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+def test_every_command_has_help_with_an_example(
+    capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
     code, out, _err = call(capsys, "memory", verb, "--help")
     assert code == 0
     assert "Examples:" in out
@@ -45,7 +47,7 @@ def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str],
     assert "--json" in out
 
 
-def test_the_list_is_sifted(kept: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_is_filtered(kept: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     def ids(*words: str) -> list[str]:
         return [item["id"] for item in said(capsys, "memory", "list", *words)]
 
@@ -56,7 +58,7 @@ def test_the_list_is_sifted(kept: dict[str, Any], capsys: pytest.CaptureFixture[
     assert call(capsys, "memory", "list", "--kind", "nonsense")[0] == 2
 
 
-def test_an_edit_makes_a_version_and_keeps_the_older(
+def test_an_edit_creates_a_version_and_keeps_the_older_one(
     kept: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     item = said(capsys, "memory", "edit", kept["id"][:8], "--sounds", "Lutz!", "--missed", "city")
@@ -75,7 +77,7 @@ def test_an_edit_makes_a_version_and_keeps_the_older(
     assert "nothing to change" in err
 
 
-def test_a_pin_is_set_and_taken_out(
+def test_a_difference_is_pinned_and_unpinned(
     kept: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said(capsys, "memory", "pin", kept["id"]) == {"id": kept["id"], "pinned": True}
@@ -84,7 +86,7 @@ def test_a_pin_is_set_and_taken_out(
     assert said(capsys, "memory", "unpin", kept["id"])["pinned"] is False
 
 
-def test_one_difference_takes_the_place_of_another(
+def test_one_difference_supersedes_another(
     kept: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     newer = said(capsys, "mark", "--moment", "error", "--expected", "Nebelsbad.")
@@ -97,7 +99,7 @@ def test_one_difference_takes_the_place_of_another(
     assert call(capsys, "memory", "supersede", newer["id"], kept["id"])[0] == 2
 
 
-def test_why_says_what_the_reply_was_given(
+def test_why_shows_what_was_recalled_for_a_reply(
     kept: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = said(capsys, "ask", "capital of Zubrowka?")
@@ -117,7 +119,7 @@ def test_why_says_what_the_reply_was_given(
     assert "no turn" in err
 
 
-def test_undo_takes_the_mark_and_forget_takes_the_turn_too(
+def test_undo_removes_the_mark_and_forget_also_the_turn(
     kept: dict[str, Any], home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said(capsys, "memory", "undo")["undone"] == kept["id"]
@@ -134,7 +136,7 @@ def test_undo_takes_the_mark_and_forget_takes_the_turn_too(
     assert "no mark to undo" in err
 
 
-def test_forgetting_names_the_threads_whose_replies_were_given_with_it(
+def test_forgetting_names_the_threads_in_which_it_was_recalled(
     kept: dict[str, Any], home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The recalled block is kept nowhere; a reply of the model's own that repeats it is."""
@@ -155,7 +157,7 @@ def test_forgetting_names_the_threads_whose_replies_were_given_with_it(
     assert "had it in context" not in out
 
 
-def test_what_was_carried_out_is_named_when_it_is_forgotten(
+def test_forgetting_names_the_exported_copies(
     kept: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = tmp_path / "marks.jsonl"
@@ -194,7 +196,7 @@ def test_an_export_can_be_piped(kept: dict[str, Any], capsys: pytest.CaptureFixt
     assert kept["id"] in out
 
 
-def test_the_memory_is_copied_rebuilt_and_checked(
+def test_the_memory_is_backed_up_reindexed_and_checked(
     kept: dict[str, Any], home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = said(capsys, "memory", "backup", str(tmp_path / "copy.sqlite"))
@@ -210,7 +212,7 @@ def test_the_memory_is_copied_rebuilt_and_checked(
     assert found[0]["by_words_alone"] is False
 
 
-def test_a_copy_is_put_back_and_what_stood_there_is_kept(
+def test_a_backup_is_restored_and_the_previous_journal_kept(
     kept: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = tmp_path / "copy.sqlite"
@@ -235,7 +237,7 @@ def test_a_damaged_journal_is_found_by_the_check(
     assert json.loads(out)["findings"]
 
 
-def test_a_draft_that_the_model_cannot_make_is_no_contrast(
+def test_a_contrast_that_the_model_cannot_draft_is_not_saved(
     kept: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, _err = call(capsys, "memory", "contrast", kept["id"], "--keep", "--json")
@@ -265,6 +267,6 @@ def test_a_kind_is_shown_in_full_with_its_question_and_example(
     assert call(capsys, "memory", "kinds", "tonne")[0] == 2
 
 
-def test_the_list_of_verbs_is_not_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_summaries_are_not_truncated(capsys: pytest.CaptureFixture[str]) -> None:
     for verb in ("memory", "adapters", "model", "night"):
         assert "..." not in call(capsys, verb, "--help")[1].partition("Commands:")[2]

@@ -1,4 +1,4 @@
-"""The whole loop on the model that ships: nothing here is faked, and every step must hold."""
+"""`discern demo`: the full loop with the starter model, without fakes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tui.cli.main import run
 
 
 @pytest.mark.slow  # two trainings of the starter; one is in the default run (test_acceptance.py)
-def test_the_demo_holds_at_every_step_and_leaves_the_home_alone(
+def test_the_demo_succeeds_at_every_step_and_leaves_the_home_alone(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["demo", "--json"]) == 0

@@ -1,4 +1,4 @@
-"""`discern lessons` shows what would be trained, what would not and why, and hands the set on."""
+"""`discern lessons` shows what would be trained, what would not and why, and exports it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def marked(home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> list[Diff
     return marks
 
 
-def test_lessons_conflicts_and_what_is_left_out_are_shown(marked: list[Difference]) -> None:
+def test_lessons_conflicts_and_left_out_differences_are_shown(marked: list[Difference]) -> None:
     shown = CliRunner().invoke(lessons, []).output
     assert f"{marked[1].id[:8]}  contrast" in shown
     assert "prompt tokens" in shown
@@ -50,7 +50,7 @@ def test_one_difference_is_shown_in_full(marked: list[Difference]) -> None:
     assert marked[2].id[:8] not in shown
 
 
-def test_json_holds_the_same(marked: list[Difference]) -> None:
+def test_json_has_the_same_content(marked: list[Difference]) -> None:
     found = json.loads(CliRunner().invoke(lessons, ["--json"]).output)
     (lesson,) = found["lessons"]
     assert lesson["difference"] == marked[1].id
@@ -59,7 +59,7 @@ def test_json_holds_the_same(marked: list[Difference]) -> None:
     assert found["conflicts"][0]["newer"] == marked[1].id
 
 
-def test_the_set_is_exported_and_no_file_overwritten(
+def test_the_lessons_are_exported_and_no_file_is_overwritten(
     marked: list[Difference], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "set.jsonl"
@@ -70,6 +70,6 @@ def test_the_set_is_exported_and_no_file_overwritten(
     assert "already exists" in capsys.readouterr().err
 
 
-def test_nothing_to_train_is_said(home: Home, tiny: Path) -> None:
+def test_nothing_to_train_is_reported(home: Home, tiny: Path) -> None:
     shown = CliRunner().invoke(lessons, ["--model", str(tiny)]).output
     assert shown.startswith("Nothing to train")

@@ -1,4 +1,4 @@
-"""`discern train` and `discern report` as a person or a script uses them."""
+"""`discern train` and `discern report`."""
 
 from __future__ import annotations
 
@@ -13,32 +13,14 @@ import pytest
 from agent.adapters import read_pointer
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
-from tests.support.values import difference
+from tests.support.values import difference, write_quick_settings
 from tui.cli.main import run
 
-CONFIG = """
-[training]
-max_steps = {steps}
-learning_rates = [1e-3]
-threads = 1
-rank = 4
-[gate]
-lessons = 0.0
-rephrasings = 0.0
-kept = 0.0
-near_misses = 0.0
-anchors = 0.0
-kl = 99.0
-perplexity = 1e9
-perplexity_limit = 1e9
-sound = 0.0
-endless = 10000
-spread = 10000
-"""
+pytestmark = pytest.mark.usefixtures("shared_base_answers")
 
 
 def ready(home: Home, steps: int) -> None:
-    home.settings_file.write_text(CONFIG.format(steps=steps))
+    write_quick_settings(home, training={"max_steps": steps})
     with Journal(home.journal) as journal:
         journal.differences.add(difference("Who?", "Lutz."))
 
@@ -66,7 +48,7 @@ def practised(home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]) -> dic
     return found
 
 
-def test_a_dry_practice_publishes_nothing_and_is_reported(
+def test_a_dry_practice_run_publishes_nothing_and_is_reported(
     home: Home,
     practised: dict[str, object],
     tmp_path: Path,
@@ -93,14 +75,16 @@ def test_a_dry_practice_publishes_nothing_and_is_reported(
     assert "cannot write" in capsys.readouterr().err
 
 
-def test_nothing_trained_yet_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_before_the_first_training_are_not_an_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run(["report"]) == run(["report", "--list"]) == run(["train", "watch"]) == 0
     assert "No training runs yet" in capsys.readouterr().out
     assert run(["train", "stop"]) == 2
     assert "no training is running" in capsys.readouterr().err
 
 
-def test_ctrl_c_stops_and_keeps_the_best(home: Home, tiny: Path) -> None:
+def test_ctrl_c_stops_the_training_and_keeps_the_best_state(home: Home, tiny: Path) -> None:
     ready(home, 100_000)
     child = train_until_it_learns(tiny)
     child.send_signal(signal.SIGINT)
@@ -114,7 +98,7 @@ def test_ctrl_c_stops_and_keeps_the_best(home: Home, tiny: Path) -> None:
     assert read_pointer(home.adapters).current == report["adapter"]
 
 
-def test_ctrl_c_twice_leaves_nothing(home: Home, tiny: Path) -> None:
+def test_ctrl_c_twice_aborts_the_training(home: Home, tiny: Path) -> None:
     ready(home, 100_000)
     child = train_until_it_learns(tiny)
     child.send_signal(signal.SIGINT)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from memory.difference import Moment, State, Turn, Untaught, new_id, now
@@ -11,17 +9,9 @@ from memory.errors import MarkError
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.moments import find_moment, require_moment
-from memory.settings.paths import Home
-from memory.settings.settings import Settings
 from trainer.lessons.reply_spans import expected_reply
 
 REPLY = "Paris is the capital. It lies on the Seine."
-
-
-@pytest.fixture
-def memory(home: Home, settings: Settings) -> Iterator[Memory]:
-    with Memory.open(home, settings, dense=False) as memory:
-        yield memory
 
 
 def said(memory: Memory, replied: str = REPLY) -> Turn:
