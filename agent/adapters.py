@@ -32,8 +32,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from memory.errors import AdapterError, FileError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import SMALL, open_file, parse_object, read_bytes, read_json
-from memory.recall.learned import NOTHING_LEARNED, Learned
-from memory.recall.scope import FLOOR
+from memory.recall.adapter_scope import FLOOR
+from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.sentence import Sentence
 
 GGUF = "adapter.gguf"
@@ -80,8 +80,8 @@ class Manifest(_Model):
     """Differences that it answered correctly in every context the gate tested: id → fingerprint; with
     them the older differences, not in `differences`, that those replaced."""
     questions: tuple[str, ...] = ()
-    """Digests of their questions (`memory/recall/learned.py`), for which nothing of `holds` is
-    recalled."""
+    """Digests of their questions (`memory/recall/learned_differences.py`), for which nothing of
+    `holds` is recalled."""
     settings: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

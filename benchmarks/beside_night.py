@@ -23,7 +23,7 @@ from pathlib import Path
 
 from agent.llama.engine import Engine
 from agent.llama.sampling import Sampling
-from agent.models.serving import STARTER
+from agent.models.served_model import STARTER
 from agent.prompt.prompt import compose
 from memory.difference import Contrast, Difference, Message, Moment, new_id, now
 from memory.journal.journal import Journal

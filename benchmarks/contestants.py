@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.child_process import environment
-from agent.models.serving import STARTER
+from agent.models.served_model import STARTER
 from benchmarks.marks import asker, marks
 
 if TYPE_CHECKING:

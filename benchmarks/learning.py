@@ -29,7 +29,7 @@ from typing import Any
 
 from agent.adapters import base_sha256
 from agent.llama.engine import Engine
-from agent.models.serving import STARTER
+from agent.models.served_model import STARTER
 from benchmarks import contestants
 from benchmarks.contestants import Trained
 from benchmarks.marks import Mark, asker, marks

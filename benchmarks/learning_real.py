@@ -52,7 +52,7 @@ from benchmarks.real_night import (
 )
 from benchmarks.recalling import write_differences
 from benchmarks.results import add_result, latest_results
-from memory.recall.scope import Scope
+from memory.recall.adapter_scope import Scope
 from memory.settings.paths import Home
 from memory.settings.settings import ModelSettings, Settings, read_settings
 

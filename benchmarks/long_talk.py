@@ -27,7 +27,7 @@ COUNTS = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 def opened(folder: Path, model: str, thread: str) -> Any:
     """Open a chat in a new home."""
     from agent.chat.chat import Chat
-    from agent.models.serving import STARTER
+    from agent.models.served_model import STARTER
     from memory.settings.paths import Home
     from memory.settings.settings import read_settings
 

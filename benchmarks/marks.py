@@ -189,7 +189,7 @@ def _framed(frame: str, asked: str) -> str:
 def main() -> int:
     """Print the marks of one seed."""
     from agent.llama.engine import Engine
-    from agent.models.serving import STARTER
+    from agent.models.served_model import STARTER
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--n", type=int, default=10)

@@ -119,7 +119,7 @@ def recall_block(
 ) -> Iterator[Block]:
     """Yield a function that recalls for a message like a chat whose adapter holds the ids `holds`."""
     from agent.chat.recall_context import Recaller
-    from memory.recall.learned import Learned, digest
+    from memory.recall.learned_differences import Learned, digest
 
     with Journal(home.journal) as journal:
         held = [item for item in journal.differences.all() if item.id in holds]

@@ -3,8 +3,8 @@
     python -m benchmarks.scope RESULTS [--floors 0.2 0.3 0.4 0.5]
 
 RESULTS is the `--out` folder of `benchmarks/learning_real.py`. Nothing is asked again: a question
-outside the scope of the marked ones (`memory/recall/scope.py`, `[chat] scope`) gets the base's answer,
-any other the adapter's, and both are known. A floor of 0 means no gate.
+outside the scope of the marked ones (`memory/recall/adapter_scope.py`, `[chat] scope`) gets the base's
+answer, any other the adapter's, and both are known. A floor of 0 means no gate.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.learning_real import Results
 from benchmarks.real_marks import RealMark, real_marks, unrelated
 from benchmarks.real_measuring import everything
-from memory.recall.scope import Scope
+from memory.recall.adapter_scope import Scope
 
 Wrong = dict[tuple[str, str], bool]
 """(column, question) of a wrong answer → whether it counts."""

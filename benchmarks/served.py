@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.llama.engine import Engine
-from agent.models.serving import STARTER
+from agent.models.served_model import STARTER
 from benchmarks.contestants import one_thread, quiet_settings
 from benchmarks.marks import Mark, asker, marks
 from memory.difference import Message, Turn
@@ -63,7 +63,7 @@ def evaluate(
 
     Yield the rate, the verdict at full strength, the rows to compare with, and the processor seconds.
     """
-    from memory.recall.scope import FLOORS
+    from memory.recall.adapter_scope import FLOORS
     from trainer import loop
     from trainer.evaluate.baselines import measure_baselines
     from trainer.gate.publication_gate import Evaluation, measure

@@ -16,7 +16,7 @@ from memory.kinds import kinds
 from memory.mark_validation import MarkRequest, change_mark, contradict, make_mark
 from memory.recall.embedder import Embedder, NgramEmbedder
 from memory.recall.index import Index, Progress, open_index
-from memory.recall.learned import NOTHING_LEARNED, Learned
+from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.recall.recall import CANDIDATES, Recalled, render, search
 from memory.sentence import Sentence
 from memory.settings.paths import Home

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.llama.engine import Engine
-from agent.models.serving import STARTER
+from agent.models.served_model import STARTER
 from memory.i18n import translation
 from memory.memory import Memory
 from memory.settings.paths import Home

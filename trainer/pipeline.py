@@ -18,7 +18,7 @@ from agent.chat.recall_context import Recaller
 from memory.difference import Difference
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
-from memory.recall.scope import FLOOR, FLOORS, Scope
+from memory.recall.adapter_scope import FLOOR, FLOORS, Scope
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

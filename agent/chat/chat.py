@@ -30,7 +30,7 @@ from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
 from agent.llama.generation import Generation
 from agent.models.current_adapter import CurrentAdapter
-from agent.models.serving import embedder, sampling, served_model
+from agent.models.served_model import embedder, sampling, served_model
 from memory.difference import Difference, State, Turn
 from memory.errors import ModelError
 from memory.journal.journal import Journal

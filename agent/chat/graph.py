@@ -29,7 +29,7 @@ from agent.chat.recall_context import Recaller
 from agent.langchain.chat_model import DiscernChatModel
 from memory.difference import Turn, new_id, now
 from memory.memory import Memory
-from memory.recall.learned import NOTHING_LEARNED, Learned
+from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.recall.recall import Recalled
 
 

@@ -2,7 +2,8 @@
 
 A difference that the current adapter has learned is not added to the context of its own question: the
 weights answer it, and a block that repeats it costs tokens. In other words the question is recalled as
-before (`memory/recall/learned.py`), as are pinned differences and those that were edited since.
+before (`memory/recall/learned_differences.py`), as are pinned differences and those that were edited
+since.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from agent.prompt.prompt import TOKENS_PER_DIFFERENCE
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.recall.embedder import NgramEmbedder
-from memory.recall.learned import NOTHING_LEARNED, Learned
+from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.recall.recall import Recalled
 from memory.settings.settings import RecallSettings
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from memory.difference import Difference, Turn
 from memory.i18n.translation import tr, trn
 from memory.memory import Memory
-from memory.recall.learned import NOTHING_LEARNED, Learned
+from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.text.stemming import stems
 
 

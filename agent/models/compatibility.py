@@ -14,8 +14,8 @@ from typing import Literal
 from agent.llama.gguf.header import Header, read_header
 from agent.llama.gguf.llama_file import physical_threads
 from agent.llama.gguf.load_check import judge
-from agent.llama.gguf.model_shape import read_shape
-from agent.llama.gguf.shape import Shape
+from agent.llama.gguf.model_shape import Shape
+from agent.llama.gguf.shape_reader import read_shape
 from agent.llama.llama import DEFAULT_CONTEXT
 from agent.models.models import free_memory, recommended, thinks
 from memory.errors import ModelError

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
 from agent.llama.engine import Engine
 from memory.errors import AdapterError
-from memory.recall.scope import Scope
+from memory.recall.adapter_scope import Scope
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 

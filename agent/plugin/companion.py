@@ -19,7 +19,7 @@ from agent.adapters import Adapter
 from agent.chat.marking import last_turn, parse_mark, receipt, terminal_session
 from agent.chat.recall_context import Recaller
 from agent.models.current_adapter import CurrentAdapter
-from agent.models.serving import embedder
+from agent.models.served_model import embedder
 from agent.prompt.prompt import with_recalled
 from agent.prompt.reply_parser import without_thought
 from memory.difference import Difference, Turn, now
@@ -27,7 +27,7 @@ from memory.errors import AdapterError, DiscernError, MarkError, UnknownIdError
 from memory.journal.threads import LAST_THREAD
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
-from memory.recall.learned import NOTHING_LEARNED
+from memory.recall.learned_differences import NOTHING_LEARNED
 from memory.recall.recall import Recalled, render
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings

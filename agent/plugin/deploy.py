@@ -17,7 +17,7 @@ from agent.chat.graph import Dependencies, build
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
 from agent.models.current_adapter import CurrentAdapter
-from agent.models.serving import embedder, sampling, served_model
+from agent.models.served_model import embedder, sampling, served_model
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings

@@ -30,7 +30,7 @@ from memory.difference import Difference, now
 from memory.journal.journal import Journal
 from memory.recall.embedder import Embedder
 from memory.recall.index import Index
-from memory.recall.learned import NOTHING_LEARNED, Learned
+from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.text.numbers import numbers
 from memory.text.quoting import quoted
 from memory.text.stemming import alike, plain, stems, weight

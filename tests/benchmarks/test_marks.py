@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from agent.llama.engine import Engine
-from agent.models.serving import STARTER
+from agent.models.served_model import STARTER
 from benchmarks.marks import Mark, asker, marks, unrelated
 from benchmarks.themes import DEV
 from memory.difference import Moment

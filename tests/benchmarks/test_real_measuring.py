@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from agent.llama.engine import Engine
-from agent.models.serving import STARTER
+from agent.models.served_model import STARTER
 from benchmarks.real_marks import RealMark
 from benchmarks.real_measuring import Measuring, Served, base_reply
 from benchmarks.real_night import context_block, recall_block, texts_of

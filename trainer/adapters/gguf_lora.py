@@ -14,7 +14,7 @@ from typing import Literal
 
 from agent.llama.gguf.architectures import ARCHITECTURES
 from agent.llama.gguf.header import read_header
-from agent.llama.gguf.model_shape import read_shape
+from agent.llama.gguf.shape_reader import read_shape
 from memory.errors import AdapterError, cause_of
 from memory.files.bounded_read import read_json
 

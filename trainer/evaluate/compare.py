@@ -16,8 +16,8 @@ from agent.llama.batch.greedy import GreedyReply, greedy_reply
 from agent.prompt.prompt import compose
 from memory.difference import Difference, Message
 from memory.errors import AdapterError
-from memory.recall.learned import NOTHING_LEARNED, Learned
-from memory.recall.scope import Scope
+from memory.recall.adapter_scope import Scope
+from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.settings.paths import Home
 
 if TYPE_CHECKING:

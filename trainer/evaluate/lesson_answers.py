@@ -15,7 +15,7 @@ from trainer.evaluate.served_config import ServedRecall, below
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
-    from memory.recall.scope import Scope
+    from memory.recall.adapter_scope import Scope
     from trainer.lessons.lesson import Lesson, Question
 
 SHOWN_REWORDED = 40

@@ -14,7 +14,7 @@ from agent.chat.recall_context import Recaller
 from agent.prompt.prompt import compose
 from memory.difference import Difference, Message
 from memory.errors import ModelError
-from memory.recall.learned import Learned, digest
+from memory.recall.learned_differences import Learned, digest
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine

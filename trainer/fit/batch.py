@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.llama.gguf.shape import FULL, RECURRENT, WINDOW
+from agent.llama.gguf.model_shape import FULL, RECURRENT, WINDOW
 from trainer.fit.job import Sample
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trainer.fit.sampler import Sampler
+from trainer.fit.batch_sampler import Sampler
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -44,13 +44,13 @@ from trainer.events import (
     Trained,
 )
 from trainer.fit.autotune import TIMED
+from trainer.fit.batch_sampler import Sampler
 from trainer.fit.checkpoint import Checkpoint
 from trainer.fit.job import ANCHOR, Job, Recipe, Sample, read_control, read_job
 from trainer.fit.lora_init import informed_init
 from trainer.fit.lr_schedule import Schedule, step_size, steps_for
 from trainer.fit.model.lora_model import save_adapter, with_adapter
 from trainer.fit.run_state import RunState
-from trainer.fit.sampler import Sampler
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -35,7 +35,7 @@ from trainer.gate.unlearned import excuse
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
-    from memory.recall.scope import Scope
+    from memory.recall.adapter_scope import Scope
     from memory.settings.settings import GateSettings
     from trainer.evaluate.served_config import ServedRecall
     from trainer.lessons.anchors.base_answers import Anchor

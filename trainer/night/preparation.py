@@ -37,7 +37,7 @@ def fits(request: RunRequest, info: ModelInfo) -> bool:
     """
     from agent.llama.gguf.header import read_header
     from agent.llama.gguf.llama_file import on_card
-    from agent.llama.gguf.model_shape import read_shape
+    from agent.llama.gguf.shape_reader import read_shape
     from agent.models.models import free_memory
 
     if on_card(info, request.settings.model.gpu_layers):

@@ -40,7 +40,7 @@ class RunRequest:
     @property
     def model_path(self) -> Path:
         """The GGUF to train for."""
-        from agent.models.serving import served_model
+        from agent.models.served_model import served_model
 
         return self.model or served_model(self.settings)
 

@@ -91,7 +91,7 @@ def _downloads(have: Set[str]) -> Iterator[Choice]:
 @cache
 def starter_card() -> dict[str, int]:
     """Return bytes, parameters and number of facts from the starter's card."""
-    from agent.models.serving import STARTER
+    from agent.models.served_model import STARTER
 
     card = json.loads(STARTER.with_name("card.json").read_text(encoding="utf-8"))
     return {

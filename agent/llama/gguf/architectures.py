@@ -3,7 +3,7 @@
 A row says how a GGUF of this architecture and the transformers model of the same weights correspond:
 the names of tensors, the order of their rows, the values stored another way, what the header may
 describe (experts, sliding windows, recurrent layers) and what an adapter may change. The header check
-(`agent/llama/gguf/model_shape.py`), the base loader (`trainer/fit/model/base_model.py`), the adapter
+(`agent/llama/gguf/shape_reader.py`), the base loader (`trainer/fit/model/base_model.py`), the adapter
 export (`trainer/adapters/gguf_lora.py`) and the docs read it. To add an architecture, add a row here
 and one in `tests/support/architectures.py`.
 
@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from agent.llama.gguf.shape import Shape
+from agent.llama.gguf.model_shape import Shape
 
 Order = npt.NDArray[np.int64]
 """For each row (or column) of the GGUF's matrix, its index in the torch matrix."""

@@ -12,7 +12,7 @@ from agent.chat.context_usage import measure_context
 from agent.chat.graph import Delta, Event, Finished, Recalling
 from agent.chat.history import history_up_to
 from agent.chat.marking import last_turn, parse_mark
-from agent.models.serving import with_model
+from agent.models.served_model import with_model
 from memory.difference import Moment
 from memory.errors import MarkError, ModelError, ThreadError
 from memory.mark_validation import MarkRequest

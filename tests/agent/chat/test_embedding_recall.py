@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.llama.embedding import GgufEmbedder
-from agent.models.serving import embedder
+from agent.models.served_model import embedder
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home

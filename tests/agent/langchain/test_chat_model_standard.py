@@ -19,7 +19,7 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
-from agent.models.serving import STARTER
+from agent.models.served_model import STARTER
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 

@@ -17,7 +17,7 @@ import pytest
 
 from agent.llama.gguf.architectures import ARCHITECTURES
 from agent.llama.gguf.header import read_header
-from agent.llama.gguf.model_shape import read_shape
+from agent.llama.gguf.shape_reader import read_shape
 from agent.models import models
 from agent.models.compatibility import Compatibility, check_compatibility
 from agent.models.models import advised, find_model, find_models, known_models, recommended, resolve
@@ -206,7 +206,7 @@ def test_user_settings_override_the_file_and_the_file_overrides_the_defaults(
     home: Home, starter: Path, tiny: Path
 ) -> None:
     from agent.llama.engine import Engine
-    from agent.models.serving import sampling
+    from agent.models.served_model import sampling
 
     assert recommended("qwen3", {}, thinking=True)["temperature"] == 0.6
     assert recommended("qwen3", {"general.sampling.temp": "0.1"}, thinking=False) == {

@@ -19,7 +19,7 @@ from agent.llama.engine import Engine
 from agent.llama.gguf.header import read_header
 from agent.llama.gguf.load_check import Verdict, judge
 from agent.llama.sampling import Sampling
-from agent.models.serving import served_model, with_model
+from agent.models.served_model import served_model, with_model
 from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import ModelError
@@ -186,7 +186,7 @@ def test_a_crash_of_llama_cpp_ends_only_the_child_process(
     """Without the header check, llama.cpp gets a head size on which it aborts."""
     path = write_tiny(tmp_path / "model.gguf", keys={"qwen3.rope.dimension_count": 32})
     (tmp_path / "sitecustomize.py").write_text(
-        "import agent.llama.gguf.model_shape as shape\n"
+        "import agent.llama.gguf.shape_reader as shape\n"
         "whole = shape._Reader.whole\n"
         "shape._Reader.whole = lambda self, key, *rest: whole(\n"
         "    self, key.replace('rope.dimension_count', 'attention.key_length'), *rest)\n"
@@ -270,7 +270,7 @@ def test_torch_and_llama_cpp_are_compared_before_training(
     """A base that is read wrongly (stretched) is found by what it computes."""
     path = write_tiny(tmp_path / "model.gguf", seed=13, scale=2.0)
     (tmp_path / "sitecustomize.py").write_text(
-        "import agent.llama.gguf.model_shape as shape\n"
+        "import agent.llama.gguf.shape_reader as shape\n"
         "shape._Reader.scaling = lambda self: ('linear', 4.0)\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")

@@ -18,7 +18,7 @@ from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Turn
 from memory.journal.journal import Journal
 from memory.mark_validation import MarkRequest
-from memory.recall.learned import Learned, digest
+from memory.recall.learned_differences import Learned, digest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.support.values import difference, quick_settings

@@ -7,7 +7,7 @@ import pytest
 
 from agent.llama.engine import Engine
 from agent.llama.sampling import Sampling
-from agent.models.serving import STARTER
+from agent.models.served_model import STARTER
 from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.evaluate.metrics import Held

@@ -13,7 +13,7 @@ from agent.llama.sampling import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import AdapterError
-from memory.recall.scope import Scope
+from memory.recall.adapter_scope import Scope
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.evaluate.lesson_answers import answer_lessons

@@ -13,7 +13,7 @@ import pytest
 
 from agent.adapters import base_sha256
 from agent.llama.engine import Engine
-from agent.models.serving import STARTER
+from agent.models.served_model import STARTER
 from agent.prompt.prompt import compose
 from memory.difference import Message, Moment
 from memory.sentence import verbatim

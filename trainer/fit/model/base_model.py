@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent.llama.gguf.architectures import ARCHITECTURES, ROTARY_FACTORS, Architecture
 from agent.llama.gguf.header import read_header
-from agent.llama.gguf.model_shape import read_shape
-from agent.llama.gguf.shape import WINDOW, Rope, Shape
+from agent.llama.gguf.model_shape import WINDOW, Rope, Shape
+from agent.llama.gguf.shape_reader import read_shape
 from memory.errors import ModelError, cause_of
 
 if TYPE_CHECKING:

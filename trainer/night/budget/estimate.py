@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from trainer.night.budget.pace import Pace
-from trainer.night.budget.work import Work
+from trainer.night.budget.measured_pace import Pace
+from trainer.night.budget.work_amount import Work
 from trainer.stages import PER_TRIAL
 
 STEPS = 0.8

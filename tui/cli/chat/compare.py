@@ -59,7 +59,7 @@ def compare(
     differences.
     """
     from agent.llama.engine import Engine
-    from agent.models.serving import served_model
+    from agent.models.served_model import served_model
     from memory.errors import NothingToTrainError
     from memory.journal.journal import Journal
     from trainer.adapters.adapter_staleness import entry_of

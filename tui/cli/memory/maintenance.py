@@ -92,7 +92,7 @@ def _content(differences: int, turns: int) -> str:
 @as_json
 def rebuild(as_json: bool) -> None:
     """Rebuild the vector index from the journal."""
-    from agent.models.serving import embedder
+    from agent.models.served_model import embedder
     from memory.memory import Memory
 
     home, settings = open_home()
@@ -115,7 +115,7 @@ def check(as_json: bool) -> int:
     """
     from agent.chat.checkpoints import damaged_copy
     from agent.chat.checkpoints import look as look_at_checkpoints
-    from agent.models.serving import embedder
+    from agent.models.served_model import embedder
     from memory.memory import Memory
     from memory.upkeep.health import Finding
     from memory.upkeep.health import check as look

@@ -24,7 +24,7 @@ Examples:
 @as_json
 def search(text: str, limit: int, as_json: bool) -> None:
     """Show what would be recalled for TEXT, ranked by relevance."""
-    from agent.models.serving import embedder
+    from agent.models.served_model import embedder
     from memory.memory import Memory
     from tui.terminal.sanitize import one_line
 

@@ -189,7 +189,7 @@ def torch_device() -> str:
 
 def _model(path: str | None) -> list[Finding]:
     from agent.llama.engine import Engine
-    from agent.models.serving import served_model, with_model
+    from agent.models.served_model import served_model, with_model
     from memory.settings.paths import Home
     from memory.settings.settings import read_settings
 

@@ -127,7 +127,7 @@ def list_all(known: bool, as_json: bool) -> None:
     Includes Discern's own, the Hugging Face cache, Ollama and LM Studio.
     """
     from agent.models.models import advised, find_models, free_memory, known_models
-    from agent.models.serving import served_model
+    from agent.models.served_model import served_model
     from tui.terminal.sanitize import one_line
 
     home, settings = open_home()
@@ -201,7 +201,7 @@ def info(name: str | None, as_json: bool) -> int:
     """
     from agent.models.compatibility import check_compatibility
     from agent.models.models import find_model
-    from agent.models.serving import served_model
+    from agent.models.served_model import served_model
     from trainer.evaluate.torch_parity import require_agreement
 
     home, settings = open_home()
@@ -221,7 +221,7 @@ def remove(name: str, yes: bool) -> int:
     Files of other programs are not touched.
     """
     from agent.models.models import find_model, models_folder
-    from agent.models.serving import served_model
+    from agent.models.served_model import served_model
     from memory.errors import ModelError
 
     home, settings = open_home()
@@ -256,7 +256,7 @@ def remove(name: str, yes: bool) -> int:
 
 def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
     from agent.models.compatibility import check_compatibility
-    from agent.models.serving import STARTER
+    from agent.models.served_model import STARTER
     from memory.errors import ModelError
     from memory.settings.settings_file import write_setting
     from trainer.evaluate.torch_parity import require_agreement

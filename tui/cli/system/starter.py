@@ -69,6 +69,6 @@ def build(
 @starter.command(epilog="\b\nExamples:\n  discern starter card | jq .measured")
 def card() -> None:
     """Print the card of the included starter model (JSON)."""
-    from agent.models.serving import STARTER
+    from agent.models.served_model import STARTER
 
     echo(STARTER.with_name("card.json").read_text(encoding="utf-8").rstrip())

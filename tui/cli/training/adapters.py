@@ -89,7 +89,7 @@ def use(identity: str, model: str | None, as_json: bool) -> None:
     It must have been trained for the current model.
     """
     from agent.adapters import find_adapter, verify
-    from agent.models.serving import served_model
+    from agent.models.served_model import served_model
     from trainer.adapters.adapter_staleness import entry_of
     from trainer.adapters.publish import select
 

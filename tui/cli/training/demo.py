@@ -215,7 +215,7 @@ def _check_recall(chat: Chat, story: Story) -> None:
 
 
 def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
-    from agent.models.serving import served_model
+    from agent.models.served_model import served_model
     from trainer.night.night import run_night
     from trainer.night.request import RunRequest
     from tui.cli.print_report import printed, room

@@ -54,7 +54,7 @@ def export(
 ) -> int:
     """Export the current adapter to OUT, with a card that describes it."""
     from agent.adapters import find_adapter
-    from agent.models.serving import served_model
+    from agent.models.served_model import served_model
     from agent.plugin.adapter_watch import current
     from memory.errors import AdapterError
     from trainer.adapters.adapter_export import ExportRequest

@@ -57,7 +57,7 @@ def lessons(
       jsonl     each wording with token ids, weight and contrast positions
     """
     from agent.llama.engine import Engine
-    from agent.models.serving import served_model
+    from agent.models.served_model import served_model
     from memory.memory import Memory
     from trainer.lessons.conflicts import find_conflicts
     from trainer.lessons.lessons import make_lessons

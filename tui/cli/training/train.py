@@ -101,7 +101,7 @@ def train(
     if action is not None:
         return _request_end(home, action, as_json)
 
-    from agent.models.serving import served_model
+    from agent.models.served_model import served_model
     from trainer.night.night import run_night
     from trainer.night.request import Practice, RunRequest
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.llama.engine import Engine
-from agent.models.serving import STARTER
+from agent.models.served_model import STARTER
 from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.lessons.anchors.base_answers import prompts

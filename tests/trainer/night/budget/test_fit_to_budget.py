@@ -7,7 +7,7 @@ import itertools
 from tests.support.values import difference
 from trainer.lessons.anchors.held_prompts import HeldPrompts
 from trainer.lessons.lessons import Conversations, CurriculumPlan
-from trainer.night.budget.choice import (
+from trainer.night.budget.fit_to_budget import (
     FEWEST_MEASURED,
     FEWEST_NEAR_MEASURED,
     FEWEST_NEAR_TRAINED,

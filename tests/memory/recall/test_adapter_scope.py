@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memory.recall.scope import Scope
+from memory.recall.adapter_scope import Scope
 
 MARKED = (
     "Who is the mayor of Port Ellery?",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from memory.difference import Difference
-from memory.recall.learned import NOTHING_LEARNED, Learned, digest
+from memory.recall.learned_differences import NOTHING_LEARNED, Learned, digest
 from tests.support.values import difference
 
 LAKE = difference("Who wrote The Lake of Glass?", "Ada Venn wrote it.")

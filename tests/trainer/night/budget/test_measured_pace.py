@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from memory.settings.paths import Home
-from trainer.night.budget import pace as paces
+from trainer.night.budget import measured_pace as paces
 from trainer.night.budget.estimate import STEPS, completed, estimate
-from trainer.night.budget.pace import KEPT, Pace, keep_pace, read_pace
-from trainer.night.budget.work import Work
+from trainer.night.budget.measured_pace import KEPT, Pace, keep_pace, read_pace
+from trainer.night.budget.work_amount import Work
 
 MEASURED = Pace(
     probe=0.1, answer=0.5, held=0.01, baseline=0.2, gate=0.25, load=4.0, tokens=9000.0, token=0.002,

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from memory.difference import Difference
-from memory.recall.scope import Scope
+from memory.recall.adapter_scope import Scope
 from memory.text.stemming import plain
 
 SAME_WORDS = 0.95
-"""Share of the words (see `memory/recall/scope.py`) from which a message is another wording of a
-learned question. *Measured* on the starter with ten marks, two seeds: held-out wordings right .90 and
-.95 by the adapter alone, 1.00 from .95 on; of 275 and 263 look-alikes, 4 and 2 get another answer (2
-and 1 without any recall, 9 and 7 from .9 on, 87 and 50 if all that is relevant is recalled)."""
+"""Share of the words (see `memory/recall/adapter_scope.py`) from which a message is another wording
+of a learned question. *Measured* on the starter with ten marks, two seeds: held-out wordings right .90
+and .95 by the adapter alone, 1.00 from .95 on; of 275 and 263 look-alikes, 4 and 2 get another answer
+(2 and 1 without any recall, 9 and 7 from .9 on, 87 and 50 if all that is relevant is recalled)."""
 
 
 @dataclass(frozen=True, slots=True)

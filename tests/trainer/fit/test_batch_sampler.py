@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from trainer.fit.batch_sampler import Sampler
 from trainer.fit.job import ANCHOR, Sample
-from trainer.fit.sampler import Sampler
 
 LESSONS = [Sample((1, 2), 1, number, difference=str(number)) for number in range(40)]
 ANCHORS = [Sample((1, 2), 1, ANCHOR) for _ in range(40)]
