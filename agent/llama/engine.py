@@ -29,7 +29,7 @@ from agent.llama.gguf.llama_file import ModelInfo, cache_bytes
 from agent.llama.gguf.load_check import require_chat_model
 from agent.llama.llama import AbortFlag, DecodeAborted, Llama
 from agent.llama.logits import FloatArray, log_softmax, surprisal_of
-from agent.llama.offload import OffloadableLlama, SavedCache, saved_cache
+from agent.llama.offload import OffloadableLlama, SavedCache, closed_error, saved_cache
 from agent.llama.sampling import Sampling
 from memory.errors import ModelError
 from memory.settings.paths import expanded
@@ -51,7 +51,7 @@ class Engine:
     def __init__(self, path: Path, settings: ModelSettings | None = None) -> None:
         self._lock = threading.Lock()
         self._change = threading.Condition(self._lock)
-        self._offloaded = False
+        self._offloaded = self._closed = False
         self._running: Generation | None = None
         self._abort = AbortFlag()
         # Held only briefly; a signal handler may cancel on the thread that holds it.
@@ -84,8 +84,10 @@ class Engine:
     def close(self) -> None:
         """Free the model; calling it again does nothing."""
         with self._change:
+            self._closed = True
             self._free_adapter()
             self._model.close()
+            self._change.notify_all()
 
     def __enter__(self) -> Engine:
         return self
@@ -101,6 +103,11 @@ class Engine:
         return self._offloaded
 
     @property
+    def closed(self) -> bool:
+        """Whether the model was freed for good: whatever needs it raises ModelError."""
+        return self._closed
+
+    @property
     def loaded(self) -> bool:
         """Whether the weights are loaded; false after a failed `restore`, until they are needed."""
         return not self._model.offloaded
@@ -111,6 +118,8 @@ class Engine:
         Text and tokens still work; replies, scores and adapters wait.
         """
         with self._change:
+            if self._closed:
+                return
             if not self._offloaded and not self._model.offloaded:
                 self._free_adapter()
                 self._other = None
@@ -153,18 +162,20 @@ class Engine:
 
         Raises:
             DecodeAborted: it is offloaded, and `given_up` returned true.
-            ModelError: it was offloaded and cannot be loaded again.
+            ModelError: it was closed, or it was offloaded and cannot be loaded again.
         """
         with self._change:
-            while self._offloaded:
+            while self._offloaded and not self._closed:
                 if given_up():
                     raise DecodeAborted
                 self._change.wait(0.1)
+            if self._closed:
+                raise closed_error()
             self._load()
             yield self._model.llama
 
     def _load(self) -> None:
-        if not self._model.offloaded:
+        if self._closed or not self._model.offloaded:
             return
         self._adapter = self._model.restore(self._adapter_path, self._scale)
         if self._adapter is None:

@@ -7,6 +7,8 @@ llama.cpp serialises it, in ordinary memory. Nothing is written to disk.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,11 @@ class SavedCache:
 
     tokens: tuple[int, ...]
     state: bytes
+
+
+def closed_error() -> ModelError:
+    """Return the error of whatever needs a model that was closed."""
+    return ModelError("the model was closed; open it again to use it")
 
 
 def saved_cache(llama: Llama) -> SavedCache | None:
@@ -51,6 +58,7 @@ class OffloadableLlama:
         self._vocabulary = self._llama.vocabulary
         # Held while the vocabulary is read, so that it is not freed under another thread.
         self._vocabulary_lock = threading.Lock()
+        self._closed = False
 
     def _open(self, path: Path, context: int) -> Llama:
         return Llama(
@@ -79,10 +87,12 @@ class OffloadableLlama:
 
     def close(self) -> None:
         """Free everything; calling it again does nothing."""
-        if self._llama is not None:
-            self._llama.close()
-        else:
-            self._vocabulary.close()
+        with self._vocabulary_lock:
+            self._closed = True
+            if self._llama is not None:
+                self._llama.close()
+            else:
+                self._vocabulary.close()
 
     # --- offloading --------------------------------------------------------------------------
 
@@ -139,26 +149,33 @@ class OffloadableLlama:
 
     # --- text and tokens ---------------------------------------------------------------------
 
+    @contextmanager
+    def _reading(self) -> Iterator[Vocabulary]:
+        with self._vocabulary_lock:
+            if self._closed:
+                raise closed_error()
+            yield self._vocabulary
+
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Return the token ids of `text`; control tokens are only recognised with `special`."""
-        with self._vocabulary_lock:
-            return self._vocabulary.tokenize(text, special=special)
+        with self._reading() as vocabulary:
+            return vocabulary.tokenize(text, special=special)
 
     def piece(self, token: int) -> bytes:
         """Return the bytes that a token represents; empty for control tokens."""
-        with self._vocabulary_lock:
-            return self._vocabulary.piece(token)
+        with self._reading() as vocabulary:
+            return vocabulary.piece(token)
 
     def ends_turn(self, token: int) -> bool:
         """Whether the token closes a turn."""
-        with self._vocabulary_lock:
-            return self._vocabulary.ends_turn(token)
+        with self._reading() as vocabulary:
+            return vocabulary.ends_turn(token)
 
     @property
     def end_of_turn(self) -> int:
         """The token that closes a turn."""
-        with self._vocabulary_lock:
-            return self._vocabulary.end_of_turn
+        with self._reading() as vocabulary:
+            return vocabulary.end_of_turn
 
 
 def _size_and_time(path: Path) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
 from agent.llama.engine import Engine
-from memory.errors import AdapterError
+from memory.errors import AdapterError, ModelError
 from memory.recall.adapter_scope import Scope
 from memory.sentence import Sentence
 from memory.settings.paths import Home
@@ -90,15 +90,20 @@ class CurrentAdapter:
     def update(self) -> Sentence | None:
         """Apply the current adapter; return a sentence when it changed or was refused.
 
-        The same refusal is reported once. Nothing happens while the model is offloaded.
+        The same refusal is reported once. Nothing happens while the model is offloaded or after it was
+        closed.
         """
-        if self._engine.offloaded:
+        if self._engine.offloaded or self._engine.closed:
             return None
         if self._engine.adapter is None and not self._aside:
             self.adapter = None  # it was missing when the model was restored
         before = self.adapter
         try:
             adapter = self.apply()
+        except ModelError:
+            if self._engine.closed:
+                return None
+            raise
         except AdapterError as error:
             reported, self.refusal = self.refusal, error.sentence
             # As text: a sentence with NaN among its values does not equal itself.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -203,3 +205,38 @@ def test_a_bad_adapter_is_refused_and_the_engine_still_replies(
             engine.set_adapter(path)
     assert engine.adapter is None
     assert engine.generate(prompt, GREEDY).run().tokens == before
+
+
+def test_a_closed_engine_raises_one_error_instead_of_crashing(tiny: Path, tmp_path: Path) -> None:
+    engine = Engine(tiny)
+    prompt = engine.tokenize("Who?")
+    generation = engine.generate(prompt, GREEDY)
+    engine.offload()
+    waiting: Future[None] = Future()
+
+    def wait() -> None:
+        try:
+            engine.wait(lambda: False)
+        except ModelError as error:
+            waiting.set_exception(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    engine.close()
+    thread.join(10)
+    with pytest.raises(ModelError, match="was closed"):
+        waiting.result(0)
+    assert engine.closed
+    engine.offload()
+    engine.restore()
+    for use in (
+        generation.run,
+        lambda: engine.set_adapter(lora(tmp_path / "a.gguf", 0.1)),
+        lambda: engine.set_adapter(None),
+        lambda: engine.surprisal(prompt, prompt),
+        lambda: engine.tokenize("Who?"),
+        lambda: engine.text(prompt),
+        lambda: engine.ends_turn(prompt[0]),
+    ):
+        with pytest.raises(ModelError, match="was closed"):
+            use()

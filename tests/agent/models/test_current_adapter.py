@@ -12,6 +12,7 @@ from agent.llama.engine import Engine
 from agent.models.current_adapter import CurrentAdapter
 from memory.difference import now
 from memory.settings.paths import Home
+from tests.trainer.evaluate.test_compare import published
 from tests.trainer.gate.test_publication_gate import lora
 
 MARKED = "Who is the mayor of Port Ellery?"
@@ -75,3 +76,15 @@ def test_without_an_adapter_the_base_answers(engine: Engine, home: Home) -> None
     current = CurrentAdapter(engine, home, "0" * 64, lambda ids: list(ids))
     assert current.route("Hello!") is None
     assert engine.adapter is None
+
+
+def test_a_change_after_the_engine_was_closed_is_ignored(
+    home: Home, tiny: Path, tmp_path: Path
+) -> None:
+    """A chat that closes while a training publishes must not load an adapter onto a freed model."""
+    engine = Engine(tiny)
+    published(home, tiny, tmp_path)
+    current = CurrentAdapter(engine, home)
+    engine.close()
+    assert current.update() is None
+    assert current.adapter is None

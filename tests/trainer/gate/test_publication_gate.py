@@ -122,12 +122,13 @@ def test_an_adapter_that_only_changes_too_much_is_tested_for_related_messages_al
     marked = [difference("Who wrote the Blue Book?", "Ada Merk.")]
     answers = BaseAnswers(engine, "0" * 64, home.cache)
     curriculum = make_curriculum(engine, marked, answers, chosen)
-    scope, narrow = (Scope(["Who wrote the Blue Book?"], floor) for floor in (0.3, 1.0))
+    scope = Scope(["Who wrote the Blue Book?"])
+    everything = Scope((x.asked for x in (*curriculum.anchors, *curriculum.near_misses)), 0.2)
     wild, idle = lora(tmp_path / "wild.gguf", 1.0), lora(tmp_path / "idle.gguf", 0.0)
 
     def verdict(adapter: Path, **changed: object) -> Verdict:
         thresholds = chosen.gate.model_copy(update=changed)
-        evaluation = Evaluation(engine, curriculum, thresholds, fallbacks=[scope, narrow])
+        evaluation = Evaluation(engine, curriculum, thresholds, fallbacks=[everything, scope])
         return judge(adapter, evaluation)
 
     whole = verdict(idle)
@@ -136,14 +137,13 @@ def test_an_adapter_that_only_changes_too_much_is_tested_for_related_messages_al
     related = verdict(wild)
     assert related.passed
     assert related.floor == 0.3
-    strict = verdict(wild, near_misses=1.0, spread=0, harmed=0)
-    assert strict.passed
-    assert strict.floor == 1.0
     assert "only messages related to them" in str(related.sentence)
     assert all(scope.includes(change.asked) for change in related.changes)
     alone = judge(wild, Evaluation(engine, curriculum, chosen.gate, scope=scope))
     assert related.measures == alone.measures
     assert related.spoken == alone.spoken
+    alone = judge(wild, Evaluation(engine, curriculum, chosen.gate, scope=everything))
+    assert not alone.passed
     unlearnt = verdict(wild, lessons=1.0)
     assert not unlearnt.passed
     assert not unlearnt.scoped

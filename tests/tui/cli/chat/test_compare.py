@@ -47,7 +47,7 @@ def test_a_blind_comparison_reveals_the_sides_at_the_end(
     assert code == 0
     *before, last = out.strip().splitlines()
     assert "base" not in "\n".join(before)
-    assert "base was better" in last
+    assert "Better replies: base" in last
 
 
 def test_compare_without_questions_names_the_prompt_option(
