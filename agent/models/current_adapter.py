@@ -93,7 +93,7 @@ class CurrentAdapter:
         The same refusal is reported once. Nothing happens while the model is offloaded or after it was
         closed.
         """
-        if self._engine.offloaded or self._engine.closed:
+        if self._engine.offloaded:
             return None
         if self._engine.adapter is None and not self._aside:
             self.adapter = None  # it was missing when the model was restored
