@@ -283,6 +283,8 @@ def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> Sentence
             scale=verdict.scale,
             rest=rest,
         )
+    if verdict.scoped:
+        said = Sentence("{said} It is used only for messages related to your marks.", said=said)
     return Sentence("{said} Practice run: nothing was published.", said=said) if dry else said
 
 

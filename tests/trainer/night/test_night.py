@@ -77,6 +77,17 @@ def test_an_adapter_that_changes_too_much_is_not_published(home: Home, tiny: Pat
         assert journal.differences.get(ids[0]).state is State.FAILING
 
 
+@pytest.mark.parametrize(("scope", "floor"), [("always", 0.3), ("auto", 0.0)])
+def test_a_night_publishes_and_reports_what_an_adapter_answers(
+    home: Home, tiny: Path, scope: str, floor: float
+) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    report = run_night(RunRequest(home, quick_settings(home, chat={"scope": scope}), tiny))
+    assert report.verdict == "published"
+    assert find_adapter(home.adapters, report.adapter or "").manifest.floor == floor
+    assert ("only for messages related to your marks" in str(report.sentence)) == (floor > 0)
+
+
 def test_a_rank_above_the_matrix_size_is_capped_and_reported(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     wide = quick_settings(home, training={"rank": 512})
