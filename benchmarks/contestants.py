@@ -24,11 +24,13 @@ from typing import TYPE_CHECKING, Any
 from agent.child_process import environment
 from agent.models.served_model import STARTER
 from benchmarks.marks import asker, marks
+from benchmarks.one_thread import quiet_settings
+from benchmarks.recalling import write_differences
 
 if TYPE_CHECKING:
     from memory.difference import Difference
     from memory.settings.paths import Home
-    from memory.settings.settings import ModelSettings, Settings
+    from memory.settings.settings import Settings
     from trainer.report.report import Report
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,20 +52,6 @@ class Trained:
     def cost(self) -> dict[str, Any]:
         """The cost as columns of a result."""
         return {"seconds": self.seconds, "cpu": self.cpu, "peak_mb": self.peak_mb}
-
-
-def quiet_settings(home: Home) -> Settings:
-    """Return the default settings with one thread."""
-    from memory.settings.settings import read_settings
-
-    return read_settings(home, {"training": {"threads": 1}, "model": {"threads": 1}})
-
-
-def one_thread() -> ModelSettings:
-    """Return the settings of an engine with one thread."""
-    from memory.settings.settings import ModelSettings
-
-    return ModelSettings(path="", context=0, threads=1, gpu_layers=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +167,6 @@ def _environment(threads: int = 1) -> dict[str, str]:
 def _night(home: Home, settings: Settings, counts: Sequence[int], seed: int, out: Path) -> None:
     from agent.adapters import read_adapter
     from agent.llama.engine import Engine
-    from benchmarks.recalling import write_differences
     from trainer.night.night import run_night
     from trainer.night.request import RunRequest
 

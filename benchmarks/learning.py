@@ -34,6 +34,7 @@ from benchmarks import contestants
 from benchmarks.contestants import Trained
 from benchmarks.marks import Mark, asker, marks
 from benchmarks.measuring import Base, base_answers, measure
+from benchmarks.one_thread import one_thread
 from benchmarks.recalling import no_recall, recall_block
 from benchmarks.results import ROWS, Results
 from benchmarks.themes import DEV
@@ -95,7 +96,7 @@ class Bench:
 
     def run(self) -> None:
         """Measure what is missing; the sweep first if a row needs it."""
-        with Engine.open(STARTER, contestants.one_thread()) as engine:
+        with Engine.open(STARTER, one_thread()) as engine:
             if {"sft-best", "dpo-best"} & set(self.wanted.rows):
                 self._sweep(engine)
             for n in self.wanted.n:

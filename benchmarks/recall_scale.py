@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def texts(seed: int) -> Callable[[], str]:
     """Return a function that generates a question."""
-    from benchmarks.recall import known
+    from benchmarks.recall_cases import known
     from memory.text.stemming import words
 
     draw = random.Random(seed)
@@ -50,7 +50,7 @@ def difference() -> Any:
 
 def build(folder: Path, count: int) -> dict[str, float]:
     """Fill a journal with `count` differences and the recall set, and build its index."""
-    from benchmarks.recall import keep
+    from benchmarks.recall_cases import keep
     from memory.difference import new_id
     from memory.journal.journal import Journal
     from memory.memory import Memory
@@ -80,7 +80,7 @@ def build(folder: Path, count: int) -> dict[str, float]:
 
 def measure(folder: Path) -> dict[str, float]:
     """Open the memory like a chat, recall, mark, and recall while the index is being updated."""
-    from benchmarks.recall import cases
+    from benchmarks.recall_cases import cases
     from memory.difference import Turn, new_id, now
     from memory.mark_validation import MarkRequest
     from memory.memory import Memory

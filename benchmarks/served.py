@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 
 from agent.llama.engine import Engine
 from agent.models.served_model import STARTER
-from benchmarks.contestants import one_thread, quiet_settings
 from benchmarks.marks import Mark, asker, marks
+from benchmarks.one_thread import one_thread, quiet_settings
 from memory.difference import Message, Turn
 from memory.journal.journal import Journal
 from memory.settings.paths import Home

@@ -18,7 +18,6 @@ import fcntl
 import json
 import os
 import pty
-import re
 import select
 import statistics
 import struct
@@ -30,42 +29,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.streaming_texts import LONG, TEXTS, chunks
+
 LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
 PATIENCE = 90.0
 PAUSE = 0.15
 """Seconds between a letter that was painted and the next one."""
 LONGEST = 10.0
 """Most seconds to wait for a letter; one that is not painted by then counts as this many."""
-
-TEXTS = {
-    "paragraphs": "".join(
-        f"Paragraph {n} says *something* about the `weather` of day {n}, in **words** enough to be "
-        "wrapped once or twice at the width of a terminal, as paragraphs are.\n\n"
-        for n in range(20)
-    ),
-    "list": "".join(f"- item **{n}** of many\n" for n in range(500)),
-    "table": "| number | name | what it is |\n|---:|---|---|\n"
-    + "".join(f"| {n} | `row{n}` | some words about it |\n" for n in range(80)),
-    "fence": "```python\n"
-    + "".join(
-        f'def greet{n}(name: str) -> str:\n    """Say {n}."""\n    return f"{{name}} {n}"\n\n\n'
-        for n in range(50)
-    )
-    + "```\n",
-}
-LONG = "\n\n".join(
-    (
-        "## What there is to say\n\nSome **bold** words, *emphasis*, `code` and a "
-        "[link](http://a.place), and then more words, so that the lines are wrapped around.",
-        "\n".join(f"- item {n}, with `code` in it and some words" for n in range(12)),
-        "```python\n"
-        + "\n".join(f"def f{n}(x): return x + {n}  # add" for n in range(12))
-        + "\n```",
-        "| name | what it is |\n|---|---|\n" + "\n".join(f"| n{n} | words |" for n in range(8)),
-        "\n".join(f"{n}. numbered, and then some words" for n in range(1, 11)),
-    )
-    * 2
-)
 
 
 # --- the chat, in a child process ----------------------------------------------------------------
@@ -157,11 +128,6 @@ class Terminal:
         took = time.monotonic() - typed
         os.write(self._master, b"\x7f")
         return took
-
-
-def chunks(text: str) -> list[str]:
-    """Split a text after its words, like the tokens of a model."""
-    return re.findall(r"\S+\s*|\s+", text)
 
 
 def measure(rounds: int, only: str | None) -> None:

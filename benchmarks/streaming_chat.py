@@ -51,7 +51,7 @@ class Clock:
 
 def streaming(contestant: str, text: str, rate: int, out: Path) -> None:
     """Open a chat whose every reply is `text`, at `rate` chunks per second."""
-    from benchmarks.streaming import chunks
+    from benchmarks.streaming_texts import chunks
 
     clock, say, follow = Clock(out), Chat.say, Conversation._follow
 
@@ -115,7 +115,7 @@ class MarkdownReply(Vertical):
 
 def opening(contestant: str, turns: int, out: Path) -> None:
     """Open a chat in a thread of `turns` long turns."""
-    from benchmarks.streaming import LONG
+    from benchmarks.streaming_texts import LONG
     from tui.widgets.chat import turn as turn_module
 
     home = Home.locate()

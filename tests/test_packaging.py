@@ -95,7 +95,8 @@ def test_the_packages_install_and_run_outside_the_checkout(tmp_path: Path) -> No
     [wheel] = out.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in (
-        "memory/config.toml", "memory/kinds.toml", "agent/models/models.toml", "agent/starter/starter.gguf",
+        "memory/config.toml", "memory/kinds.toml",
+        "agent/models/models.toml", "agent/starter/starter.gguf",
         "trainer/lessons/anchors.toml", "trainer/gate/known_answers.toml",
         *(f"{room}/py.typed" for room in ("agent", "memory", "trainer", "tui")),
     ):  # fmt: skip

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import recall as bench
+from benchmarks.recall import Hits, figures
+from benchmarks.recall_cases import LANGUAGES, Case, cases, keep, known
 from memory.journal.journal import Journal
 from memory.recall.embedder import NgramEmbedder
 from memory.recall.recall import search
@@ -17,47 +18,47 @@ from memory.settings.settings import Settings
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
     with Journal(tmp_path_factory.mktemp("recall") / "journal.sqlite") as journal:
-        bench.keep(journal)
+        keep(journal)
         yield journal
 
 
 @pytest.fixture(scope="module")
-def held_out(journal: Journal) -> list[tuple[bench.Case, bench.Hits]]:
+def held_out(journal: Journal) -> list[tuple[Case, Hits]]:
     embedder = NgramEmbedder()
     return [
         (case, [(item.difference.asked, item.score) for item in found])
-        for case in bench.cases()
+        for case in cases()
         if not case.tuning
         for found in [search(case.message, journal, None, embedder, limit=3)]
     ]
 
 
-@pytest.mark.parametrize("language", bench.LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_right_difference_comes_first_in_either_language(
-    held_out: list[tuple[bench.Case, bench.Hits]], settings: Settings, language: str
+    held_out: list[tuple[Case, Hits]], settings: Settings, language: str
 ) -> None:
-    assert bench.figures(held_out, settings.recall.floor)[language]["recall@1"] >= 0.90
+    assert figures(held_out, settings.recall.floor)[language]["recall@1"] >= 0.90
 
 
-@pytest.mark.parametrize("language", bench.LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_an_unrelated_message_recalls_nothing_in_either_language(
-    held_out: list[tuple[bench.Case, bench.Hits]], settings: Settings, language: str
+    held_out: list[tuple[Case, Hits]], settings: Settings, language: str
 ) -> None:
-    assert bench.figures(held_out, settings.recall.floor)[language]["left alone"] >= 0.94
+    assert figures(held_out, settings.recall.floor)[language]["left alone"] >= 0.94
 
 
 def test_the_benchmark_set_has_the_stated_size() -> None:
-    known = bench.known()
-    assert len(known) >= 150
-    assert len({item["asked"] for item in known}) == len(known)
-    assert all(item["sounds"] and item["kind"] and item["questions"] for item in known)
-    assert sum(case.asked is None for case in bench.cases()) >= 100
+    every = known()
+    assert len(every) >= 150
+    assert len({item["asked"] for item in every}) == len(every)
+    assert all(item["sounds"] and item["kind"] and item["questions"] for item in every)
+    assert sum(case.asked is None for case in cases()) >= 100
 
 
 def one(home: Home, asked: str, text: str) -> float:
     """Return the relevance to `text` of a journal's only difference, asked as `asked`."""
     with Journal(home.journal) as journal:
-        bench.keep(journal, [{"asked": asked, "sounds": "So.", "kind": None}])
+        keep(journal, [{"asked": asked, "sounds": "So.", "kind": None}])
         found = search(text, journal, None, NgramEmbedder(), limit=3)
     return found[0].score if found else 0.0
 

@@ -76,7 +76,7 @@ OTHER = [
 
 def relevance(home: Home, asked: str, text: str) -> float:
     """Return the relevance to `text` of a journal's only difference, asked as `asked`."""
-    from benchmarks.recall import keep
+    from benchmarks.recall_cases import keep
 
     with Journal(home.prepare().journal) as journal:
         keep(journal, [{"asked": asked, "sounds": "So.", "kind": None}])
@@ -137,7 +137,7 @@ def test_a_calculation_needs_the_same_numbers_equally_often() -> None:
 
 
 def test_an_embedding_model_does_not_overrule_numbers(home: Home) -> None:
-    from benchmarks.recall import keep
+    from benchmarks.recall_cases import keep
 
     with Journal(home.prepare().journal) as journal:
         keep(journal, [{"asked": "What is 2 + 2?", "sounds": "4.", "kind": None}])
