@@ -144,7 +144,7 @@ def test_the_whole_loop_at_real_size(
         assert report.verdict == "published", report.sentence
         said = chat.update_adapter()
         assert said is not None
-        assert "is in" in str(said)
+        assert "is now in use" in str(said)
         list(chat.say("And of France?"))
         assert chat.thread.turns()[-1].adapter == report.adapter
     assert (
