@@ -20,6 +20,6 @@ def test_the_demo_succeeds_at_every_step_and_leaves_the_home_alone(
     names = [step["step"] for step in told["steps"]]
     assert names.count("the reply is right, from recall") == names.count("learned") == 3
     assert names.count("learned, also in other words") == 3
-    for where in ("in the thread of the marks", "in a new thread"):
+    for where in ("in the same thread", "in a new thread"):
         assert names.count(f"the reply is right {where}") == 6
     assert not home.journal.exists()
