@@ -52,7 +52,7 @@ def registry_messages() -> set[str]:
     from tui.chat.training.model_offload import OFFLOADED
     from tui.cli.training.report import LABELS, WITHOUT
     from tui.commands.registry import COMMANDS
-    from tui.keys.registry import FIXED, KEYS, PLACES
+    from tui.keys.key_definitions import FIXED, KEYS, PLACES
     from tui.screens import help
     from tui.training.log_text import REASONS, VERDICTS
     from tui.training.progress import PHASES

@@ -215,7 +215,7 @@ def forget(home: Home, memory: Memory, prefix: str) -> Difference:
     """
     from agent.chat.checkpoints import erase_thread
     from agent.forget.residual_copies import sweep
-    from agent.forget.scrubbing import erase_from_runs
+    from agent.forget.scrub_run_files import erase_from_runs
 
     difference = memory.journal.differences.get(prefix)
     others = [

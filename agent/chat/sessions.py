@@ -17,7 +17,7 @@ from pathlib import Path
 
 from agent.chat.checkpoints import erase_thread
 from agent.forget.residual_copies import files_since, sweep
-from agent.forget.scrubbing import erase_talk_from_runs, unfinished
+from agent.forget.scrub_run_files import erase_talk_from_runs, unfinished
 from memory.errors import HomeError
 from memory.files.disk_reserve import is_full, with_reserve
 from memory.journal.journal import Journal

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.adapters import list_adapters, read_pointer
-from agent.forget.scrubbing import linked, unfinished
+from agent.forget.scrub_run_files import linked, unfinished
 from memory.difference import Difference
 from memory.errors import AdapterError
 from memory.i18n.translation import tr, trn

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from agent.forget.scrubbing import SHORTEST, erase_from_runs, erase_talk_from_runs
+from agent.forget.scrub_run_files import SHORTEST, erase_from_runs, erase_talk_from_runs
 from memory.difference import Difference, State, Turn
 from memory.errors import SupersededError
 from memory.journal.journal import Journal

@@ -26,8 +26,8 @@ from trainer.lessons.anchors.anchor_selection import (
     near_prompts,
 )
 from trainer.lessons.anchors.base_answers import Anchor, BaseAnswers, prompts
-from trainer.lessons.anchors.held_prompts import HeldPrompts
 from trainer.lessons.anchors.likelihood import Likelihood
+from trainer.lessons.anchors.unchanged_prompts import HeldPrompts
 from trainer.lessons.conflicts import Conflict, current_differences, find_conflicts, siblings_of
 from trainer.lessons.contexts import Asked, ContextBuilder
 from trainer.lessons.lesson import Asker, Lesson, lessons_of

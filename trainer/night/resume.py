@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from agent.forget.scrubbing import own_runs
+from agent.forget.scrub_run_files import own_runs
 from memory.errors import FileError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import read_objects

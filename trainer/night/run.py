@@ -21,7 +21,7 @@ from typing import IO, Literal, get_args
 
 from filelock import Timeout
 
-from agent.forget.scrubbing import own_runs
+from agent.forget.scrub_run_files import own_runs
 from memory.difference import now
 from memory.errors import FileError, HomeError, TrainingError
 from memory.files.atomic_write import write_whole

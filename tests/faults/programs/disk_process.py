@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.chat.checkpoints import checkpoints
-from agent.forget.scrubbing import erase_talk_from_runs
+from agent.forget.scrub_run_files import erase_talk_from_runs
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
 from memory.mark_validation import MarkRequest

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.forget.residual_copies import find_residual_copies
-from agent.forget.scrubbing import GONE, erase_from_runs, erase_talk_from_runs
+from agent.forget.scrub_run_files import GONE, erase_from_runs, erase_talk_from_runs
 from agent.llama import gpu_leases
 from memory.errors import HomeError
 from memory.journal.exported_copies import sweep_home

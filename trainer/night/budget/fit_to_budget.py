@@ -1,7 +1,7 @@
 """Reduce a night that would take too long: fewer prompts, then a shorter training. Pure.
 
-The least informative prompts are left out first (`trainer/lessons/anchors/held_prompts.py`). Prompts
-with a cached answer cost nothing and stay in the training.
+The least informative prompts are left out first (`trainer/lessons/anchors/unchanged_prompts.py`).
+Prompts with a cached answer cost nothing and stay in the training.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from trainer.lessons.anchors.held_prompts import HeldPrompts
+from trainer.lessons.anchors.unchanged_prompts import HeldPrompts
 from trainer.lessons.lessons import CurriculumPlan
 
 FEWEST_NEAR_TRAINED, FEWEST_TRAINED = 12, 40

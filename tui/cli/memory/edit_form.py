@@ -6,7 +6,7 @@ import json
 
 import click
 
-from agent.forget.scrubbing import form_file
+from agent.forget.scrub_run_files import form_file
 from memory.difference import Difference
 from memory.errors import MarkError
 from memory.files.atomic_write import scratch, write_whole

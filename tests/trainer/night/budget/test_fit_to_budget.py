@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from tests.support.values import difference
-from trainer.lessons.anchors.held_prompts import HeldPrompts
+from trainer.lessons.anchors.unchanged_prompts import HeldPrompts
 from trainer.lessons.lessons import Conversations, CurriculumPlan
 from trainer.night.budget.fit_to_budget import (
     FEWEST_MEASURED,

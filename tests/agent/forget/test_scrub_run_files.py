@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.forget import scrubbing
-from agent.forget.scrubbing import GONE, erase_from_runs, erase_talk_from_runs, unfinished
+from agent.forget import scrub_run_files as scrubbing
+from agent.forget.scrub_run_files import GONE, erase_from_runs, erase_talk_from_runs, unfinished
 from memory.difference import Contrast, Difference
 from memory.sentence import Sentence, Stored, to_plain
 from memory.settings.paths import Home
