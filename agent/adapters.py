@@ -29,6 +29,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from memory.difference import Turn
 from memory.errors import AdapterError, FileError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import SMALL, open_file, parse_object, read_bytes, read_json
@@ -221,12 +222,21 @@ def read_adapter(folder: Path, identity: str) -> Adapter:
     )
 
 
-def learned_by(folder: Path, identity: str | None) -> Learned:
-    """Return what recall left to the adapter `identity`; nothing if it is gone."""
+def learned_at(folder: Path, turn: Turn) -> Learned:
+    """Return what recall left to the adapter of a turn; nothing if it is gone.
+
+    The base answers messages that are not related to the current adapter if that is scoped; what the
+    adapter learned is not recalled for them either.
+    """
     try:
-        return read_adapter(folder, identity).manifest.learned if identity else NOTHING_LEARNED
+        if turn.adapter:
+            return read_adapter(folder, turn.adapter).manifest.learned
+        current = read_pointer(folder).current
+        manifest = read_adapter(folder, current).manifest if current else None
     except AdapterError:
         return NOTHING_LEARNED
+    aside = manifest is not None and manifest.scoped and manifest.created <= turn.at
+    return manifest.learned if manifest and aside else NOTHING_LEARNED
 
 
 def list_adapters(folder: Path) -> list[Adapter]:

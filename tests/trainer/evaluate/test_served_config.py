@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import learned_by
+from agent.adapters import learned_at
 from agent.chat.chat import Chat
 from agent.chat.graph import Event, Finished, Recalling
 from agent.chat.recall_context import Recaller
@@ -84,7 +84,12 @@ def recalled(events: Iterator[Event]) -> list[str]:
 
 
 def adapter_that_holds(
-    chat: Chat, home: Home, tmp_path: Path, items: list[Difference], replaced: str = ""
+    chat: Chat,
+    home: Home,
+    tmp_path: Path,
+    items: list[Difference],
+    replaced: str = "",
+    floor: float = 0.0,
 ) -> str:
     from agent.adapters import BaseEntry
     from trainer.adapters import publish
@@ -99,7 +104,9 @@ def adapter_that_holds(
     older = {item.id: item.fingerprint for item in items if item.id == replaced}
     questions = frozenset(digest(item.asked) for item in items if item.id in known)
     learned = Learned(known, older, questions)
-    request = publish.PublishRequest(folder, base, differences=list(known), learned=learned)
+    request = publish.PublishRequest(
+        folder, base, differences=list(known), learned=learned, settings={"scope": floor}
+    )
     return publish.publish(home, request).id
 
 
@@ -119,12 +126,31 @@ def test_learned_differences_are_not_recalled_unless_pinned_or_edited(
     answer = trace_recall(
         chat.memory,
         chat.thread.turns()[-1],
-        learned_by(home.adapters, chat.thread.turns()[-1].adapter),
+        learned_at(home.adapters, chat.thread.turns()[-1]),
     )
     assert not answer.recalled
     assert item.id[:8] in answer.note
     chat.memory.edit(item.id, sounds="Lutz, on the river.")
     assert recalled(chat.say(ASKED)) == [item.id]
+
+
+def test_a_message_outside_the_scope_is_answered_by_the_base_and_why_says_what_was_left_out(
+    chat: Chat, home: Home, tmp_path: Path
+) -> None:
+    list(chat.say(ASKED))
+    item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
+    unrelated = ASKED.removesuffix("?") + " like in spring, and when do the swallows return?"
+    assert recalled(chat.say(unrelated)) == [item.id]
+    before = chat.thread.turns()[-1]
+    identity = adapter_that_holds(chat, home, tmp_path, [item], floor=0.9)
+    chat.update_adapter()
+    list(chat.say(ASKED))
+    assert chat.thread.turns()[-1].adapter == identity
+    assert recalled(chat.say(unrelated)) == []
+    turn = chat.thread.turns()[-1]
+    assert turn.adapter is None
+    assert item.id[:8] in trace_recall(chat.memory, turn, learned_at(home.adapters, turn)).note
+    assert not learned_at(home.adapters, before)
 
 
 def test_learned_differences_are_recalled_for_another_wording(

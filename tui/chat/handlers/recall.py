@@ -71,13 +71,13 @@ class RecallHandler:
         )
 
     async def _recalled_for(self, view: TurnView) -> tuple[list[Used], str]:
-        from agent.adapters import learned_by
+        from agent.adapters import learned_at
         from agent.chat.why_recalled import trace_recall
 
         if view.turn is None:
             return list(view.recalled.used), ""
         chat = self._context.chat
-        learned = learned_by(chat.home.adapters, view.turn.adapter)
+        learned = learned_at(chat.home.adapters, view.turn)
         answer = await asyncio.to_thread(trace_recall, chat.memory, view.turn, learned)
         used = [Used(part.difference, part.score, part.matched) for part in answer.recalled]
         return used, answer.note

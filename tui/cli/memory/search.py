@@ -81,7 +81,7 @@ def why(turn: str | None, as_json: bool) -> None:
 
     Prints the relevance, the date and the matching words.
     """
-    from agent.adapters import learned_by
+    from agent.adapters import learned_at
     from agent.chat.marking import last_turn
     from agent.chat.why_recalled import trace_recall
     from memory.memory import Memory
@@ -91,7 +91,7 @@ def why(turn: str | None, as_json: bool) -> None:
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
         asked = memory.journal.turns.get(turn) if turn else last_turn(memory.journal)
-        answer = trace_recall(memory, asked, learned_by(home.adapters, asked.adapter))
+        answer = trace_recall(memory, asked, learned_at(home.adapters, asked))
     if as_json:
         print_json(
             {
