@@ -98,13 +98,9 @@ def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
         said = _ask(adapter, 1.0, evaluation)
         verdict = _decide(adapter, 1.0, evaluation, said)
         if not verdict.passed and verdict.only_drifts:
-            narrower = [
-                (one, _decide(adapter, 1.0, one, said))
-                for one in (replace(evaluation, scope=scope) for scope in evaluation.fallbacks)
-            ]
-            evaluation, verdict = next(
-                (both for both in narrower if both[1].passed),
-                narrower[0] if narrower else (evaluation, verdict),
+            evaluation, verdict = _within_a_scope(adapter, evaluation, said) or (
+                evaluation,
+                verdict,
             )
         if not (verdict.only_drifts and verdict.within_reach):
             return verdict
@@ -123,6 +119,20 @@ def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
         return best
     finally:
         engine.set_adapter(None)
+
+
+def _within_a_scope(
+    adapter: Path, evaluation: Evaluation, said: _Said
+) -> tuple[Evaluation, Verdict] | None:
+    """Return the widest scope that passes, else the widest; None if there is none to try."""
+    widest = None
+    for scope in evaluation.fallbacks:
+        scoped = replace(evaluation, scope=scope)
+        tried = scoped, _decide(adapter, 1.0, scoped, said)
+        if tried[1].passed:
+            return tried
+        widest = widest or tried
+    return widest
 
 
 def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
