@@ -95,6 +95,7 @@ class Manifest(_Model):
             {key: value for key, value in self.holds.items() if key in taught},
             {key: value for key, value in self.holds.items() if key not in taught},
             frozenset(self.questions),
+            self.floor,
         )
 
     @property

@@ -126,7 +126,7 @@ def _recall(state: ChatState, dependencies: Dependencies) -> dict[str, Any]:
     dependencies.before_recall()
     asked = str(state["messages"][-1].text)
     if dependencies.route:
-        # Even if the base answers, the adapter's lessons are not recalled: they are about other things.
+        # Even if the base answers, most of what the adapter learned is not recalled (`Learned`).
         used = dependencies.route(asked)
         dependencies.adapter = used.id if used else None
     dependencies.block, dependencies.items = dependencies.recall(asked)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from memory.difference import Difference
-from memory.recall.adapter_scope import Scope
+from memory.recall.adapter_scope import FLOOR, Scope
 from memory.text.stemming import plain
 
 SAME_WORDS = 0.95
@@ -30,12 +30,15 @@ class Learned:
 
     The first two map ids to fingerprints: a difference that was edited since is recalled, and so is a
     pinned one. `answered` are left out where the message is one of `questions` (see `digest`) or no
-    other wording of theirs; `replaced` (older ones, which a newer one corrects) always.
+    other wording of theirs; `replaced` (older ones, which a newer one corrects) always. Where the
+    adapter answers only messages from `floor` on (see `Scope`; 0 for all messages), messages related
+    less closely are answered by the base, which needs the difference as before.
     """
 
     answered: Mapping[str, str] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)
     questions: frozenset[str] = frozenset()
+    floor: float = 0.0
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -45,8 +48,14 @@ class Learned:
         """Return the ids of those of `found` that are not recalled for `message`."""
         learned = _unchanged(found, self.answered)
         if digest(message) not in self.questions:
-            learned = [x for x in learned if not Scope([x.asked], SAME_WORDS).includes(message)]
+            learned = [x for x in learned if not self._may_be_unknown(x.asked, message)]
         return {item.id for item in (*learned, *_unchanged(found, self.replaced))}
+
+    def _may_be_unknown(self, asked: str, message: str) -> bool:
+        if Scope([asked], SAME_WORDS).includes(message):
+            return True
+        related = self.floor > FLOOR and Scope([asked]).includes(message)
+        return related and not Scope([asked], self.floor).includes(message)
 
 
 def digest(question: str) -> str:

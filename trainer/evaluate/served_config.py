@@ -27,16 +27,19 @@ def learned_from(
     holds: Collection[str],
     differences: Sequence[Difference],
     superseded: Mapping[str, str],
+    floor: float = 0.0,
 ) -> Learned:
     """Return what is not recalled with an adapter trained on `lessons` that holds the ids `holds`.
 
-    `superseded` maps the ids of older differences to those that replaced them.
+    `superseded` maps the ids of older differences to those that replaced them; `floor` is that of the
+    adapter's scope.
     """
     replaced = {older for older, newer in superseded.items() if newer in holds}
     return Learned(
         {item.id: item.fingerprint for item in differences if item.id in holds},
         {item.id: item.fingerprint for item in differences if item.id in replaced},
         frozenset(digest(x.question.text) for x in lessons if x.difference in holds),
+        floor,
     )
 
 
@@ -49,10 +52,11 @@ class ServedRecall:
     differences: Sequence[Difference] = ()
     superseded: Mapping[str, str] = field(default_factory=dict)
     lessons: Sequence[Lesson] = ()
+    floor: float = 0.0
 
     def block(self, message: str, holds: Collection[str] = ()) -> str:
         """Return the block for `message`, "" for none; `holds` are ids that the adapter holds."""
-        learned = learned_from(self.lessons, holds, self.differences, self.superseded)
+        learned = learned_from(self.lessons, holds, self.differences, self.superseded, self.floor)
         return self.recaller.recall(message, learned)[0]
 
     def served(self, message: str, holds: Collection[str] = ()) -> str:

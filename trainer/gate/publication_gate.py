@@ -169,6 +169,7 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
     lessons, scope = curriculum.lessons, evaluation.scope
     alone, near, anchors = said.lessons, said.near, said.anchors
     if scope:
+        recall = replace(recall, floor=scope.floor) if recall else None
         near, anchors = (
             [
                 one if scope.includes(x.asked) else _unchanged(x)

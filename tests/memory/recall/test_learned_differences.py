@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from memory.difference import Difference
+from memory.recall.adapter_scope import FLOOR
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned, digest
 from tests.support.values import difference
 
@@ -54,3 +55,20 @@ def test_edited_and_pinned_differences_are_recalled_and_superseded_ones_are_not(
     assert LEARNED.left_out([replace(MARS, pinned=True)], MARS.asked) == set()
     replaced = Learned(replaced={LAKE.id: LAKE.fingerprint})
     assert recalled("Tell me who wrote The Lake of Glass", replaced) == [MARS, ENVY]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Who is the author of The Lake of Glass?", [LAKE]),
+        ("Who built the bridge over the Lake of Glass?", [LAKE]),
+        (LAKE.asked, []),
+        ("Is The Lake cold?", []),
+        ("What colour is the sky on Kenya?", []),
+    ],
+)
+def test_what_a_narrow_scope_leaves_to_the_base_is_recalled_as_before(
+    message: str, expected: list[Difference]
+) -> None:
+    assert recalled(message, replace(LEARNED, floor=0.9)) == expected
+    assert recalled(message, replace(LEARNED, floor=FLOOR)) == recalled(message)

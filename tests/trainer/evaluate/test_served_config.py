@@ -18,6 +18,7 @@ from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Turn
 from memory.journal.journal import Journal
 from memory.mark_validation import MarkRequest
+from memory.recall.adapter_scope import FLOOR
 from memory.recall.learned_differences import Learned, digest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
@@ -139,10 +140,10 @@ def test_a_message_outside_the_scope_is_answered_by_the_base_and_why_says_what_w
 ) -> None:
     list(chat.say(ASKED))
     item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
-    unrelated = ASKED.removesuffix("?") + " like in spring, and when do the swallows return?"
+    unrelated = "What is the capital?"
     assert recalled(chat.say(unrelated)) == [item.id]
     before = chat.thread.turns()[-1]
-    identity = adapter_that_holds(chat, home, tmp_path, [item], floor=0.9)
+    identity = adapter_that_holds(chat, home, tmp_path, [item], floor=FLOOR)
     chat.update_adapter()
     list(chat.say(ASKED))
     assert chat.thread.turns()[-1].adapter == identity
