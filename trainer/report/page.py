@@ -309,6 +309,9 @@ def _times(report: Report) -> str:
         for name, expected, spent in parts
     )
     heads = "".join(f"<th class=number>{name}</th>" for name in (tr("estimated"), tr("took")))
+    if (count := len(report.attempts)) > 1:
+        said = safe(trn("with {n} attempt", "with {n} attempts", count))
+        rows += f"<tr><td colspan=3>{said}</td></tr>"
     return (
         f"<section><h2>{tr('Time')}</h2><table><tr><th></th>{heads}</tr>{rows}</table></section>\n"
     )

@@ -22,4 +22,5 @@ def estimate_text(event: Estimated) -> str:
     said = tr("this takes {time}", time=rough_time(event.seconds))
     if len(parts) > 1:
         said = f"{said} ({', '.join(parts)})"
+        said = f"{said}, {tr('longer if an attempt is rejected')}"
     return f"{said}; {render(event.left_out)}" if event.left_out else said

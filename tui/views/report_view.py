@@ -279,6 +279,9 @@ def _estimated(report: Report, colours: Colours) -> Iterator[Content]:
             clock(value).rjust(column) for value, column in zip(seconds, columns, strict=True)
         )
         yield Content(f"  {padded(name, wide)}  {times}")
+    if len(report.attempts) > 1:
+        said = trn("with {n} attempt", "with {n} attempts", len(report.attempts))
+        yield Content.styled(f"  {said}", colours["muted"])
 
 
 def _heading(text: str, colours: Colours) -> Content:

@@ -13,6 +13,7 @@ import pytest
 from textual.content import Content
 
 from memory.sentence import Sentence
+from trainer.report.page import report_page
 from trainer.report.report import Attempt, Beside, Change, Fate, Measure, Point, Report
 from tui.cli.print_report import printed
 from tui.terminal.themes import DARK, own_colours
@@ -115,6 +116,15 @@ def test_markup_and_control_characters_in_a_lesson_are_shown_as_text() -> None:
     assert "[i]own" in said.plain
     assert "\x1b" not in said.plain
     assert "\x07" not in said.plain
+
+
+def test_the_time_table_says_how_many_attempts_it_covers() -> None:
+    several = replace(REPORT, estimated=(("train", 4.0),))
+    assert "with 2 attempts" in view(several).plain
+    assert "with 2 attempts" in report_page(several)
+    single = replace(several, attempts=several.attempts[:1])
+    assert "attempts" not in view(single).plain.split("Time")[-1]
+    assert "with 1 attempt" not in report_page(single)
 
 
 def test_the_effect_of_a_mark_comes_from_the_latest_training(tmp_path: Path) -> None:
