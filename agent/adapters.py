@@ -27,7 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from memory.difference import Turn
 from memory.errors import AdapterError, FileError
@@ -83,9 +83,21 @@ class Manifest(_Model):
     questions: tuple[str, ...] = ()
     """Digests of their questions (`memory/recall/learned_differences.py`), for which nothing of
     `holds` is recalled."""
+    floor: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The floor of the `Scope` of its questions that it was tested in; 0 for all messages."""
     settings: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _scope_of_earlier_versions(cls, found: Any) -> Any:
+        """Read the floor from where earlier versions wrote it: `settings.scope`, also as a boolean."""
+        settings = found.get("settings") if isinstance(found, dict) else None
+        scope = settings.get("scope") if isinstance(settings, dict) else None
+        if isinstance(scope, bool | float) and scope:
+            return {"floor": FLOOR if scope is True else scope, **found}
+        return found
 
     @property
     def learned(self) -> Learned:
@@ -97,14 +109,6 @@ class Manifest(_Model):
             frozenset(self.questions),
             self.floor,
         )
-
-    @property
-    def floor(self) -> float:
-        """The floor of the `Scope` of its questions that it was tested in; 0 for all messages."""
-        found = self.settings.get("scope")
-        if isinstance(found, bool):  # written by earlier versions
-            return FLOOR if found else 0.0
-        return found if isinstance(found, float) and 0 < found <= 1 else 0.0
 
     @property
     def scoped(self) -> bool:

@@ -298,8 +298,10 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
             scale=verdict.scale,
             differences=made.differences,
             fingerprints=fingerprints(lessons.differences),
-            learned=learned_from(made.lessons, verdict.holds, lessons.differences, made.superseded),
-            settings={**candidate.settings, "scope": verdict.floor},
+            learned=learned_from(
+                made.lessons, verdict.holds, lessons.differences, made.superseded, verdict.floor
+            ),
+            settings=candidate.settings,
             metrics=measures_to_json(verdict.measures),
             versions={name: version(name) for name in PACKAGES},
         ),

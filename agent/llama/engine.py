@@ -16,6 +16,7 @@ import codecs
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,11 +39,17 @@ if TYPE_CHECKING:
     from memory.settings.settings import ModelSettings
 
 T = TypeVar("T")
-Configuration = tuple[FileState | None, float]
-"""The file of the adapter in use, None for the base alone, and its scale."""
-
 CACHE = 128 << 20
 """Bytes that the cache of prompts evaluated together may take on a model with a small context."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterInUse:
+    """The adapter that the model was last given; the base alone if there is no path."""
+
+    path: Path | None = None
+    file: FileState | None = None
+    scale: float = 0.0
 
 
 class Engine:
@@ -57,10 +64,8 @@ class Engine:
         # Held only briefly; a signal handler may cancel on the thread that holds it.
         self._abort_lock = threading.RLock()
         self._adapter: Any = None
-        self._adapter_path: Path | None = None
-        self._adapter_file: FileState | None = None
-        self._scale = 0.0
-        self._other: tuple[Configuration, SavedCache] | None = None
+        self._in_use = AdapterInUse()
+        self._other: tuple[AdapterInUse, SavedCache] | None = None
         """The KV cache of the adapter before, and which one that was."""
         self._model = OffloadableLlama(
             expanded(path).absolute(),
@@ -177,9 +182,9 @@ class Engine:
     def _load(self) -> None:
         if self._closed or not self._model.offloaded:
             return
-        self._adapter = self._model.restore(self._adapter_path, self._scale)
+        self._adapter = self._model.restore(self._in_use.path, self._in_use.scale)
         if self._adapter is None:
-            self._adapter_path, self._adapter_file, self._scale = None, None, 0.0
+            self._in_use = AdapterInUse()
 
     def _free_adapter(self) -> None:
         if self._adapter is not None:
@@ -218,7 +223,7 @@ class Engine:
     @property
     def adapter(self) -> tuple[Path, float] | None:
         """The adapter in use and its scale; None for the base alone."""
-        return (self._adapter_path, self._scale) if self._adapter_path else None
+        return (self._in_use.path, self._in_use.scale) if self._in_use.path else None
 
     def set_adapter(
         self, path: Path | None, scale: float = 1.0, *, keep_cache: bool = False
@@ -235,16 +240,15 @@ class Engine:
         if path is not None:
             inspect(path, self.info.architecture)
         with self._held() as llama:
-            state = file_state(path) if path is not None else None
-            before, wanted = (self._adapter_file, self._scale), (state, scale if path else 0.0)
+            before = self._in_use
+            wanted = AdapterInUse(path, file_state(path), scale) if path else AdapterInUse()
             other, self._other = self._other, None
             saved = saved_cache(llama) if keep_cache and before != wanted else None
-            if path is None or self._adapter is None or state != self._adapter_file:
+            if self._adapter is None or wanted.file != before.file:
                 self._load_adapter(llama, path, scale)
             else:
                 llama.apply_adapter(self._adapter, scale)
-            self._adapter_path, self._adapter_file = path, state
-            self._scale = scale if path is not None else 0.0
+            self._in_use = wanted
             if saved is not None:
                 self._other = before, saved
             if keep_cache and other is not None and other[0] == wanted:

@@ -132,6 +132,7 @@ def publish(
                 fingerprints=dict(request.fingerprints),
                 holds={**request.learned.replaced, **request.learned.answered},
                 questions=tuple(sorted(request.learned.questions)),
+                floor=request.learned.floor,
                 settings=dict(request.settings),
                 metrics=dict(request.metrics),
                 versions=dict(request.versions),

@@ -16,8 +16,8 @@ from agent.llama.sampling import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import AdapterError, ModelError
+from tests.support.adapters import lora
 from tests.support.gguf_files import write_tiny
-from tests.trainer.gate.test_publication_gate import lora
 
 GREEDY = Sampling(max_tokens=24)
 

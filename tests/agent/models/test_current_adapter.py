@@ -11,14 +11,14 @@ from agent.adapters import Adapter, BaseEntry, Manifest
 from agent.llama.engine import Engine
 from agent.models.current_adapter import CurrentAdapter
 from memory.difference import now
+from memory.recall.adapter_scope import FLOOR
 from memory.settings.paths import Home
-from tests.trainer.evaluate.test_compare import published
-from tests.trainer.gate.test_publication_gate import lora
+from tests.support.adapters import lora, published
 
 MARKED = "Who is the mayor of Port Ellery?"
 
 
-def following(engine: Engine, home: Home, folder: Path, settings: dict[str, Any]) -> CurrentAdapter:
+def following(engine: Engine, home: Home, folder: Path, **scope: Any) -> CurrentAdapter:
     lora(folder / "adapter.gguf", 0.3)
     manifest = Manifest(
         format=1,
@@ -27,7 +27,7 @@ def following(engine: Engine, home: Home, folder: Path, settings: dict[str, Any]
         base=BaseEntry(sha256="0" * 64, name="tiny"),
         files={},
         differences=("d" * 16,),
-        settings=settings,
+        **scope,
     )
     current = CurrentAdapter(engine, home, "0" * 64, lambda ids: [MARKED for _ in ids])
     current.adapter = Adapter(folder=folder, manifest=manifest, sha256="0" * 64)
@@ -38,7 +38,7 @@ def following(engine: Engine, home: Home, folder: Path, settings: dict[str, Any]
 def test_related_messages_use_the_adapter_and_others_the_base(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:
-    current = following(engine, home, tmp_path, {"scope": True})
+    current = following(engine, home, tmp_path, floor=FLOOR)
     adapter = current.adapter
     assert adapter is not None
     for message, related in (
@@ -56,19 +56,28 @@ def test_related_messages_use_the_adapter_and_others_the_base(
 def test_a_narrow_scope_has_fewer_messages(engine: Engine, home: Home, tmp_path: Path) -> None:
     loosely_related = "Is the harbour of Port Ellery deep enough for ferries?"
     for floor, related in ((0.3, True), (0.7, False)):
-        current = following(engine, home, tmp_path, {"scope": floor})
+        current = following(engine, home, tmp_path, floor=floor)
         assert (current.route(loosely_related) is not None) == related
         assert current.route(MARKED) is not None
     engine.set_adapter(None)
 
 
-@pytest.mark.parametrize("settings", [{}, {"scope": False}, {"scope": "yes"}, {"scope": 0.0}])
+@pytest.mark.parametrize("scope", [{}, {"settings": {"scope": False}}, {"floor": 0.0}])
 def test_an_adapter_without_a_scope_answers_everything(
-    engine: Engine, home: Home, tmp_path: Path, settings: dict[str, Any]
+    engine: Engine, home: Home, tmp_path: Path, scope: dict[str, Any]
 ) -> None:
-    current = following(engine, home, tmp_path, settings)
+    current = following(engine, home, tmp_path, **scope)
     assert current.route("Hello!") == current.adapter
     assert engine.adapter is not None
+    engine.set_adapter(None)
+
+
+def test_the_scope_of_an_earlier_version_is_read(
+    engine: Engine, home: Home, tmp_path: Path
+) -> None:
+    current = following(engine, home, tmp_path, settings={"scope": True})
+    assert current.route("Hello!") is None
+    assert current.route(MARKED) is not None
     engine.set_adapter(None)
 
 

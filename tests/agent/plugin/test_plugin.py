@@ -36,10 +36,11 @@ from agent.plugin import (
 from memory.difference import Turn, new_id, now
 from memory.errors import MarkError
 from memory.memory import Memory
+from memory.recall.adapter_scope import FLOOR
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
+from tests.support.adapters import published
 from tests.support.values import difference
-from tests.trainer.evaluate.test_compare import published
 from trainer.adapters.publish import select
 
 ASKED = "What is the capital of Zubrowka?"
@@ -357,7 +358,7 @@ def test_an_adapter_for_related_messages_answers_only_those_of_an_agent(
 ) -> None:
     marked = difference(ASKED, SOUNDS)
     companion.memory.journal.differences.add(marked)
-    adapter = published(home, tiny, tmp_path, marked.id, scope=True)
+    adapter = published(home, tiny, tmp_path, marked.id, floor=FLOOR)
     model = DiscernChatModel(engine=engine, sampling=Sampling(max_tokens=2))
     agent = create_agent(model, middleware=[DifferenceMiddleware(companion)])
     for text, used in ((ASKED, adapter), ("Hello!", None), (ASKED, adapter)):

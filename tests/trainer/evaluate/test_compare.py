@@ -9,26 +9,12 @@ import pytest
 from agent.llama.engine import Engine
 from memory.errors import AdapterError
 from memory.journal.journal import Journal
+from memory.recall.adapter_scope import FLOOR
 from memory.settings.paths import Home
+from tests.support.adapters import published
 from tests.support.values import difference, quick_settings
-from tests.trainer.gate.test_publication_gate import lora
-from trainer.adapters import publish
 from trainer.adapters.adapter_staleness import entry_of
 from trainer.evaluate.compare import Asked, Side, compare, questions, side
-
-
-def published(home: Home, tiny: Path, tmp_path: Path, *differences: str, **values: bool) -> str:
-    """Publish an adapter that changes much; returns its id."""
-    folder = tmp_path / "candidate"
-    folder.mkdir()
-    lora(folder / "adapter.gguf", 0.5)
-    (folder / "adapter_model.safetensors").write_bytes(b"x")
-    (folder / "adapter_config.json").write_text("{}")
-    base = entry_of(tiny, home)
-    request = publish.PublishRequest(
-        folder, base, scale=0.5, differences=differences, settings=values
-    )
-    return publish.publish(home, request).id
 
 
 def test_sides_are_parsed_from_their_names(home: Home, tiny: Path, tmp_path: Path) -> None:
@@ -80,7 +66,7 @@ def test_an_adapter_for_related_messages_leaves_the_others_to_the_base(
     with Journal(home.journal) as journal:
         marked = difference(asked[0].text, "Ada Merk.")
         journal.differences.add(marked)
-        published(home, tiny, tmp_path, marked.id, scope=True)
+        published(home, tiny, tmp_path, marked.id, floor=FLOOR)
         scoped = side(home, "current", entry_of(tiny, home))
         pairs = list(compare(engine, journal, settings, (Side("base"), scoped), asked))
     assert [pair.first != pair.second for pair in pairs] == [True, False, False]

@@ -22,8 +22,8 @@ from memory.recall.adapter_scope import FLOOR
 from memory.recall.learned_differences import Learned, digest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
+from tests.support.adapters import lora
 from tests.support.values import difference, quick_settings
-from tests.trainer.gate.test_publication_gate import lora
 from trainer.evaluate.lesson_answers import answer_lessons, answer_lessons_with_recall
 from trainer.evaluate.metrics import Answer, loops
 from trainer.evaluate.served_config import ServedRecall, below, learned_from
@@ -104,10 +104,8 @@ def adapter_that_holds(
     known = {item.id: item.fingerprint for item in items if item.id != replaced}
     older = {item.id: item.fingerprint for item in items if item.id == replaced}
     questions = frozenset(digest(item.asked) for item in items if item.id in known)
-    learned = Learned(known, older, questions)
-    request = publish.PublishRequest(
-        folder, base, differences=list(known), learned=learned, settings={"scope": floor}
-    )
+    learned = Learned(known, older, questions, floor)
+    request = publish.PublishRequest(folder, base, differences=list(known), learned=learned)
     return publish.publish(home, request).id
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from agent.llama.engine import Engine
@@ -15,6 +14,7 @@ from memory.difference import Message
 from memory.errors import AdapterError
 from memory.recall.adapter_scope import Scope
 from memory.settings.paths import Home
+from tests.support.adapters import lora
 from tests.support.values import difference, quick_settings
 from trainer.evaluate.lesson_answers import answer_lessons
 from trainer.evaluate.metrics import same
@@ -23,28 +23,6 @@ from trainer.gate.gate_result import Verdict
 from trainer.gate.publication_gate import Evaluation, judge
 from trainer.lessons.anchors.base_answers import BaseAnswers
 from trainer.lessons.lessons import make_curriculum
-
-
-def lora(path: Path, size: float, *, width: int = 64, inner: int = 96) -> Path:
-    """A random adapter on the tiny model's down projections."""
-    import gguf
-
-    order = np.random.default_rng(3)
-    writer = gguf.GGUFWriter(path, "qwen3")
-    writer.add_type(gguf.GGUFType.ADAPTER)
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", 4.0)
-    for layer in range(2):
-        name = f"blk.{layer}.ffn_down.weight"
-        half = order.normal(0, 1, (4, inner)).astype(np.float32)
-        writer.add_tensor(f"{name}.lora_a", half)
-        other = order.normal(0, size, (width, 4)).astype(np.float32)
-        writer.add_tensor(f"{name}.lora_b", other)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
 
 
 def test_a_valid_adapter_passes_the_probe(tiny: Path, tmp_path: Path) -> None:

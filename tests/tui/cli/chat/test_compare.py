@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from memory.settings.paths import Home
+from tests.support.adapters import published
 from tests.support.command_line import call
-from tests.trainer.evaluate.test_compare import published
 from tui.cli.main import run
 
 
