@@ -1,26 +1,31 @@
-"""Pack samples into the tensors of one forward pass, with little padding and each prompt once.
+"""Pack samples into the tensors of one forward pass, with little padding and each prefix once.
 
-A row holds several samples. Each attends only to itself, with positions counted from its own start. The
-chosen and the rejected reply of a pair follow their common prompt; the rejected one attends only to the
-prompt and itself, at the positions it would have alone. The last token of a reply is predicted but
-never an input. Needs only torch.
+A row holds several samples as a tree of tokens: sequences that begin alike (with the same system prompt
+or recalled block, or the two replies of a pair) share the tokens up to where they part. Each token
+attends only to those on the way to it, at the position that it would have alone, so sharing changes no
+result. The last token of a reply is predicted but never an input. Needs only torch and numpy.
+
+Related: token trees in speculative decoding (SpecInfer, arXiv 2305.09781).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from agent.llama.gguf.model_shape import FULL, RECURRENT, WINDOW
 from trainer.fit.job import Sample
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 ROW = 128
 """Tokens of a row, unless a sample is longer. Attention costs the square of a row's length, and shorter
-rows need more padding."""
+rows share less and need more padding."""
 CHOSEN, REJECTED = 0, 1
 
 
@@ -31,8 +36,9 @@ class Batch:
     `tokens` and `positions` are [R, L]; `mask` [R, 1, L, L] is true where a token (third axis) may
     attend to another (fourth). `rows` and `columns` [N] are the predicting positions, `targets` [N] the
     tokens to predict, `owner` [N] the number of the sample, `side` [N] CHOSEN or REJECTED, and `offset`
-    [N] counts from the first token of the reply. Positions of one reply are in order. `segments` [R, L]
-    is the number of the sample that a token belongs to, -1 for padding.
+    [N] counts from the first token of the reply. Positions of one reply are in order. `inputs` [T] are
+    the places (row · L + column) of the input tokens of each sample, sample after sample, and
+    `input_owner` [T] is its number; a shared token occurs once for each sample.
     """
 
     tokens: Tensor
@@ -44,9 +50,64 @@ class Batch:
     owner: Tensor
     side: Tensor
     offset: Tensor
-    segments: Tensor
+    inputs: Tensor
+    input_owner: Tensor
     computed: int
     """Number of tokens without padding."""
+
+
+@dataclass(slots=True)
+class TokenTree:
+    """Sequences of tokens that share their common prefixes."""
+
+    tokens: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    """The place of the token before each token, -1 for the first of a sequence."""
+    depths: list[int] = field(default_factory=list)
+    _children: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def add(self, sequence: Sequence[int]) -> list[int]:
+        """Add a sequence; return the places of its tokens."""
+        path: list[int] = []
+        at = -1
+        for token in sequence:
+            place = self._children.setdefault((at, token), len(self.tokens))
+            if place == len(self.tokens):
+                self.tokens.append(token)
+                self.parents.append(at)
+                self.depths.append(len(path))
+            path.append(place)
+            at = place
+        return path
+
+    def shared(self, sequence: Sequence[int]) -> int:
+        """Return how many tokens at the start of `sequence` the tree has already."""
+        at = -1
+        for count, token in enumerate(sequence):
+            place = self._children.get((at, token))
+            if place is None:
+                return count
+            at = place
+        return len(sequence)
+
+    def room_for(self, sample: Sample) -> int:
+        """Return how many tokens `add_sample` would add at most."""
+        return length(sample) - self.shared(sample.tokens[:-1])
+
+    def add_sample(self, sample: Sample) -> dict[int, list[int]]:
+        """Add the replies of a sample; return the places of the input tokens of each side."""
+        return {side: self.add(tokens[:-1]) for side, tokens in _replies(sample)}
+
+    def mask(self, width: int) -> NDArray[np.bool_]:
+        """Return [width, width]: true where a token is another or on the way to it.
+
+        Places without a token see only themselves.
+        """
+        found = np.eye(width, dtype=np.bool_)
+        for place, parent in enumerate(self.parents):
+            if parent >= 0:
+                found[place] |= found[parent]
+        return found
 
 
 def length(sample: Sample) -> int:
@@ -64,104 +125,83 @@ def make_batch(
     """
     import torch
 
-    lines = [line for index, sample in enumerate(samples) for line in _lines(index, sample, apart)]
-    rows = [[line] for line in lines] if apart else _packed(lines, row)
-    width = max(sum(len(line.tokens) for line in members) for members in rows)
-    tokens, positions, segments, branches = (
-        [[fill] * width for _ in rows] for fill in (0, 0, -1, 0)
-    )
-    found: list[tuple[int, int, int, int, int, int]] = []
-    for at, members in enumerate(rows):
-        start = 0
-        for line in members:
-            end = start + len(line.tokens)
-            tokens[at][start:end] = line.tokens
-            positions[at][start:end] = line.positions
-            segments[at][start:end] = [line.index] * len(line.tokens)
-            branches[at][start:end] = line.branches
-            found += [
-                (at, start + column, target, index, side, offset)
-                for column, target, index, side, offset in line.predicted
+    trees, paths = _in_own_rows(samples) if apart else _packed(samples, row)
+    width = max(len(tree.tokens) for tree in trees)
+    tokens, positions = np.zeros((2, len(trees), width), dtype=np.int64)
+    for at, tree in enumerate(trees):
+        tokens[at, : len(tree.tokens)] = tree.tokens
+        positions[at, : len(tree.tokens)] = tree.depths
+    inputs: list[tuple[int, int]] = []
+    predicted: list[tuple[int, int, int, int, int, int]] = []
+    for index, sample in enumerate(samples):
+        places: dict[int, None] = {}
+        for side, sequence in _replies(sample):
+            at, path = paths[index][side]
+            places |= dict.fromkeys(at * width + place for place in path)
+            predicted += [
+                (at, path[sample.prompt - 1 + offset], target, index, side, offset)
+                for offset, target in enumerate(sequence[sample.prompt :])
             ]
-            start = end
-    segment, branch = (torch.tensor(values, device=device) for values in (segments, branches))
-    same = segment[:, :, None] == segment[:, None, :]
-    sees = (branch[:, None, :] == 0) | (branch[:, :, None] == branch[:, None, :])
-    at_row, at_column, target, owner, side, offset = torch.tensor(found, device=device).T
-    causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()
+        inputs += [(place, index) for place in places]
+    rows, columns, target, owner, side_of, offset_of = torch.tensor(predicted, device=device).T
+    places_of, input_owner = torch.tensor(inputs, device=device).T
     return Batch(
-        torch.tensor(tokens, device=device),
-        torch.tensor(positions, device=device),
-        (same & sees & causal)[:, None],
-        at_row,
-        at_column,
+        torch.from_numpy(tokens).to(device),
+        torch.from_numpy(positions).to(device),
+        torch.from_numpy(np.stack([tree.mask(width) for tree in trees])[:, None]).to(device),
+        rows,
+        columns,
         target,
         owner,
-        side,
-        offset,
-        segment,
-        computed=sum(len(line.tokens) for line in lines),
+        side_of,
+        offset_of,
+        places_of,
+        input_owner,
+        computed=sum(len(tree.tokens) for tree in trees),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A prompt and its replies. `predicted`: column, target, sample, side, offset in the reply."""
-
-    index: int
-    tokens: list[int]
-    positions: list[int]
-    branches: list[int]
-    predicted: list[tuple[int, int, int, int, int]]
+def _replies(sample: Sample) -> list[tuple[int, tuple[int, ...]]]:
+    """Return the side of each reply, with the prompt and the reply."""
+    sides = (CHOSEN, sample.tokens), (REJECTED, sample.rejected)
+    return [(side, tokens) for side, tokens in sides if tokens]
 
 
-def _lines(index: int, sample: Sample, apart: bool) -> Iterator[_Line]:
-    prompt, replies = sample.prompt, (sample.tokens, sample.rejected)
-    if apart:
-        for side, reply in enumerate(replies):
-            if reply:
-                tokens = [*reply[:-1]]
-                predicted = _predicted(index, side, reply, prompt, prompt - 1)
-                yield _Line(index, tokens, [*range(len(tokens))], [0] * len(tokens), [*predicted])
-        return
-    tokens = [*sample.tokens[:-1], *sample.rejected[prompt:-1]]
-    first = len(sample.tokens) - 1
-    second = len(tokens) - first
-    yield _Line(
-        index,
-        tokens,
-        [*range(first), *range(prompt, prompt + second)],
-        [0] * prompt + [1] * (first - prompt) + [2] * second,
-        [
-            *_predicted(index, CHOSEN, sample.tokens, prompt, prompt - 1),
-            *_predicted(index, REJECTED, sample.rejected, prompt, first - 1),
-        ],
-    )
+_Paths = list[dict[int, tuple[int, list[int]]]]
+"""The row of each sample's reply of each side, and the columns of its input tokens."""
 
 
-def _predicted(
-    index: int, side: int, reply: Sequence[int], prompt: int, shift: int
-) -> Iterator[tuple[int, int, int, int, int]]:
-    """Yield the positions that predict a reply; those after the first are at `shift` + offset."""
-    for offset, target in enumerate(reply[prompt:]):
-        # The last token of the prompt predicts the first token of both replies.
-        yield (shift + offset if offset else prompt - 1), target, index, side, offset
+def _in_own_rows(samples: Sequence[Sample]) -> tuple[list[TokenTree], _Paths]:
+    trees: list[TokenTree] = []
+    paths: _Paths = [{} for _ in samples]
+    for found, sample in zip(paths, samples, strict=True):
+        for side, tokens in _replies(sample):
+            trees.append(TokenTree())
+            found[side] = len(trees) - 1, trees[-1].add(tokens[:-1])
+    return trees, paths
 
 
-def _packed(lines: Sequence[_Line], row: int) -> list[list[_Line]]:
-    """Pack lines into rows, first-fit decreasing: the longest first, each into the first that fits."""
-    room = max(row, *(len(line.tokens) for line in lines))
-    rows: list[list[_Line]] = []
-    left: list[int] = []
-    for line in sorted(lines, key=lambda line: -len(line.tokens)):
-        size = len(line.tokens)
-        place = next((at for at, free in enumerate(left) if free >= size), len(rows))
-        if place == len(rows):
-            rows.append([])
-            left.append(room)
-        rows[place].append(line)
-        left[place] -= size
-    return rows
+def _packed(samples: Sequence[Sample], row: int) -> tuple[list[TokenTree], _Paths]:
+    """Pack samples into rows, the longest first, each into the row that shares most of it.
+
+    Among rows that share equally, it is the first (first-fit decreasing).
+    """
+    room = max(row, *map(length, samples))
+    trees: list[TokenTree] = []
+    paths: _Paths = [{} for _ in samples]
+    for index in sorted(range(len(samples)), key=lambda index: -length(samples[index])):
+        needs = {
+            at: need
+            for at, tree in enumerate(trees)
+            if len(tree.tokens) + (need := tree.room_for(samples[index])) <= room
+        }
+        if not needs:
+            needs = {len(trees): 0}
+            trees.append(TokenTree())
+        best = min(needs, key=lambda at: needs[at])
+        added = trees[best].add_sample(samples[index])
+        paths[index] = {side: (best, columns) for side, columns in added.items()}
+    return trees, paths
 
 
 def carries_state(model: Any) -> bool:

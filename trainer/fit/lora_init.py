@@ -60,9 +60,8 @@ def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence
         some = _evenly_spaced(lessons, half)
         samples = [*some, *_evenly_spaced(anchors, half)]
         batch = stepper.packed(samples)
-        ours = (batch.segments >= 0) & (batch.segments < len(some))
-        theirs = batch.segments >= len(some)
-        finder = _RowFinder(ours, theirs)
+        mine = batch.input_owner < len(some)
+        finder = _RowFinder(batch.inputs[mine], batch.inputs[~mine])
         hooks = [module.register_forward_hook(finder.observe) for module in parts.values()]
         try:
             with torch.inference_mode():
@@ -91,11 +90,14 @@ def _evenly_spaced(samples: Sequence[Sample], room: int) -> list[Sample]:
 
 
 class _RowFinder:
-    """Computes the rows of A for each module from its input; same input and rank, same rows."""
+    """Computes the rows of A for each module from its input at the places of lessons and of anchors.
+
+    Same input and rank, same rows.
+    """
 
     def __init__(self, ours: Tensor, theirs: Tensor) -> None:
         self.found: dict[Any, Tensor] = {}
-        self._ours, self._theirs = ours.reshape(-1), theirs.reshape(-1)
+        self._ours, self._theirs = ours, theirs
         self._input: Tensor | None = None
         self._rank = 0
         self._rows: Tensor

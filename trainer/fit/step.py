@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trainer.fit import objective
-from trainer.fit.batch import CHOSEN, REJECTED, Batch, length, make_batch, reply_logits
+from trainer.fit.batch import (
+    CHOSEN,
+    REJECTED,
+    Batch,
+    TokenTree,
+    length,
+    make_batch,
+    reply_logits,
+)
 from trainer.fit.job import ANCHOR, Recipe, Sample
 from trainer.fit.model.lower_layers import LowerLayers
 from trainer.fit.model.precision import freeze_in_bfloat16
@@ -162,16 +170,17 @@ class Stepper:
             self._on_halved(self.part)
 
     def parts(self, samples: Sequence[Sample], most: int | None = None) -> Iterator[list[Sample]]:
-        """Yield consecutive groups of at most `most` tokens, by default `whole_part`."""
+        """Yield groups of samples with at most `most` tokens, by default `whole_part`."""
         most = most or self.whole_part
         group: list[Sample] = []
-        size = 0
-        for sample in samples:
-            if group and size + length(sample) > most:
+        tree = TokenTree()
+        # Neighbours in this order have the longest common prefixes.
+        for sample in sorted(samples, key=lambda sample: sample.tokens):
+            if group and len(tree.tokens) + tree.room_for(sample) > most:
                 yield group
-                group, size = [], 0
+                group, tree = [], TokenTree()
             group.append(sample)
-            size += length(sample)
+            tree.add_sample(sample)
         if group:
             yield group
 
@@ -360,13 +369,12 @@ class Stepper:
         """Return the distance of the anchors' hidden states from the base's, summed over tokens."""
         import torch
 
-        anchors = [sample.lesson == ANCHOR for sample in samples]
-        self._compute_base_hidden([s for s, anchor in zip(samples, anchors, strict=True) if anchor])
-        # Padding has the index -1, which selects the last entry.
-        places = torch.tensor([*anchors, False], device=self.device)[batch.segments]
-        order = torch.unique_consecutive(batch.segments[places]).tolist()
-        base = torch.cat([self._base_hidden[samples[index]] for index in order])
-        return objective.hidden_drift(hidden[places].float(), base).sum()
+        anchors = [sample for sample in samples if sample.lesson == ANCHOR]
+        self._compute_base_hidden(anchors)
+        held = torch.tensor([s.lesson == ANCHOR for s in samples], device=self.device)
+        places = batch.inputs[held[batch.input_owner]]
+        base = torch.cat([self._base_hidden[sample] for sample in anchors])
+        return objective.hidden_drift(hidden.flatten(0, 1)[places].float(), base).sum()
 
     def _compute_base_hidden(self, anchors: Sequence[Sample]) -> None:
         """Compute the base's hidden states of the anchors that are not known yet."""
@@ -377,8 +385,9 @@ class Stepper:
             return
         with torch.inference_mode(), self.model.disable_adapter():
             batch, hidden = self.forward(unknown)
+        flat = hidden.flatten(0, 1)
         for index, sample in enumerate(unknown):
-            found = hidden[batch.segments == index]
+            found = flat[batch.inputs[batch.input_owner == index]]
             self._base_hidden[sample] = found if found.element_size() == 2 else found.half()
 
 

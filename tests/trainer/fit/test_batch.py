@@ -27,6 +27,8 @@ SAMPLES = [
     Sample(tuple(b"a quite long question, and a short reply"), 36, ANCHOR),
     Sample(tuple(b"xy"), 1, 1, rejected=tuple(b"xqqqq")),
     Sample(tuple(b"Sky?blue"), 4, ANCHOR),
+    Sample(tuple(b"Who?Lucy."), 4, 2, rejected=tuple(b"Who?Lu.")),
+    Sample(tuple(b"Who is it?"), 9, ANCHOR),
 ]
 
 
@@ -68,8 +70,25 @@ def check(base: PreTrainedModel, row: int) -> None:
 
 def test_the_prompt_is_computed_once_for_both_replies_without_their_last_token() -> None:
     assert length(SAMPLES[0]) == 4 + (5 - 1) + (3 - 1)
+    assert make_batch(SAMPLES[:1], "cpu").computed == length(SAMPLES[0])
+
+
+def test_samples_in_a_row_share_what_they_begin_with() -> None:
+    alone = sum(length(sample) for sample in SAMPLES)
+    shared = len("Who?Lu") + len("Who")  # of the fifth sample with the first, and of the sixth
+    inside = len("Lu")  # its own replies begin alike
+    assert make_batch(SAMPLES, "cpu", row=512).computed == alone - shared - inside
+    assert sum(make_batch([one], "cpu").computed for one in SAMPLES) == alone - inside
+
+
+def test_every_input_token_is_found_at_its_place_once_per_sample() -> None:
     batch = make_batch(SAMPLES, "cpu", row=64)
-    assert batch.computed == sum(length(sample) for sample in SAMPLES)
+    flat = batch.tokens.flatten()
+    for number, sample in enumerate(SAMPLES):
+        found = bytes(flat[batch.inputs[batch.input_owner == number]].tolist())
+        rejected = sample.rejected[sample.prompt : -1]
+        same = 2 if number == 4 else 0
+        assert found == bytes((*sample.tokens[:-1], *rejected[same:]))
 
 
 def test_rows_stay_within_the_length_unless_one_sample_exceeds_it() -> None:

@@ -76,12 +76,10 @@ class LowerLayers:
         """Return the kept hidden states of `samples` at their places in the batch; padding is zero."""
         import torch
 
-        places = batch.segments >= 0
-        order = torch.unique_consecutive(batch.segments[places]).tolist()
-        found = torch.cat([self._kept[samples[index]] for index in order])
-        hidden = found.new_zeros(*batch.segments.shape, found.shape[-1])
-        hidden[places] = found
-        return hidden
+        found = torch.cat([self._kept[sample] for sample in samples])
+        hidden = found.new_zeros(batch.tokens.numel(), found.shape[-1])
+        hidden[batch.inputs] = found
+        return hidden.reshape(*batch.tokens.shape, -1)
 
     def _compute(self, samples: Sequence[Sample]) -> None:
         """Compute the blocks of `samples`, and keep them as long as there is room."""
@@ -95,8 +93,9 @@ class LowerLayers:
             with torch.inference_mode(False), torch.no_grad(), self._only(self._lower):
                 batch = make_batch(block, self._device, apart=self.apart)
                 hidden = self._run(batch, input_ids=batch.tokens)
+                flat = hidden.flatten(0, 1)
                 for index, one in enumerate(block):
-                    self._kept[one] = hidden[batch.segments == index]
+                    self._kept[one] = flat[batch.inputs[batch.input_owner == index]]
                     self._bytes += self._kept[one].nbytes
 
     def _run(self, batch: Batch, **inputs: Tensor) -> Tensor:
