@@ -32,6 +32,11 @@ MOVED = 0.05
 """Divergence in nats per token above which an anchor counts as changed; below, it is drawn less."""
 
 
+ENOUGH, ALL_ASKED, STILL_ENOUGH = 0.95, 0.98, 0.99
+"""Shares of right lesson samples, of right questions as they were asked and of unchanged anchors from
+which a training is settled."""
+
+
 class Sampler:
     """Draws the samples of each step; record their results with the `record_…` methods."""
 
@@ -69,6 +74,14 @@ class Sampler:
                 {s: s.weight * _anchor_weight(value) for s, value in self._moved.items()}, anchors
             ),
         )
+
+    def random_samples(self, count: int) -> list[Sample]:
+        """Return the questions as they were asked, and others at random up to `count` in total."""
+        every = [*self._margins, *self._moved]
+        asked = [sample for sample in self._margins if sample.variant == 0]
+        others = [sample for sample in every if sample.variant != 0 or sample in self._moved]
+        more = min(len(others), max(0, count - len(asked)))
+        return [*asked, *self._order.sample(others, more)]
 
     def _weighted_draw(self, weights: dict[Sample, float], count: int) -> list[Sample]:
         # The largest keys u^(1/w) are a weighted draw without replacement (Efraimidis, Spirakis 2006).
@@ -116,6 +129,14 @@ class Sampler:
         right = sum(margin is not None and margin > 0 for _, margin in found)
         return right / max(1, len(found))
 
+    def settled(self, samples: Sequence[Sample]) -> bool:
+        """Whether enough of `samples` are learned and unchanged, by their latest results."""
+        lessons = [(s, self._margins[s]) for s in samples if s in self._margins]
+        asked = [(sample, margin) for sample, margin in lessons if sample.variant == 0]
+        learned = self._share(lessons) >= ENOUGH and self._share(asked) >= ALL_ASKED
+        moved = [self._moved[s] for s in samples if s in self._moved]
+        return learned and _still(moved) >= STILL_ENOUGH
+
     @property
     def firm(self) -> float:
         """Share of the questions as they were asked with a margin of at least FIRM."""
@@ -125,8 +146,7 @@ class Sampler:
     @property
     def still(self) -> float:
         """Share of the anchors seen that are unchanged."""
-        seen = [value for value in self._moved.values() if value is not None]
-        return sum(value <= MOVED for value in seen) / len(seen) if seen else 1.0
+        return _still(list(self._moved.values()))
 
     @property
     def drift(self) -> float:
@@ -157,6 +177,11 @@ class Sampler:
                     asked = round(margin, 2)
             found[sample.lesson] = LessonResult(asked, right, seen)
         return found
+
+
+def _still(divergences: Sequence[float | None]) -> float:
+    seen = [value for value in divergences if value is not None]
+    return sum(value <= MOVED for value in seen) / len(seen) if seen else 1.0
 
 
 def _anchor_weight(divergence: float | None) -> float:

@@ -44,7 +44,7 @@ from trainer.events import (
     Trained,
 )
 from trainer.fit.autotune import TIMED
-from trainer.fit.batch_sampler import Sampler
+from trainer.fit.batch_sampler import STILL_ENOUGH, Sampler
 from trainer.fit.checkpoint import Checkpoint
 from trainer.fit.job import ANCHOR, Job, Recipe, Sample, read_control, read_job
 from trainer.fit.lora_init import informed_init
@@ -58,10 +58,6 @@ if TYPE_CHECKING:
     from trainer.fit.step import Outcome, Stepper
 
 CLIP = 1.0
-ENOUGH = 0.95
-"""Share of right lesson samples at which the final decay of the learning rate starts."""
-ALL_ASKED = 0.98
-"""The same for the original questions; both shares are required."""
 COOL_DOWN = (16, 0.3)
 """Steps of the final decay of the learning rate: at least, and as a share of the steps before."""
 SURVEY_FROM = 0.6
@@ -69,10 +65,12 @@ SURVEY_FROM = 0.6
 SURVEY_PAUSE, SAMPLES_PER_SURVEY_STEP = 15, 16
 """Least steps between two surveys, and samples per step between them. Evaluating a sample costs about
 a third of training on it."""
-AGAIN, STILL_ENOUGH = 24, 0.99
-"""The decay starts early only if this share of anchors is unchanged. If, after the decay, an original
-question is not firm or fewer anchors are unchanged, the learning rate rises again for AGAIN steps,
-unless the last round brought no improvement."""
+LEAST_PROBED, PROBED = 96, 0.2
+"""Samples of the first part of a survey, at least and as a share: the rest follows only if they are
+learned and unchanged."""
+AGAIN = 24
+"""Steps for which the learning rate rises again if, after the decay, an original question is not firm
+or too many anchors are changed, unless the last round brought no improvement."""
 
 
 class UnstableError(Exception):
@@ -294,6 +292,17 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunStat
         run.surveyed_at = run.step
         run.keep_if_best(sampler, trained)
 
+    def settled() -> bool:
+        """Whether lessons are learned and anchors unchanged: first among some, then among all."""
+        some = sampler.random_samples(max(LEAST_PROBED, round(PROBED * len(everything))))
+        if len(some) < len(everything):
+            _record(sampler, training.stepper.evaluate(some))
+            run.surveyed_at = run.step
+            if not sampler.settled(some):
+                return False
+        survey()
+        return sampler.settled(everything)
+
     def another_round() -> bool:
         """Start another round if something is missing and the last one helped; return whether."""
         survey()
@@ -330,12 +339,9 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunStat
             run.reason = "time"
         else:
             due = step >= run.surveyed_at + pause and sampler.recent >= SURVEY_FROM
-            if due and not schedule.shortened:
-                survey()
-                learnt = sampler.share >= ENOUGH and sampler.share_as_asked >= ALL_ASKED
-                # Ending as soon as the lessons are right would leave the changed anchors as they are.
-                if learnt and sampler.still >= STILL_ENOUGH:
-                    schedule.shorten(max(COOL_DOWN[0], round(COOL_DOWN[1] * step)))
+            # Ending as soon as the lessons are right would leave the changed anchors as they are.
+            if due and not schedule.shortened and settled():
+                schedule.shorten(max(COOL_DOWN[0], round(COOL_DOWN[1] * step)))
             checkpoint.save_if_due(training.tensors, training.values)
             continue
         survey()

@@ -57,3 +57,19 @@ def test_a_lessons_result_covers_its_question_and_its_correct_wordings() -> None
     assert sampler.lessons([second]) == {4: (None, 1, 1)}
     sampler.record_margins([first], [-1.004])
     assert sampler.lessons([second]) == {4: (-1.0, 1, 2)}
+
+
+def test_random_samples_have_the_questions_as_asked_and_are_settled_by_their_results() -> None:
+    asked, reworded = LESSONS[0], Sample((1, 2), 1, 0, variant=1)
+    sampler = Sampler([asked, reworded], ANCHORS, 1)
+    some = sampler.random_samples(20)
+    assert some[0] == asked
+    assert len(set(some)) == 20
+    assert set(some) != set(sampler.random_samples(20))
+    assert set(sampler.random_samples(100)) == {asked, reworded, *ANCHORS}
+    assert not sampler.settled([asked])
+    sampler.record_margins([asked, reworded], [0.1, -0.1])
+    sampler.record_divergences(ANCHORS, [0.0] * 39 + [1.0])
+    assert sampler.settled([asked, *ANCHORS[:39]])
+    assert not sampler.settled([asked, *ANCHORS])
+    assert not sampler.settled([asked, reworded])

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from agent.child_process import environment
-from trainer.fit import training_loop
+from trainer.fit import batch_sampler, training_loop
 from trainer.fit.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
 from trainer.fit.model.base_model import load_base
 from trainer.fit.model.lora_model import with_adapter
@@ -146,7 +146,7 @@ def test_the_best_surveyed_state_is_saved_instead_of_the_last(
     recipe = replace(RECIPE, learning_rate=0.3, max_steps=40, anchor_weight=0.0)
     monkeypatch.setattr(training_loop, "SURVEY_FROM", 0.0)
     monkeypatch.setattr(training_loop, "SURVEY_PAUSE", 2)
-    monkeypatch.setattr(training_loop, "ENOUGH", 2.0)
+    monkeypatch.setattr(batch_sampler, "ENOUGH", 2.0)
     found: list[tuple[int, float]] = []
     keep = RunState.keep_if_best
 
@@ -160,6 +160,26 @@ def test_the_best_surveyed_state_is_saved_instead_of_the_last(
     assert len(found) > 10
     assert done["learnt"] == max(share for _, share in found)
     assert dict(found)[done["best_step"]] == done["learnt"]
+
+
+def test_everything_is_surveyed_only_if_some_samples_are_settled(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_loop, "SURVEY_FROM", 0.0)
+    monkeypatch.setattr(training_loop, "SURVEY_PAUSE", 2)
+    monkeypatch.setattr(training_loop, "LEAST_PROBED", 2)
+    evaluate, sizes = Stepper.evaluate, list[int]()
+
+    def noting(self: Any, samples: Any) -> Any:
+        sizes.append(len(samples))
+        return evaluate(self, samples)
+
+    monkeypatch.setattr(Stepper, "evaluate", noting)
+    job = make_job(tiny, tmp_path, replace(RECIPE, max_steps=40))
+    _, events = run(job, tmp_path / "job", capsys)
+    assert events[-1]["reason"] == "learnt"
+    whole = len(job.samples)
+    assert sizes.count(2) > sizes.count(whole) >= 2  # when settled, and after the decay
 
 
 def test_micro_batches_have_the_gradients_of_the_whole_step(tiny: Path, tmp_path: Path) -> None:
