@@ -20,6 +20,7 @@ from memory.errors import DiscernError
 from memory.sentence import Sentence, verbatim
 from memory.text.stemming import plain
 from trainer.fit.job import ANCHOR, Sample
+from trainer.lessons.anchors.anchor_order import HeldPrompts
 from trainer.lessons.anchors.anchor_selection import (
     anchor_prompts,
     corrected_replies,
@@ -27,7 +28,6 @@ from trainer.lessons.anchors.anchor_selection import (
 )
 from trainer.lessons.anchors.base_answers import Anchor, BaseAnswers, prompts
 from trainer.lessons.anchors.likelihood import Likelihood
-from trainer.lessons.anchors.unchanged_prompts import HeldPrompts
 from trainer.lessons.conflicts import Conflict, current_differences, find_conflicts, siblings_of
 from trainer.lessons.contexts import Asked, ContextBuilder
 from trainer.lessons.lesson import Asker, Lesson, lessons_of

@@ -46,7 +46,7 @@ from trainer.events import Composing, LessonsComposed, LessonSize, OnEvent, Publ
 from trainer.launch.launch import launcher
 from trainer.launch.worker_client import STOPPED
 from trainer.lessons.journal_snapshot import change_guard, record_states, scrub_runs, take_snapshot
-from trainer.night import postmortem, resume
+from trainer.night import interrupted_trials, postmortem
 from trainer.night.budget.night_budget import NightBudget
 from trainer.night.gpu_sharing import make_room
 from trainer.night.request import Practice, RunRequest
@@ -102,7 +102,7 @@ def run_night(
             require_news(found, teaching, current, len(differences))
             publish.require_not_withdrawn(home, base, prints)
         run = Run(make_run_folder(home), on_event, cancel or threading.Event())
-        resumed = resume.take_over(home, run.folder)
+        resumed = interrupted_trials.take_over(home, run.folder)
         run.stop = stop or run.stop
         run.guard = change_guard(journal, snapshot)
         source = pipeline.Source(home, model_path, base, snapshot)
@@ -131,7 +131,7 @@ def run_night(
                     report = training.execute(worker, fit_for(current, base), found.other_base)
         except BaseException as error:
             if run.cancel.is_set() and not getattr(run.cancel, "suspended", False):
-                resume.discard(run.folder)
+                interrupted_trials.discard(run.folder)
             _fail(run, error, base)
             with suppress(DiscernError):  # the original error matters more
                 scrub_runs(home, journal, snapshot)

@@ -24,7 +24,7 @@ from tests.support.command_line import call
 from tests.support.values import make_difference
 from tests.trainer.adapters.test_publish import put
 from trainer.adapters.publish import prune
-from trainer.night.resume import take_over
+from trainer.night.interrupted_trials import take_over
 from trainer.night.run import prune_runs
 
 WORDS = "What is a plugharness?"

@@ -1,7 +1,7 @@
 """The time budget of one run: estimated before the base is asked, and kept within its limit.
 
 A run that would take longer than `night.max_minutes` asks fewer prompts and trains for a shorter time
-(`trainer/night/budget/fit_to_budget.py`). The training comes late and absorbs errors of the estimate:
+(`trainer/night/budget/shorten_night.py`). The training comes late and absorbs errors of the estimate:
 it gets the time that is left before its evaluation.
 """
 
@@ -29,8 +29,8 @@ from trainer.lessons.lesson import Asker
 from trainer.lessons.lessons import samples_of
 from trainer.night.budget import calibration
 from trainer.night.budget.estimate import Estimate, completed, estimate
-from trainer.night.budget.fit_to_budget import LEAST_TRAINING, cuts, reduced
 from trainer.night.budget.measured_pace import Pace, keep_pace, read_pace
+from trainer.night.budget.shorten_night import LEAST_TRAINING, cuts, reduced
 from trainer.night.budget.work_amount import AGAIN, IN_CONTEXT, Sizes, Work
 from trainer.stages import by_stage
 

@@ -16,7 +16,7 @@ from tests.support.values import difference, quick_settings
 from tests.trainer.night.test_run import mark
 from trainer.adapters.adapter_staleness import entry_of
 from trainer.events import Calibrating, Estimated, Event, Step
-from trainer.night.budget import fit_to_budget as choice
+from trainer.night.budget import shorten_night as choice
 from trainer.night.budget.measured_pace import Pace, keep_pace, read_pace
 from trainer.night.budget.night_budget import NightBudget
 from trainer.night.night import run_night

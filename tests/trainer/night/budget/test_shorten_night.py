@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 
 from tests.support.values import difference
-from trainer.lessons.anchors.unchanged_prompts import HeldPrompts
+from trainer.lessons.anchors.anchor_order import HeldPrompts
 from trainer.lessons.lessons import Conversations, CurriculumPlan
-from trainer.night.budget.fit_to_budget import (
+from trainer.night.budget.shorten_night import (
     FEWEST_MEASURED,
     FEWEST_NEAR_MEASURED,
     FEWEST_NEAR_TRAINED,

@@ -13,9 +13,9 @@ from tests.support.values import difference, quick_settings
 from tests.trainer.night.test_run import mark
 from trainer.event_json import logged_to_json
 from trainer.events import Event, Judged, Logged, Probing, Step, StepsPlanned, TrialStarted
+from trainer.night.interrupted_trials import earlier_steps, merged, take_over
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
-from trainer.night.resume import earlier_steps, merged, take_over
 from trainer.night.run import Cancellation
 
 

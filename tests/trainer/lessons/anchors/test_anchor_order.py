@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainer.lessons.anchors.unchanged_prompts import HeldPrompts, telling_order
+from trainer.lessons.anchors.anchor_order import HeldPrompts, telling_order
 
 ASKED = ["What is the capital of Zubrowka?", "Who wrote the Blue Letters?"]
 TEXTS = [
