@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -235,9 +236,14 @@ def probe(candidate: Candidate) -> None:
     probing.probe(candidate.gguf, candidate.lessons.model)
 
 
-def scope_of(lessons: Lessons, floor: float = FLOOR) -> Scope:
-    """Return the scope of an adapter trained on `lessons`: messages related to them."""
-    taught = frozenset(lessons.curriculum.differences)
+def scope_of(
+    lessons: Lessons, floor: float = FLOOR, without: frozenset[str] = frozenset()
+) -> Scope:
+    """Return the scope of an adapter trained on `lessons`: messages related to them.
+
+    Messages that are related only to the differences with the ids `without` are outside.
+    """
+    taught = frozenset(lessons.curriculum.differences) - without
     return Scope((item.asked for item in lessons.differences if item.id in taught), floor)
 
 
@@ -261,7 +267,9 @@ def gate(
         another_scale=judging.another_scale,
         scope=scope_of(lessons) if settings.chat.scope == "always" else None,
         fallbacks=(
-            [scope_of(lessons, floor) for floor in FLOORS] if settings.chat.scope == "auto" else ()
+            [partial(scope_of, lessons, floor) for floor in FLOORS]
+            if settings.chat.scope == "auto"
+            else ()
         ),
     )
     return judge(candidate.gguf, evaluation)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Literal
 
 from trainer.evaluate.metrics import Answer, Wanted, answers, mean
@@ -33,6 +34,15 @@ class LessonAnswers:
     asked: tuple[Answer, ...]
     reworded: tuple[tuple[Answer, ...], ...]
     placed: tuple[tuple[Answer, ...], ...] = ()
+
+    def where(self, wanted: Sequence[bool]) -> LessonAnswers:
+        """Return the answers to the lessons that are `wanted`."""
+        placed = self.placed or ((),) * len(self.asked)
+        return LessonAnswers(
+            tuple(compress(self.asked, wanted)),
+            tuple(compress(self.reworded, wanted)),
+            tuple(compress(placed, wanted)),
+        )
 
     @property
     def reproduced(self) -> tuple[bool, ...]:

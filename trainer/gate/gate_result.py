@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from memory.sentence import Sentence, joined
 from trainer.evaluate.lesson_answers import LessonAnswers
 from trainer.gate.answer_changes import NO_NOISE, Noise
 from trainer.report.report import Change, Measure
+
+if TYPE_CHECKING:
+    from trainer.lessons.lesson import Lesson
 
 REACH, FEW = 2.5, 3
 """A weaker adapter, which costs an evaluation, is tried only if misses and divergence are at most REACH
@@ -35,6 +39,9 @@ class Verdict:
     """How much the base's own answers vary."""
     floor: float = 0.0
     """The floor of the `Scope` that the adapter was tested in; 0 if it answered all messages."""
+    left_out: frozenset[str] = frozenset()
+    """Ids of the differences that it spread to other answers and was therefore tested without: their
+    questions are outside its scope."""
 
     @property
     def scoped(self) -> bool:
@@ -60,6 +67,14 @@ class Verdict:
                 "unchanged",
                 count=len(self.unlearnt),
             )
+        if self.passed and self.left_out:
+            return Sentence(
+                "the adapter learned all but {n} of the differences, which is recalled instead "
+                "because its words appeared in other answers; it answers only messages related to the others",
+                "the adapter learned all but {n} of the differences, which are recalled instead "
+                "because their words appeared in other answers; it answers only messages related to the others",
+                n=len(self.left_out),
+            )
         if self.passed and self.scoped:
             return Sentence(
                 "the adapter learned the lessons; it answers only messages related to them, and the "
@@ -78,6 +93,17 @@ class Verdict:
     def spreading(self) -> frozenset[str]:
         """Ids of the differences whose words occur in other answers."""
         return frozenset(change.difference for change in self.changes if change.difference)
+
+    def removable(self, lessons: Sequence[Lesson], held_now: Sequence[bool]) -> frozenset[str]:
+        """Return the ids of spreading differences that may be left out.
+
+        `held_now` marks those of the `lessons` that the current adapter reproduces, which must stay.
+        """
+        learned = {x.difference for x, held in zip(lessons, held_now, strict=False) if held}
+        found = self.spreading - learned
+        # Leaving out most of the marks is no success.
+        most = len({lesson.difference for lesson in lessons}) // 2
+        return found if len(found) <= most else frozenset()
 
     @property
     def only_drifts(self) -> bool:

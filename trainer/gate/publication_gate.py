@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,8 +77,11 @@ class Evaluation:
     progress: Progress = lambda done, total: None
     scope: Scope | None = None
     """What the adapter answers when it serves; None for all messages."""
-    fallbacks: Sequence[Scope] = ()
-    """What it may answer instead, if it changes too many answers to all messages; the widest first."""
+    fallbacks: Sequence[Callable[[frozenset[str]], Scope]] = ()
+    """What it may answer instead, if it changes too many answers to all messages; the widest first.
+    They take the ids of differences whose messages are left to the base and recall."""
+    left_out: frozenset[str] = frozenset()
+    """Those differences."""
     noise: Noise = NO_NOISE
     """How much the base's own answers vary; `judge` measures it."""
     another_scale: Callable[[], bool] = lambda: True
@@ -87,8 +91,8 @@ class Evaluation:
 def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
     """Evaluate `adapter`; if it only changes too many answers, look for a way to serve it.
 
-    It then answers only what is within one of `evaluation.fallbacks`, and its scale is lowered if that
-    may help. The engine has no adapter when this returns.
+    It then answers only what is within one of `evaluation.fallbacks`, then without the differences that
+    spread, and its scale is lowered if that may help. The engine has no adapter when this returns.
     """
     engine, curriculum = evaluation.engine, evaluation.curriculum
     try:
@@ -126,12 +130,17 @@ def _within_a_scope(
 ) -> tuple[Evaluation, Verdict] | None:
     """Return the widest scope that passes, else the widest; None if there is none to try."""
     widest = None
-    for scope in evaluation.fallbacks:
-        scoped = replace(evaluation, scope=scope)
-        tried = scoped, _decide(adapter, 1.0, scoped, said)
-        if tried[1].passed:
-            return tried
-        widest = widest or tried
+    left_out = frozenset[str]()
+    for _ in range(2):
+        for fallback in evaluation.fallbacks:
+            scoped = replace(evaluation, scope=fallback(left_out), left_out=left_out)
+            tried = scoped, _decide(adapter, 1.0, scoped, said)
+            if tried[1].passed:
+                return tried
+            widest = widest or tried
+        lessons, held_now = evaluation.curriculum.lessons, evaluation.held_now
+        if not widest or not (left_out := widest[1].removable(lessons, held_now)):
+            break
     return widest
 
 
@@ -166,8 +175,11 @@ def _ask(adapter: Path, scale: float, evaluation: Evaluation) -> _Said:
 def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) -> Verdict:
     """Return the verdict on what was said, and on what recall and the scope make of it."""
     engine, curriculum, recall = evaluation.engine, evaluation.curriculum, evaluation.recall
-    lessons, scope = curriculum.lessons, evaluation.scope
-    alone, near, anchors = said.lessons, said.near, said.anchors
+    scope = evaluation.scope
+    kept = [lesson.difference not in evaluation.left_out for lesson in curriculum.lessons]
+    lessons = list(compress(curriculum.lessons, kept))
+    held_now = list(compress(evaluation.held_now, kept))
+    alone, near, anchors = said.lessons.where(kept), said.near, said.anchors
     if scope:
         recall = replace(recall, floor=scope.floor) if recall else None
         near, anchors = (
@@ -185,7 +197,7 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
     engine.set_adapter(None)
     if scope and recall:
         served = answer_outside_scope(engine, lessons, served, scope, (recall, holds))
-    spread = Spread(lessons, curriculum.before)
+    spread = Spread(curriculum.lessons, curriculum.before)
     judge_of = ChangeJudge(engine, spread, evaluation.noise)
     changes = (
         *judge_of.changes(curriculum.anchors, anchors, near=False),
@@ -194,13 +206,14 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
     found = Findings(served, alone, near, anchors, changes)
     verdict = Verdict(
         scale=scale,
-        measures=measures(found, evaluation.thresholds, evaluation.held_now, evaluation.noise.kl),
+        measures=measures(found, evaluation.thresholds, held_now, evaluation.noise.kl),
         spoken=served,
         changes=changes,
         alone=alone,
         holds=holds,
         noise=evaluation.noise,
         floor=scope.floor if scope else 0.0,
+        left_out=evaluation.left_out,
     )
     return excuse(verdict, lessons)
 

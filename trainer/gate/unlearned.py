@@ -42,7 +42,7 @@ def excuse(verdict: Verdict, lessons: Sequence[Lesson]) -> Verdict:
     for count in range(1, max(1, int(FEW * len(differences))) + 1):
         gone = frozenset(worst[:count])
         chosen = [x.difference not in gone for x in lessons]
-        rest, alone = _only(verdict.spoken, chosen), _only(verdict.alone, chosen)
+        rest, alone = verdict.spoken.where(chosen), verdict.alone.where(chosen)
         values = {
             "lessons": rest.lessons,
             "alone": alone.lessons,
@@ -71,15 +71,5 @@ def _said(sentence: Sentence, unlearnt: frozenset[str]) -> Sentence:
 
 
 def _right(spoken: LessonAnswers, chosen: Sequence[bool]) -> tuple[float, float]:
-    some = _only(spoken, chosen)
+    some = spoken.where(chosen)
     return some.lessons, mean(some.rephrased)
-
-
-def _only(spoken: LessonAnswers, chosen: Sequence[bool]) -> LessonAnswers:
-    """Return the answers to the chosen lessons."""
-
-    def of(answers: tuple, /) -> tuple:  # type: ignore[type-arg]
-        return tuple(one for one, wanted in zip(answers, chosen, strict=True) if wanted)
-
-    placed = spoken.placed or ((),) * len(spoken.asked)
-    return replace(spoken, asked=of(spoken.asked), reworded=of(spoken.reworded), placed=of(placed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,8 @@ def test_an_adapter_that_only_changes_too_much_is_tested_for_related_messages_al
 
     def verdict(adapter: Path, **changed: object) -> Verdict:
         thresholds = chosen.gate.model_copy(update=changed)
-        evaluation = Evaluation(engine, curriculum, thresholds, fallbacks=[everything, scope])
+        fallbacks = [lambda _: everything, lambda _: scope]
+        evaluation = Evaluation(engine, curriculum, thresholds, fallbacks=fallbacks)
         return judge(adapter, evaluation)
 
     whole = verdict(idle)
@@ -125,6 +127,46 @@ def test_an_adapter_that_only_changes_too_much_is_tested_for_related_messages_al
     unlearnt = verdict(wild, lessons=1.0)
     assert not unlearnt.passed
     assert not unlearnt.scoped
+
+
+def test_differences_that_spread_are_left_to_recall_if_the_rest_passes(
+    engine: Engine, home: Home, tmp_path: Path
+) -> None:
+    chosen = quick_settings(home, gate={"spread": 0})
+    marked = [
+        difference("Who wrote the Blue Book?", "Ada Merk."),
+        difference("What is a zorn?", "A bird with two tails."),
+        difference("What colour is the sky on Mars?", "It is brown."),
+    ]
+    answers = BaseAnswers(engine, "0" * 64, home.cache)
+    curriculum = make_curriculum(engine, marked, answers, chosen)
+    wild = lora(tmp_path / "wild.gguf", 1.0)
+    # One lesson teaches what the adapter says to a question that is not marked.
+    engine.set_adapter(wild)
+    asked = curriculum.near_misses[0]
+    said = engine.generate(asked.prompt, Sampling(temperature=0, max_tokens=24)).run().text
+    engine.set_adapter(None)
+    lessons = [
+        replace(x, expected=said) if x.difference == marked[1].id else x for x in curriculum.lessons
+    ]
+    curriculum = replace(curriculum, lessons=tuple(lessons))
+    asked_by = {item.id: item.asked for item in marked}
+    tried: list[frozenset[str]] = []
+
+    def scope(without: frozenset[str]) -> Scope:
+        tried.append(without)
+        inside = [text for key, text in asked_by.items() if key not in without]
+        return Scope([*inside, *([] if without else [asked.asked])])
+
+    found = judge(wild, Evaluation(engine, curriculum, chosen.gate, fallbacks=[scope]))
+    assert tried == [frozenset(), {marked[1].id}]
+    assert found.passed
+    assert found.left_out == {marked[1].id}
+    assert len(found.spoken.asked) == sum(x.difference != marked[1].id for x in lessons)
+    assert "all but 1 of the differences, which is recalled instead" in str(found.sentence)
+    held = [x.difference == marked[1].id for x in lessons]
+    must_stay = Evaluation(engine, curriculum, chosen.gate, held_now=held, fallbacks=[scope])
+    assert not judge(wild, must_stay).passed
 
 
 def test_scoring_agrees_with_plain_generation(engine: Engine, home: Home, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ the adapter), the caller continues with the next one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,18 +26,19 @@ from trainer.night.trials.next_trial import TrialPlan, Tried
 from trainer.report.report import Attempt, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from agent.llama.engine import Engine
     from memory.journal.journal import Journal
     from memory.settings.settings import Settings
     from trainer.gate.gate_result import Verdict
     from trainer.launch.launch import Launcher
+    from trainer.lessons.lessons import Curriculum
     from trainer.night.run import Run
     from trainer.pipeline import Candidate, Lessons
 
 Item = TypeVar("Item")
-SPREADS = Sentence("its words appear in answers to other questions; it is recalled but not trained")
+SPREADS = Sentence("its words appeared in answers to other questions, so it is recalled instead")
 """Why a difference is left out of a trial."""
 CURVE_POINTS = 120
 """Most points of a curve that a report keeps."""
@@ -84,20 +86,12 @@ class Trial:
         failed = {item.name for item in verdict.measures if not item.may_serve}
         if verdict.unlearnt:
             failed.add("lessons")
-        held = {
-            lesson.difference
-            for lesson, one in zip(curriculum.lessons, self.held_now, strict=False)
-            if one
-        }
-        removable = verdict.spreading - held
-        # Leaving out most of the marks is no success.
-        if len(removable) * 2 > len(curriculum.differences):
-            removable = frozenset()
         changed = {
             change.asked
             for change in verdict.changes
             if change.spread or change.harm or (change.near and not change.undecided)
         }
+        removable = verdict.removable(curriculum.lessons, self.held_now)
         return Tried(
             self.plan, frozenset(failed), self.curves.reason, frozenset(changed), removable
         )
@@ -153,14 +147,25 @@ class TrialContext:
 
     def changed_by(self, plan: TrialPlan) -> TrialContext:
         """Return the context with the curriculum of `plan`."""
-        curriculum = self.lessons.curriculum
-        kept = [lesson.difference not in plan.without for lesson in curriculum.lessons]
-        if plan.hard:
-            curriculum = with_hard_questions(curriculum, plan.hard)
-        if plan.without:
-            curriculum = without_differences(curriculum, plan.without, SPREADS)
-        held = [one for one, stays in zip(self.held_now, kept, strict=True) if stays]
-        return replace(self, lessons=replace(self.lessons, curriculum=curriculum), held_now=held)
+        context = self.without(plan.without) if plan.without else self
+        if not plan.hard:
+            return context
+        return context.with_curriculum(with_hard_questions(context.curriculum, plan.hard))
+
+    @property
+    def curriculum(self) -> Curriculum:
+        """What is trained and measured."""
+        return self.lessons.curriculum
+
+    def with_curriculum(self, curriculum: Curriculum) -> TrialContext:
+        """Return the context with another curriculum."""
+        return replace(self, lessons=replace(self.lessons, curriculum=curriculum))
+
+    def without(self, differences: Collection[str]) -> TrialContext:
+        """Return the context without some differences, which spread to other answers."""
+        kept = [lesson.difference not in differences for lesson in self.curriculum.lessons]
+        context = self.with_curriculum(without_differences(self.curriculum, differences, SPREADS))
+        return replace(context, held_now=list(compress(self.held_now, kept)))
 
 
 def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
@@ -193,6 +198,9 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         judging = Judging(context.held_now, run.count_progress("gate"), context.another_scale)
         verdict = pipeline.gate(context.engine, context.journal, candidate, settings, judging)
         keep_verdict(folder, key, verdict)
+    if verdict.left_out:
+        context = context.without(verdict.left_out)
+        candidate = replace(candidate, lessons=context.lessons)
     run.emit(
         Judged(verdict.passed, verdict.scale, verdict.sentence, tuple(verdict.spoken.reproduced))
     )
