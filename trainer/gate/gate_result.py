@@ -70,9 +70,11 @@ class Verdict:
         if self.passed and self.left_out:
             return Sentence(
                 "the adapter learned all but {n} of the differences, which is recalled instead "
-                "because its words appeared in other answers; it answers only messages related to the others",
+                "because its words appeared in other answers; it answers only messages related to "
+                "the others",
                 "the adapter learned all but {n} of the differences, which are recalled instead "
-                "because their words appeared in other answers; it answers only messages related to the others",
+                "because their words appeared in other answers; it answers only messages related to "
+                "the others",
                 n=len(self.left_out),
             )
         if self.passed and self.scoped:
