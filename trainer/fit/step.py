@@ -33,7 +33,9 @@ Found = TypeVar("Found")
 
 PART = {"cpu": 1024, "cuda": 16384}
 """Most tokens of a part; with gradients, activations often allow fewer (`choose_part`)."""
-ROWS = {"cpu": 128, "cuda": 512}
+ROWS = {"cpu": (128, 512), "cuda": (512, 512)}
+"""Fewest and most tokens of a row. In a row of half the width of the hidden states, attention costs
+about a sixth of the other products; wider models have longer rows, which share more."""
 LOGIT_BYTES = {"cpu": 24 << 20, "cuda": 1 << 30}
 """Most bytes of the logits that are computed at once."""
 
@@ -66,6 +68,8 @@ class Stepper:
         self.part = self.whole_part = PART[device]
         """Most tokens of a part: `part` with gradients, `whole_part` without."""
         self.lower = LowerLayers(model, device)
+        least, most = ROWS[device]
+        self._row = max(least, min(most, model.config.hidden_size // 2))
         self._logits_at_once = max(16, LOGIT_BYTES[device] // (4 * model.config.vocab_size))
         self._on_halved = on_halved
         self._base_sums: dict[Sample, tuple[float, float]] = {}
@@ -191,7 +195,7 @@ class Stepper:
 
     def packed(self, samples: Sequence[Sample]) -> Batch:
         """Return the samples as the tensors of one forward pass."""
-        return make_batch(samples, self.device, row=ROWS[self.device], apart=self.lower.apart)
+        return make_batch(samples, self.device, row=self._row, apart=self.lower.apart)
 
     def last_hidden(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
         """Return the last hidden states [R, L, d] of `batch`, made of `samples`."""
