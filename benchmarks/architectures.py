@@ -28,7 +28,7 @@ from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.settings.settings import ModelSettings
 from tests.support.architectures import MODELS, Like, small, write_like
-from trainer.adapters.gguf_lora import write_gguf_lora
+from trainer.adapters.lora_to_gguf import write_gguf_lora
 from trainer.fit.model.base_model import load_base
 
 SERVING = ModelSettings(path="", context=8192, threads=1, gpu_layers=0)

@@ -77,7 +77,7 @@ def trl(
         RuntimeError: the child failed; its log is in `folder`.
     """
     from memory.settings.paths import Home
-    from trainer.adapters.gguf_lora import write_gguf_lora
+    from trainer.adapters.lora_to_gguf import write_gguf_lora
 
     folder.mkdir(parents=True, exist_ok=True)
     training = quiet_settings(Home.at(folder)).training

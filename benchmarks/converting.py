@@ -52,7 +52,7 @@ print(json.dumps({"took": took, "sums": sums,
 EXPORT = """
 import sys
 from pathlib import Path
-from trainer.adapters.gguf_lora import write_gguf_lora
+from trainer.adapters.lora_to_gguf import write_gguf_lora
 write_gguf_lora(Path(sys.argv[1]), Path(sys.argv[2]), base=Path(sys.argv[3]), kind="f16")
 """
 
@@ -112,7 +112,7 @@ def exporting(converter: Path, rounds: int) -> None:
 
 
 def _export(adapter: Path, target: Path) -> None:
-    from trainer.adapters.gguf_lora import write_gguf_lora
+    from trainer.adapters.lora_to_gguf import write_gguf_lora
 
     write_gguf_lora(adapter, target, base=model_path(), kind="f16")
 

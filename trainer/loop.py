@@ -38,8 +38,8 @@ from trainer.fit.hyperparameters import Overrides
 from trainer.gate.publication_gate import Judging
 from trainer.launch.launch import launcher
 from trainer.lessons.journal_snapshot import take_snapshot
+from trainer.night.night_scheduler import background
 from trainer.night.request import RunRequest
-from trainer.night.schedule import background
 from trainer.pipeline import Candidate, Lessons
 
 if TYPE_CHECKING:

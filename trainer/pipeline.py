@@ -25,7 +25,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer.adapters import publish as publishing
 from trainer.adapters.adapter_staleness import entry_of, fingerprints
-from trainer.adapters.gguf_lora import write_gguf_lora
+from trainer.adapters.lora_to_gguf import write_gguf_lora
 from trainer.evaluate import probe as probing
 from trainer.evaluate.served_config import ServedRecall, learned_from
 from trainer.events import OnEvent

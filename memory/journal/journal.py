@@ -17,7 +17,7 @@ from memory.journal.database import Database
 from memory.journal.exported_copies import ExportedCopies
 from memory.journal.facts import Drafts, Facts
 from memory.journal.forgetting import Forgetting
-from memory.journal.marked_differences import Differences
+from memory.journal.marks import Differences
 from memory.journal.nights import Nights
 from memory.journal.stem_index import StemIndex
 from memory.journal.threads import Threads

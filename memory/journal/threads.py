@@ -21,7 +21,7 @@ from memory.journal.branches import Branches
 from memory.journal.database import Database
 from memory.journal.facts import count_change
 from memory.journal.forgetting import Forgetting, require_purge
-from memory.journal.marked_differences import Differences
+from memory.journal.marks import Differences
 from memory.journal.turns import Turns
 from memory.sentence import Sentence
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from agent.llama.gguf.header import read_header
-from agent.llama.gpu_leases import leased_sizes
+from agent.llama.model_leases import leased_sizes
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

@@ -119,9 +119,9 @@ class BackgroundTrainings:
     def watch_nights(self, model_path: Path) -> None:
         """Start the scheduler that trains at night while the chat is open."""
         if self._settings.night.enabled and self._scheduler is None:
+            from trainer.night.night_scheduler import NightListeners, background
             from trainer.night.request import RunRequest
             from trainer.night.run import Cancellation
-            from trainer.night.schedule import NightListeners, background
 
             self._nights_cancel = Cancellation()
             self._scheduler = background(

@@ -4,7 +4,7 @@ A row says how a GGUF of this architecture and the transformers model of the sam
 the names of tensors, the order of their rows, the values stored another way, what the header may
 describe (experts, sliding windows, recurrent layers) and what an adapter may change. The header check
 (`agent/llama/gguf/shape_reader.py`), the base loader (`trainer/fit/model/base_model.py`), the adapter
-export (`trainer/adapters/gguf_lora.py`) and the docs read it. To add an architecture, add a row here
+export (`trainer/adapters/lora_to_gguf.py`) and the docs read it. To add an architecture, add a row here
 and one in `tests/support/architectures.py`.
 
 Source: llama.cpp's `conversion/`, which says how each converter changes tensors, and `src/models/`.

@@ -29,9 +29,9 @@ from memory.settings.settings import read_settings
 from memory.text.stemming import stems
 from tests.faults.programs.journal_process import expected
 from tests.faults.programs.workers import say
-from trainer.night import schedule
+from trainer.night import night_scheduler
+from trainer.night.night_scheduler import NightListeners
 from trainer.night.request import RunRequest
-from trainer.night.schedule import NightListeners
 from tui.cli.main import run
 
 TICK = 0.2
@@ -42,13 +42,13 @@ class Told:
 
     def __init__(self, home: Home, draw: random.Random, name: str) -> None:
         settings = read_settings(home)
-        schedule.TICK_SECONDS = TICK
+        night_scheduler.TICK_SECONDS = TICK
         self.chat = Chat.open(home, settings, thread=name)
         self._draw, self._name = draw, name
         self._turns: list[str] = []
         self._marks: list[str] = []
         self._count = 0
-        self._nights = schedule.background(
+        self._nights = night_scheduler.background(
             RunRequest(home, settings), NightListeners(on_error=lambda error: say(night=str(error)))
         )
 

@@ -12,7 +12,7 @@ import pytest
 
 from agent.forget.residual_copies import find_residual_copies
 from agent.forget.scrub_run_files import GONE, erase_from_runs, erase_talk_from_runs
-from agent.llama import gpu_leases
+from agent.llama import model_leases
 from memory.errors import HomeError
 from memory.journal.exported_copies import sweep_home
 from memory.journal.journal import Journal
@@ -186,9 +186,9 @@ def test_rebuilding_an_index_behind_a_link_leaves_other_files_alone(
 
 
 def test_finding_open_chats_deletes_nothing_behind_a_link(home: Home, outside: Path) -> None:
-    (home.state / gpu_leases.FOLDER).symlink_to(outside)
+    (home.state / model_leases.FOLDER).symlink_to(outside)
     before = contents(outside)
-    assert gpu_leases.leased_sizes(home) == []
+    assert model_leases.leased_sizes(home) == []
     assert contents(outside) == before
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from agent.adapters import base_sha256
 from agent.chat.chat import Chat
-from agent.llama.gpu_leases import GpuLease, leased_sizes
+from agent.llama.model_leases import GpuLease, leased_sizes
 from memory import kinds
 from memory.errors import HomeError
 from memory.journal.journal import Journal

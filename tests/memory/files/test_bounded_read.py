@@ -238,7 +238,7 @@ MAY = {
     "memory/files/bounded_read.py": "the reader itself",
     "memory/journal/turns.py": "columns of the journal",
     "memory/journal/threads.py": "columns of the journal",
-    "memory/journal/marked_differences.py": "columns of the journal",
+    "memory/journal/marks.py": "columns of the journal",
     "memory/journal/forgetting.py": "columns of the journal",
     "memory/transfer/exchange.py": "columns of the journal",
     "memory/journal/exported_copies.py": "facts of the journal",

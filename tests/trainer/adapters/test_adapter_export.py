@@ -25,7 +25,7 @@ from tests.support.gguf_files import write_tiny
 from tests.support.values import difference
 from trainer.adapters import adapter_export
 from trainer.adapters.adapter_export import ExportRequest, export
-from trainer.adapters.gguf_lora import write_gguf_lora
+from trainer.adapters.lora_to_gguf import write_gguf_lora
 from trainer.adapters.merge import merge
 from trainer.adapters.publish import PublishRequest, publish
 from trainer.fit.model.base_model import load_base

@@ -14,7 +14,7 @@ from agent.llama.gguf.architectures import ARCHITECTURES, TARGETS
 from memory.settings import settings
 from memory.settings.settings import ModelSettings
 from tests.support.architectures import MODELS, SMALL, Like, small, write_like
-from trainer.adapters.gguf_lora import write_gguf_lora
+from trainer.adapters.lora_to_gguf import write_gguf_lora
 from trainer.fit.model.base_model import load_base
 
 # Third parties' talk among themselves: PEFT to transformers, and about a base without a name.

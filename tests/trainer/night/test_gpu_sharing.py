@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.llama.gpu_leases import GpuLease
+from agent.llama.model_leases import GpuLease
 from memory.errors import TrainingError
 from memory.settings.paths import Home
 from tests.support.values import quick_settings

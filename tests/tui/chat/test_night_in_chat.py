@@ -23,7 +23,7 @@ from tests.support.values import difference
 from tests.tui.seat import Seat, sitting
 from trainer.adapters import publish
 from trainer.launch.validate_candidate import CONFIG, WEIGHTS
-from trainer.night import schedule
+from trainer.night import night_scheduler
 from trainer.night.ledger import run_if_due
 from trainer.report.report import Report
 
@@ -141,14 +141,14 @@ async def test_a_chat_shows_all_progress_of_a_training_in_another_process(
 async def test_a_missing_journal_found_by_every_night_check_is_reported_once(
     home: Home, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schedule, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(night_scheduler, "TICK_SECONDS", 0.05)
     ticks: list[str] = []
 
     def counted(*arguments: Any, **options: Any) -> Report | None:
         ticks.append("tick")
         return run_if_due(*arguments, **options)
 
-    monkeypatch.setattr(schedule, "run_if_due", counted)
+    monkeypatch.setattr(night_scheduler, "run_if_due", counted)
     nights = small.night.model_copy(update={"enabled": True})
     async with sitting(home, small.model_copy(update={"night": nights})) as seat:
         await seat.until(lambda: len(ticks) > 2)

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from agent.llama.gguf.llama_file import on_card
-from agent.llama.gpu_leases import GpuLease
+from agent.llama.model_leases import GpuLease
 from memory.i18n.translation import tr
 from trainer.events import Event, PlacementChosen
 

@@ -74,9 +74,9 @@ def _once(as_json: bool) -> int:
 
 def _serve() -> int:
     from trainer.night.due_time import next_run
+    from trainer.night.night_scheduler import NightListeners, serve
     from trainer.night.request import RunRequest
     from trainer.night.run import Cancellation
-    from trainer.night.schedule import NightListeners, serve
 
     home, settings = open_home()
     when = next_run(settings)

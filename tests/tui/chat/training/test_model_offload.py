@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.llama.gpu_leases import GpuLease, leased_sizes
+from agent.llama.model_leases import GpuLease, leased_sizes
 from memory.errors import ModelError
 from memory.journal.journal import Journal
 from memory.settings.paths import Home

@@ -16,10 +16,10 @@ from memory.journal.journal import Journal
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
-from trainer.night import schedule
+from trainer.night import night_scheduler
 from trainer.night.due_time import next_run
+from trainer.night.night_scheduler import NightListeners
 from trainer.night.request import RunRequest
-from trainer.night.schedule import NightListeners
 from trainer.report.report import Change, Fate, Measure, Point, Report
 
 
@@ -45,7 +45,7 @@ def test_the_scheduler_runs_due_nights_and_passes_errors_on(home: Home) -> None:
         heard.append(error)
         done.set()
 
-    scheduler = schedule.background(
+    scheduler = night_scheduler.background(
         RunRequest(home, quick_settings(home), home.data / "none.gguf"),
         NightListeners(on_error=on_error),
     )
@@ -69,11 +69,11 @@ def test_checks_continue_when_the_clock_is_set_back_an_hour(
             return super().now(tz) - back
 
     # APScheduler asks the time of day in each of these modules.
-    for module in (base, interval, schedule):
+    for module in (base, interval, night_scheduler):
         monkeypatch.setattr(module, "datetime", Wall)
-    monkeypatch.setattr(schedule, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(night_scheduler, "TICK_SECONDS", 0.05)
     ticks: Queue[object] = Queue()
-    scheduler = schedule.background(
+    scheduler = night_scheduler.background(
         RunRequest(home, quick_settings(home, night={"enabled": False}))
     )
     scheduler.add_listener(ticks.put, EVENT_JOB_EXECUTED)

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from agent.llama.engine import Engine
 from memory.errors import AdapterError
 from tests.support.gguf_files import write_tiny
-from trainer.adapters.gguf_lora import write_gguf_lora
+from trainer.adapters.lora_to_gguf import write_gguf_lora
 from trainer.fit.model.base_model import load_base
 
 # Third parties' talk among themselves: PEFT to transformers, and about a base without a name.
