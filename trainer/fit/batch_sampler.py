@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from trainer.events import LessonResult
@@ -35,6 +36,34 @@ MOVED = 0.05
 ENOUGH, ALL_ASKED, STILL_ENOUGH = 0.95, 0.98, 0.99
 """Shares of right lesson samples, of right questions as they were asked and of unchanged anchors from
 which a training is settled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What some samples show of the state of a training, by their latest results.
+
+    `learned` is the share of right lesson samples, `learned_as_asked` that of right questions as they
+    were asked, `firm` that of such questions with a margin of at least FIRM, `still` that of unchanged
+    anchors, and `drift` the anchors' mean divergence in nats per token.
+    """
+
+    learned: float
+    learned_as_asked: float
+    firm: float
+    still: float
+    drift: float
+
+    @property
+    def settled(self) -> bool:
+        """Whether enough is learned and unchanged."""
+        learned = self.learned >= ENOUGH and self.learned_as_asked >= ALL_ASKED
+        return learned and self.still >= STILL_ENOUGH
+
+    @property
+    def score(self) -> tuple[float, float]:
+        """How good the state is: what is learned and unchanged, then −drift."""
+        learned = (self.learned + self.learned_as_asked + self.firm) / 3
+        return round(learned, 2) + round(self.still, 2), -self.drift
 
 
 class Sampler:
@@ -75,13 +104,12 @@ class Sampler:
             ),
         )
 
-    def random_samples(self, count: int) -> list[Sample]:
+    def panel(self, count: int, seed: int) -> list[Sample]:
         """Return the questions as they were asked, and others at random up to `count` in total."""
-        every = [*self._margins, *self._moved]
         asked = [sample for sample in self._margins if sample.variant == 0]
-        others = [sample for sample in every if sample.variant != 0 or sample in self._moved]
+        others = [sample for sample in (*self._margins, *self._moved) if sample not in set(asked)]
         more = min(len(others), max(0, count - len(asked)))
-        return [*asked, *self._order.sample(others, more)]
+        return [*asked, *random.Random(seed).sample(others, more)]
 
     def _weighted_draw(self, weights: dict[Sample, float], count: int) -> list[Sample]:
         # The largest keys u^(1/w) are a weighted draw without replacement (Efraimidis, Spirakis 2006).
@@ -117,42 +145,25 @@ class Sampler:
     @property
     def share(self) -> float:
         """Share of the lesson samples that were right when last seen."""
-        return self._share(list(self._margins.items()))
-
-    @property
-    def share_as_asked(self) -> float:
-        """The same share for the questions as they were asked."""
-        return self._share([(s, margin) for s, margin in self._margins.items() if s.variant == 0])
-
-    @staticmethod
-    def _share(found: Sequence[tuple[Sample, float | None]]) -> float:
-        right = sum(margin is not None and margin > 0 for _, margin in found)
-        return right / max(1, len(found))
-
-    def settled(self, samples: Sequence[Sample]) -> bool:
-        """Whether enough of `samples` are learned and unchanged, by their latest results."""
-        lessons = [(s, self._margins[s]) for s in samples if s in self._margins]
-        asked = [(sample, margin) for sample, margin in lessons if sample.variant == 0]
-        learned = self._share(lessons) >= ENOUGH and self._share(asked) >= ALL_ASKED
-        moved = [self._moved[s] for s in samples if s in self._moved]
-        return learned and _still(moved) >= STILL_ENOUGH
-
-    @property
-    def firm(self) -> float:
-        """Share of the questions as they were asked with a margin of at least FIRM."""
-        seen = [margin for sample, margin in self._margins.items() if sample.variant == 0]
-        return sum(value is not None and value >= FIRM for value in seen) / max(1, len(seen))
+        return _share_from(list(self._margins.values()))
 
     @property
     def still(self) -> float:
         """Share of the anchors seen that are unchanged."""
         return _still(list(self._moved.values()))
 
-    @property
-    def drift(self) -> float:
-        """Mean of the last divergences of the anchors seen, in nats per token."""
-        seen = [value for value in self._moved.values() if value is not None]
-        return sum(seen) / max(1, len(seen))
+    def standing(self, samples: Sequence[Sample]) -> Standing:
+        """Return what `samples` show."""
+        asked = [self._margins[s] for s in samples if s.variant == 0 and s in self._margins]
+        moved = [self._moved[s] for s in samples if s in self._moved]
+        seen = [value for value in moved if value is not None]
+        return Standing(
+            learned=_share_from([self._margins[s] for s in samples if s in self._margins]),
+            learned_as_asked=_share_from(asked),
+            firm=_share_from(asked, FIRM),
+            still=_still(moved),
+            drift=sum(seen) / max(1, len(seen)),
+        )
 
     def margins(self, samples: Sequence[Sample]) -> dict[str, float]:
         """Return the mean of the last margins of each difference that `samples` teach, in nats."""
@@ -177,6 +188,12 @@ class Sampler:
                     asked = round(margin, 2)
             found[sample.lesson] = LessonResult(asked, right, seen)
         return found
+
+
+def _share_from(margins: Sequence[float | None], least: float = 0.0) -> float:
+    """Return the share of margins above 0 and of at least `least`; a missing one is not."""
+    right = sum(value is not None and value > 0 and value >= least for value in margins)
+    return right / max(1, len(margins))
 
 
 def _still(divergences: Sequence[float | None]) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trainer.fit.batch_sampler import Sampler
+from trainer.fit.batch_sampler import Standing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,7 @@ ROUNDS = 5
 
 @dataclass(slots=True)
 class RunState:
-    """The progress of the training, and the best state so far by (learnt and unchanged, −drift)."""
+    """The progress of the training, and the best state so far by `Standing.score`."""
 
     step: int = 0
     tokens: int = 0
@@ -32,11 +32,9 @@ class RunState:
     """Share of right wordings in the best state."""
     best: list[Tensor] = field(default_factory=list)
 
-    def keep_if_best(self, sampler: Sampler, trained: Sequence[Tensor]) -> None:
+    def keep_if_best(self, standing: Standing, trained: Sequence[Tensor]) -> None:
         """Keep the parameters `trained` if this state is the best."""
-        learnt = (sampler.share + sampler.share_as_asked + sampler.firm) / 3
-        score = (round(learnt, 2) + round(sampler.still, 2), -sampler.drift)
-        if score > self.best_score:
-            self.best_score, self.best_step = score, self.step
-            self.learnt = sampler.share
+        if standing.score > self.best_score:
+            self.best_score, self.best_step = standing.score, self.step
+            self.learnt = standing.learned
             self.best = [parameter.detach().clone() for parameter in trained]

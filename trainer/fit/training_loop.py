@@ -44,7 +44,7 @@ from trainer.events import (
     Trained,
 )
 from trainer.fit.autotune import TIMED
-from trainer.fit.batch_sampler import STILL_ENOUGH, Sampler
+from trainer.fit.batch_sampler import STILL_ENOUGH, Sampler, Standing
 from trainer.fit.checkpoint import Checkpoint
 from trainer.fit.job import ANCHOR, Job, Recipe, Sample, read_control, read_job
 from trainer.fit.lora_init import informed_init
@@ -65,9 +65,10 @@ SURVEY_FROM = 0.6
 SURVEY_PAUSE, SAMPLES_PER_SURVEY_STEP = 15, 16
 """Least steps between two surveys, and samples per step between them. Evaluating a sample costs about
 a third of training on it."""
-LEAST_PROBED, PROBED = 96, 0.2
-"""Samples of the first part of a survey, at least and as a share: the rest follows only if they are
-learned and unchanged."""
+SURVEYED, SHARE_SURVEYED = 256, 0.25
+"""Samples of a survey, at least and as a share: a panel that is the same throughout a training."""
+PROBED = 96
+"""Samples of the panel that are evaluated first: the others are only if these are settled."""
 AGAIN = 24
 """Steps for which the learning rate rises again if, after the decay, an original question is not firm
 or too many anchors are changed, unless the last round brought no improvement."""
@@ -196,6 +197,8 @@ class _Training:
             sample for sample in job.samples if sample.lesson == ANCHOR and recipe.anchor_weight > 0
         ]
         self.sampler = Sampler(self.lessons, self.anchors, recipe.seed)
+        count = len(self.lessons) + len(self.anchors)
+        self.panel = self.sampler.panel(max(SURVEYED, round(SHARE_SURVEYED * count)), recipe.seed)
         self.stepper = Stepper(
             model, recipe, device, lambda part: emit(BatchHalved(part, "memory"))
         )
@@ -282,32 +285,33 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunStat
 
     run, schedule, sampler = training.run, training.schedule, training.sampler
     lessons, trained, optimiser = training.lessons, training.trained, training.optimiser
-    everything = [*lessons, *training.anchors]
-    pause = max(SURVEY_PAUSE, len(everything) // SAMPLES_PER_SURVEY_STEP)
+    panel = training.panel
+    pause = max(SURVEY_PAUSE, len(panel) // SAMPLES_PER_SURVEY_STEP)
     loop = time.perf_counter() - run.stepping
 
-    def survey() -> None:
-        """Evaluate every wording and every anchor, and keep this state if it is the best."""
-        _record(sampler, training.stepper.evaluate(everything))
+    def survey() -> Standing:
+        """Evaluate the panel, and keep this state if it is the best."""
+        _record(sampler, training.stepper.evaluate(panel))
         run.surveyed_at = run.step
-        run.keep_if_best(sampler, trained)
+        standing = sampler.standing(panel)
+        run.keep_if_best(standing, trained)
+        return standing
 
     def settled() -> bool:
-        """Whether lessons are learned and anchors unchanged: first among some, then among all."""
-        some = sampler.random_samples(max(LEAST_PROBED, round(PROBED * len(everything))))
-        if len(some) < len(everything):
+        """Whether lessons are learned and anchors unchanged: in a part of the panel, then in all."""
+        some = panel[:PROBED]
+        if len(some) < len(panel):
             _record(sampler, training.stepper.evaluate(some))
             run.surveyed_at = run.step
-            if not sampler.settled(some):
+            if not sampler.standing(some).settled:
                 return False
-        survey()
-        return sampler.settled(everything)
+        return survey().settled
 
     def another_round() -> bool:
         """Start another round if something is missing and the last one helped; return whether."""
-        survey()
+        standing = survey()
         run.rounds -= 1
-        wanted = sampler.firm < 1 or sampler.still < STILL_ENOUGH
+        wanted = standing.firm < 1 or standing.still < STILL_ENOUGH
         helped = run.best_step == run.step
         if not (wanted and helped and run.rounds > 0):
             return False

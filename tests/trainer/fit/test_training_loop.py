@@ -15,6 +15,7 @@ import torch
 
 from agent.child_process import environment
 from trainer.fit import batch_sampler, training_loop
+from trainer.fit.batch_sampler import Standing
 from trainer.fit.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
 from trainer.fit.model.base_model import load_base
 from trainer.fit.model.lora_model import with_adapter
@@ -150,9 +151,9 @@ def test_the_best_surveyed_state_is_saved_instead_of_the_last(
     found: list[tuple[int, float]] = []
     keep = RunState.keep_if_best
 
-    def noting(self: Any, sampler: Any, trained: Any) -> None:
-        keep(self, sampler, trained)
-        found.append((self.step, sampler.share))
+    def noting(self: Any, standing: Standing, trained: Any) -> None:
+        keep(self, standing, trained)
+        found.append((self.step, standing.learned))
 
     monkeypatch.setattr(RunState, "keep_if_best", noting)
     _, events = run(make_job(tiny, tmp_path, recipe), tmp_path / "job", capsys)
@@ -162,12 +163,12 @@ def test_the_best_surveyed_state_is_saved_instead_of_the_last(
     assert dict(found)[done["best_step"]] == done["learnt"]
 
 
-def test_everything_is_surveyed_only_if_some_samples_are_settled(
+def test_the_panel_is_evaluated_only_if_a_part_of_it_is_settled(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_loop, "SURVEY_FROM", 0.0)
     monkeypatch.setattr(training_loop, "SURVEY_PAUSE", 2)
-    monkeypatch.setattr(training_loop, "LEAST_PROBED", 2)
+    monkeypatch.setattr(training_loop, "PROBED", 2)
     evaluate, sizes = Stepper.evaluate, list[int]()
 
     def noting(self: Any, samples: Any) -> Any:
