@@ -117,16 +117,22 @@ def length(sample: Sample) -> int:
 
 
 def make_batch(
-    samples: Sequence[Sample], device: str, *, row: int = ROW, apart: bool = False
+    samples: Sequence[Sample],
+    device: str,
+    *,
+    row: int = ROW,
+    apart: bool = False,
+    multiple: int = 1,
 ) -> Batch:
     """Pack `samples` (each with a prompt and at least one reply token) into rows of `row` tokens.
 
-    With `apart`, each reply has its own row, after its prompt; see `carries_state`.
+    With `apart`, each reply has its own row, after its prompt; see `carries_state`. L is a multiple of
+    `multiple`.
     """
     import torch
 
     trees, paths = _in_own_rows(samples) if apart else _packed(samples, row)
-    width = max(len(tree.tokens) for tree in trees)
+    width = -(-max(len(tree.tokens) for tree in trees) // multiple) * multiple
     tokens, positions = np.zeros((2, len(trees), width), dtype=np.int64)
     for at, tree in enumerate(trees):
         tokens[at, : len(tree.tokens)] = tree.tokens

@@ -36,6 +36,11 @@ PART = {"cpu": 1024, "cuda": 16384}
 ROWS = {"cpu": (128, 512), "cuda": (512, 512)}
 """Fewest and most tokens of a row. In a row of half the width of the hidden states, attention costs
 about a sixth of the other products; wider models have longer rows, which share more."""
+MULTIPLE = 32
+"""In bfloat16, rows are padded to a multiple of this many tokens. PyTorch then computes products with
+oneDNN, which compiles code for each shape and keeps it with its buffers: with rows of any length, the
+process grew from 1.2 to 4 GB within a training. *Measured* on SmolLM2-135M (24 steps, two threads): 1.8
+instead of 2.25 GB and 272 instead of 246 tokens per second; with multiples of 64, 259."""
 LOGIT_BYTES = {"cpu": 24 << 20, "cuda": 1 << 30}
 """Most bytes of the logits that are computed at once."""
 
@@ -195,7 +200,10 @@ class Stepper:
 
     def packed(self, samples: Sequence[Sample]) -> Batch:
         """Return the samples as the tensors of one forward pass."""
-        return make_batch(samples, self.device, row=self._row, apart=self.lower.apart)
+        lower = self.lower
+        return make_batch(
+            samples, self.device, row=self._row, apart=lower.apart, multiple=lower.multiple
+        )
 
     def last_hidden(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
         """Return the last hidden states [R, L, d] of `batch`, made of `samples`."""
@@ -205,6 +213,7 @@ class Stepper:
     def use_precision(self, reduced: bool) -> None:
         """Choose the precision: with `reduced`, matrix products and frozen matrices are in bfloat16."""
         self.reduced = reduced
+        self.lower.multiple = MULTIPLE if reduced else 1
         if reduced:
             freeze_in_bfloat16(self.model)
 

@@ -94,3 +94,10 @@ def test_every_input_token_is_found_at_its_place_once_per_sample() -> None:
 def test_rows_stay_within_the_length_unless_one_sample_exceeds_it() -> None:
     assert make_batch(SAMPLES, "cpu", row=48).tokens.shape[1] <= 48
     assert make_batch(SAMPLES, "cpu", row=8).tokens.shape[1] == 39
+
+
+def test_the_length_of_a_row_can_be_a_multiple() -> None:
+    batch = make_batch(SAMPLES, "cpu", row=64, multiple=50)
+    assert batch.tokens.shape[1] == 100
+    assert batch.computed == make_batch(SAMPLES, "cpu", row=64).computed
+    assert batch.mask.any(dim=-1).all()  # padding sees itself, so no softmax is empty

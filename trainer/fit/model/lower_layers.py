@@ -39,6 +39,8 @@ class LowerLayers:
         self._inner = inner_model(model)
         self.apart = carries_state(self._inner)
         """Whether each reply needs its own row."""
+        self.multiple = 1
+        """The lengths of rows are multiples of this."""
         layers, norm = self._inner.layers, self._inner.norm
         self.count = first_adapted_layer(layers)
         skipped = Skipped()
@@ -91,7 +93,7 @@ class LowerLayers:
             block = self._blocks.get(sample) or [sample]
             # Tensors made in inference mode cannot be used in a step.
             with torch.inference_mode(False), torch.no_grad(), self._only(self._lower):
-                batch = make_batch(block, self._device, apart=self.apart)
+                batch = make_batch(block, self._device, apart=self.apart, multiple=self.multiple)
                 hidden = self._run(batch, input_ids=batch.tokens)
                 flat = hidden.flatten(0, 1)
                 for index, one in enumerate(block):
