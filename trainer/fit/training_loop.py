@@ -69,9 +69,9 @@ SURVEYED, SHARE_SURVEYED = 256, 0.25
 """Samples of a survey, at least and as a share: a panel that is the same throughout a training."""
 PROBED = 96
 """Samples of the panel that are evaluated first: the others are only if these are settled."""
-AGAIN = 24
+AGAIN, WORTH = 24, 0.02
 """Steps for which the learning rate rises again if, after the decay, an original question is not firm
-or too many anchors are changed, unless the last round brought no improvement."""
+or too many anchors are changed, and the least gain of a round (`Standing.score`) for another one."""
 
 
 class UnstableError(Exception):
@@ -309,10 +309,11 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunStat
 
     def another_round() -> bool:
         """Start another round if something is missing and the last one helped; return whether."""
+        before, _drift = run.best_score
         standing = survey()
         run.rounds -= 1
         wanted = standing.firm < 1 or standing.still < STILL_ENOUGH
-        helped = run.best_step == run.step
+        helped = standing.score[0] >= before + WORTH
         if not (wanted and helped and run.rounds > 0):
             return False
         return schedule.restart(AGAIN, training.recipe.max_steps)

@@ -9,10 +9,12 @@ from trainer.night.budget.measured_pace import Pace
 from trainer.night.budget.work_amount import Work
 from trainer.stages import PER_TRIAL
 
-STEPS = 0.8
+STEPS = 1.0
 """Share of the planned steps that most trainings take, if none was measured."""
 LOWER = 0.1
 """Cost of the layers below the adapter, as a share of training on the same tokens."""
+SURVEYS, FORWARD = 3, 0.33
+"""Usual surveys of a training, and the cost of evaluating a token as a share of training on it."""
 AS_ANSWERS: Mapping[str, float] = {"baseline": 0.8, "gate": 0.8}
 """Seconds per prompt of the baselines and of the gate, relative to an answer of the base, if they were
 not measured (*measured* on the starter and on SmolLM2-135M)."""
@@ -44,6 +46,8 @@ class Estimate:
 def estimate(work: Work, pace: Pace, spent: float) -> Estimate:
     """Return the estimate; `spent` seconds of composing have passed already."""
     step = pace.token * (pace.step_tokens or work.step_tokens)
+    # The pace of a finished training includes its surveys.
+    surveys = 0.0 if pace.step_tokens else SURVEYS * FORWARD * pace.token * work.survey_tokens
     return Estimate(
         {
             "compose": spent,
@@ -51,7 +55,7 @@ def estimate(work: Work, pace: Pace, spent: float) -> Estimate:
             "beside": work.baselines * pace.baseline,
             # Before its first step, a training computes the layers below the adapter once.
             "load": pace.load + LOWER * pace.token * max(0.0, work.tokens - pace.tokens),
-            "train": step * work.steps * pace.steps,
+            "train": step * work.steps * pace.steps + surveys,
             "export": pace.export,
             "gate": work.gate * pace.gate,
             "publish": pace.publish,

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.evaluate.baselines import prompts_beside
 from trainer.evaluate.lesson_answers import prompts_of
+from trainer.fit.batch import TokenTree
+from trainer.fit.batch_sampler import Sampler
 from trainer.fit.hyperparameters import recipe_of
 from trainer.fit.lr_schedule import step_size, steps_for
 from trainer.fit.model.base_model import count_layers
+from trainer.fit.training_loop import SURVEYED
 from trainer.lessons.lessons import samples_of
 
 if TYPE_CHECKING:
     from memory.settings.settings import Settings
+    from trainer.fit.job import Sample
     from trainer.lessons.lessons import CurriculumPlan
 
 ANCHOR_TOKENS = 60
 """Approximate tokens of an anchor with the base's reply."""
+DRAWS = 16
+"""Number of steps drawn to measure how many tokens one has."""
 AGAIN, IN_CONTEXT = 0.5, 2.0
 """Share of the prompts that are asked again in a context, and the relative cost of one there."""
 
@@ -40,6 +46,7 @@ class Work:
     tokens: float
     steps: int
     step_tokens: float
+    survey_tokens: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,7 @@ class Sizes:
     lesson_tokens: int
     steps: int
     step_tokens: float
+    survey_tokens: float
 
     @classmethod
     def of(cls, plan: CurriculumPlan, base: Path, settings: Settings, *, current: bool) -> Sizes:
@@ -68,7 +76,8 @@ class Sizes:
             lessons_tested=tested + placed,
             lesson_tokens=tokens,
             steps=steps_for(recipe, samples),
-            step_tokens=tokens / max(1, len(samples)) * (mine + held),
+            step_tokens=_drawn_tokens(samples, mine) + held * ANCHOR_TOKENS,
+            survey_tokens=min(SURVEYED, 2 * len(samples)) * tokens / max(1, len(samples)),
         )
 
     def work(self, plan: CurriculumPlan, known: Callable[[str], bool]) -> Work:
@@ -86,4 +95,17 @@ class Sizes:
             tokens=self.lesson_tokens + trained * (1 + AGAIN) * ANCHOR_TOKENS,
             steps=self.steps,
             step_tokens=self.step_tokens,
+            survey_tokens=self.survey_tokens,
         )
+
+
+def _drawn_tokens(samples: Sequence[Sample], count: int) -> float:
+    """Return the mean number of tokens of `count` samples that a step draws; they share prefixes."""
+    sampler = Sampler(samples, (), seed=0)
+    sizes: list[int] = []
+    for _ in range(DRAWS):
+        tree = TokenTree()
+        for sample in sampler.draw(count, 0)[0]:
+            tree.add_sample(sample)
+        sizes.append(len(tree.tokens))
+    return sum(sizes) / DRAWS

@@ -17,8 +17,9 @@ MEASURED = Pace(
     export=2.0, publish=3.0, steps=0.4, step_tokens=500.0, tries=1.0,
 )  # fmt: skip
 WORK = Work(
-    uncached=100, prompts=300, baselines=40, gate=80, tokens=9000, steps=200, step_tokens=500.0
-)
+    uncached=100, prompts=300, baselines=40, gate=80, tokens=9000, steps=200, step_tokens=500.0,
+    survey_tokens=10_000.0,
+)  # fmt: skip
 
 
 def test_each_model_and_machine_has_its_own_pace(
