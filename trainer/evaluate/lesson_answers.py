@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from memory.recall.adapter_scope import Scope
     from trainer.lessons.lesson import Lesson, Question
 
+Known = dict[Wanted, Answer]
+"""Answers of one configuration that were computed already; new ones are added."""
 SHOWN_REWORDED = 40
 """Number of wrong replies to held-out rephrasings that are generated to their end."""
 
@@ -88,6 +90,7 @@ def answer_lessons_with_recall(
     alone: LessonAnswers,
     recall: ServedRecall,
     holds: frozenset[str],
+    known: Known | None = None,
 ) -> LessonAnswers:
     """Return the answers with recall; where nothing is recalled, those of `alone`."""
     blocks: dict[str, str] = {}
@@ -98,7 +101,7 @@ def answer_lessons_with_recall(
         block, reply = blocks[question.text], len(lesson.chosen)
         return below(engine, recall.settings, question, block, reply)
 
-    return _replace_answers(engine, lessons, alone, prompt_for)
+    return _replace_answers(engine, lessons, alone, prompt_for, known)
 
 
 def answer_outside_scope(
@@ -107,6 +110,7 @@ def answer_outside_scope(
     said: LessonAnswers,
     scope: Scope,
     recall: tuple[ServedRecall, frozenset[str]] | None = None,
+    known: Known | None = None,
 ) -> LessonAnswers:
     """Return `said` with the base's answers to the questions outside `scope`.
 
@@ -123,7 +127,7 @@ def answer_outside_scope(
             prompt = below(engine, recall[0].settings, question, block, len(lesson.chosen))
         return prompt or question.prompt
 
-    return _replace_answers(engine, lessons, said, prompt_for)
+    return _replace_answers(engine, lessons, said, prompt_for, known)
 
 
 def _replace_answers(
@@ -131,8 +135,10 @@ def _replace_answers(
     lessons: Sequence[Lesson],
     said: LessonAnswers,
     prompt_for: Callable[[Question, Lesson], tuple[int, ...] | None],
+    known: Known | None,
 ) -> LessonAnswers:
     """Return `said` with new answers where `prompt_for` returns a prompt; None keeps an answer."""
+    known = {} if known is None else known
     wanted: dict[tuple[str, int, int], Wanted] = {}
     for number, lesson in enumerate(lessons):
         for name, questions in _groups(lesson).items():
@@ -140,7 +146,9 @@ def _replace_answers(
                 if (prompt := prompt_for(question, lesson)) is not None:
                     asked = replace(_wanted(lesson, question), prompt=prompt)
                     wanted[name, number, place] = asked
-    found = dict(zip(wanted, answers(engine, list(wanted.values())), strict=True))
+    missing = [one for one in dict.fromkeys(wanted.values()) if one not in known]
+    known.update(zip(missing, answers(engine, missing), strict=True))
+    found = {place: known[one] for place, one in wanted.items()}
 
     def of(name: str, groups: Sequence[Sequence[Answer]]) -> tuple[tuple[Answer, ...], ...]:
         return tuple(

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.evaluate.lesson_answers import (
+    Known,
     LessonAnswers,
     answer_lessons,
     answer_lessons_with_recall,
@@ -128,19 +129,31 @@ def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
 def _within_a_scope(
     adapter: Path, evaluation: Evaluation, said: _Said
 ) -> tuple[Evaluation, Verdict] | None:
-    """Return the widest scope that passes, else the widest; None if there is none to try."""
-    widest = None
-    left_out = frozenset[str]()
-    for _ in range(2):
-        for fallback in evaluation.fallbacks:
-            scoped = replace(evaluation, scope=fallback(left_out), left_out=left_out)
-            tried = scoped, _decide(adapter, 1.0, scoped, said)
-            if tried[1].passed:
-                return tried
-            widest = widest or tried
-        lessons, held_now = evaluation.curriculum.lessons, evaluation.held_now
-        if not widest or not (left_out := widest[1].removable(lessons, held_now)):
-            break
+    """Return the widest scope that passes, else the widest; None if there is none to try.
+
+    If none passes, each is tried without the differences that spread in it, those with the fewest
+    first.
+    """
+
+    def tried(
+        fallback: Callable[[frozenset[str]], Scope], left_out: frozenset[str]
+    ) -> tuple[Evaluation, Verdict]:
+        scoped = replace(evaluation, scope=fallback(left_out), left_out=left_out)
+        return scoped, _decide(adapter, 1.0, scoped, said)
+
+    lessons, held_now = evaluation.curriculum.lessons, evaluation.held_now
+    widest, spreading = None, []
+    for fallback in evaluation.fallbacks:
+        found = tried(fallback, frozenset())
+        if found[1].passed:
+            return found
+        widest = widest or found
+        if left_out := found[1].removable(lessons, held_now):
+            spreading.append((fallback, left_out))
+    for fallback, left_out in sorted(spreading, key=lambda one: len(one[1])):
+        found = tried(fallback, left_out)
+        if found[1].passed:
+            return found
     return widest
 
 
@@ -151,11 +164,16 @@ def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """The answers of an adapter without recall, those outside a scope included."""
+    """The answers of an adapter without recall, those outside a scope included.
+
+    `of_base` and `of_adapter` are answers to other prompts, which scopes may have in common.
+    """
 
     lessons: LessonAnswers
     near: Sequence[Held]
     anchors: Sequence[Held]
+    of_base: Known = field(default_factory=dict)
+    of_adapter: Known = field(default_factory=dict)
 
 
 def _ask(adapter: Path, scale: float, evaluation: Evaluation) -> _Said:
@@ -190,13 +208,17 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
             for both in ((curriculum.near_misses, near), (curriculum.anchors, anchors))
         )
         engine.set_adapter(None)
-        alone = answer_outside_scope(engine, lessons, alone, scope)
+        alone = answer_outside_scope(engine, lessons, alone, scope, known=said.of_base)
     engine.set_adapter(adapter, scale)
     holds = held_by(lessons, alone)
-    served = answer_lessons_with_recall(engine, lessons, alone, recall, holds) if recall else alone
+    served = alone
+    if recall:
+        known = said.of_adapter
+        served = answer_lessons_with_recall(engine, lessons, alone, recall, holds, known)
     engine.set_adapter(None)
     if scope and recall:
-        served = answer_outside_scope(engine, lessons, served, scope, (recall, holds))
+        how = recall, holds
+        served = answer_outside_scope(engine, lessons, served, scope, how, said.of_base)
     spread = Spread(curriculum.lessons, curriculum.before)
     judge_of = ChangeJudge(engine, spread, evaluation.noise)
     changes = (
