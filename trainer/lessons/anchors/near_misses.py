@@ -24,6 +24,7 @@ from trainer.lessons.rephrase import (
     is_russian,
     other_questions,
     rephrase,
+    subject,
     word_lists,
 )
 
@@ -34,6 +35,9 @@ _WHO_DID = re.compile(r"(?P<head>who|which \w+) (?P<verb>[a-z]+)(?= )", re.IGNOR
 _ARTICLE = re.compile(
     r"\b(the|an?|my|your|our|his|her|their|this|that)\s+((?:(?!of )[a-z][\w-]*\s+){0,2})$",
     re.IGNORECASE,
+)
+_CLAUSE = re.compile(
+    r"\b(i|you|we|they|he|she|it|do|does|did|can|should|will|would|is|are)\b", re.IGNORECASE
 )
 _VERB_NEXT = re.compile(
     r"(?P<head>кто|что|где|когда|куда|откуда|почему|чем|кем)"
@@ -143,9 +147,10 @@ def _other_relations(asked: str, order: random.Random) -> list[NearMiss]:
     if about and about[0].after:
         return []
     if not about:
-        return [
-            NearMiss(text, "relation") for text in other_questions(asked.strip().rstrip("?!.… "))
-        ]
+        core = asked.strip().rstrip("?!.… ")
+        if _CLAUSE.search(subject(core)):
+            return []  # "should I buy this week" is no subject
+        return [NearMiss(text, "relation") for text in other_questions(core)]
     entity = about[0]
     shapes = list(_relations_of(entity, asked))
     order.shuffle(shapes)
@@ -230,7 +235,12 @@ def _short(asked: str, order: random.Random) -> list[NearMiss]:
     short = word_lists()[f"short_{language}"].split("|")
     order.shuffle(short)
     made = [NearMiss(text, "other") for text in short]
-    if not entities(asked) and (words := re.findall(r"[^\W\d_]{3,}", asked)):
+    words = [
+        word
+        for word in re.findall(r"[^\W\d_]{3,}", asked)
+        if word.lower() not in table("english")["times"]
+    ]
+    if words and not entities(asked):
         swapped = [asked.replace(words[-1], invent_word(words[-1], order)) for _ in range(4)]
         made += [NearMiss(text, "other") for text in swapped]
     return made

@@ -15,9 +15,17 @@ _QUOTED = re.compile(r"[«“\"]([^«»“”\"]{2,80})[»”\"]")
 _PROPER = r"[A-ZА-ЯЁ][\w’'.-]*\w"
 _JOINING = r"(?:(?:of|the|de|da|di|von|van|der|la|le|del)\s+){0,2}"
 _NAME = re.compile(rf"{_PROPER}(?:\s+{_JOINING}{_PROPER})*(?:\s+\([^()]+\))?")
-_DETERMINER = re.compile(r"\b(?:the|an?|my|your|our|his|her|their|this|that)\s+", re.IGNORECASE)
+_DETERMINER = re.compile(
+    r"\b(?:the|an?|my|your|our|his|her|their|this|that(?!\s+(?:is|are|was|were|ha[sd]|have|can|will)\b))"
+    r"\s+",
+    re.IGNORECASE,
+)
 _PHRASE = re.compile(r"[a-z][\w’'-]*(?:\s+[a-z][\w’'-]*){0,3}")
 _OF_BARE = re.compile(r"\bof (?P<word>[a-z][\w’'-]+)\W*$")
+_SEVERAL = re.compile(
+    r"(?:^(?:which|what)|\b(?:list|name)(?:\s+\w+)?)\s+(?P<word>[a-z]+[^\Ws]s)\b",
+    re.IGNORECASE,
+)
 _SHIP = re.compile(r"(USS|HMS|RMS|SS)\s")
 _INVERTED = re.compile(r"(?:^|\s)(?:does|do|did|can|could|will|would|should)\s+$", re.IGNORECASE)
 _IS_FIRST = re.compile(r"^(?:is|are|was|were|has|have|had)\s+$", re.IGNORECASE)
@@ -91,6 +99,8 @@ def _cued(asked: str) -> str:
 
 
 def _by_form(text: str) -> str:
+    if text.isupper() and len(text) > 1:  # NATO
+        return "organisation"
     return "person" if 2 <= len(text.split()) <= 3 else "any"
 
 
@@ -100,6 +110,8 @@ def _common_noun(asked: str) -> list[Entity]:
     closing = table("english")["closing"]
 
     def add(word: str, start: int, after: str = "") -> None:
+        if _singular(word.lower()) in table("english")["times"]:
+            return  # "this week" tells when, not what
         known = bool(after or _class_of(word.lower()))
         found.append(Entity(word, start, start + len(word), "thing", is_known=known, after=after))
 
@@ -118,11 +130,15 @@ def _common_noun(asked: str) -> list[Entity]:
             add(words[-1], match.end() + len(" ".join(words)) - len(words[-1]))
     if bare := _OF_BARE.search(asked):
         add(bare["word"], bare.start("word"), asked[: bare.start("word")])
+    if not found and (several := _SEVERAL.search(asked)):
+        add(several["word"], several.start("word"))
     if found:
         return found[::-1]
     # Without an article it may be a verb ("Where do you live?"): only known words are exchanged.
     for match in [*re.finditer(r"[A-Za-z][\w’'-]{2,}", asked)][::-1]:
-        if match.start() > 0 and count_content_words(match[0]) and _class_of(match[0].lower()):
+        known = _class_of(match[0].lower())
+        # An adjective has no others of its kind: "rich in vitamin C".
+        if match.start() > 0 and count_content_words(match[0]) and known not in ("", "qualities"):
             add(match[0], match.start())
             break
     return found

@@ -40,6 +40,10 @@ def test_near_misses_are_different_questions_and_deterministic(asked: str) -> No
         ("What does the red lamp mean?", "thing", "lamp"),
         ("What is the opposite of loud?", "thing", "loud"),
         ("Who won the 1998 World Cup?", "event", "World Cup"),
+        ("When did Finland join NATO?", "organisation", "NATO"),
+        ("Which stocks should I buy this week?", "thing", "stocks"),
+        ("List three fruits that are rich in vitamin C.", "thing", "fruits"),
+        ("I failed my driving test again.", "thing", "test"),
         ("Где живёт мастер Зун?", "person", "Зун"),
         ("Какого цвета дверь?", "thing", "дверь"),
     ],
@@ -55,6 +59,12 @@ def test_the_entity_of_a_question_and_its_kind_are_found(asked: str, kind: str, 
 )
 def test_a_message_about_nothing_has_no_entity(asked: str) -> None:
     assert entities(asked) == []
+
+
+def test_a_clause_is_no_subject_to_ask_about() -> None:
+    assert texts("Which stocks should I buy this week?", sort="relation")
+    assert not any("are rich" in text for text in texts("Fruits that are rich?", sort="relation"))
+    assert texts("Should I buy it this week?", sort="relation") == []
 
 
 def test_two_of_three_near_misses_swap_the_entity() -> None:
