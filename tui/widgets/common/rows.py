@@ -57,6 +57,13 @@ class Rows(ScrollView, Generic[Item], can_focus=True):
         if self.FOLLOWS and not self.has_focus:
             self._to_end()
 
+    def action_scroll_end(self) -> None:
+        """Go to the end; at once if it is followed, because new rows would outdate an animation."""
+        if self.FOLLOWS:
+            self._to_end()
+        else:
+            super().action_scroll_end()
+
     def _to_end(self) -> None:
         self.scroll_end(animate=False, force=True, immediate=True, x_axis=False)
 
