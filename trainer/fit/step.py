@@ -182,14 +182,18 @@ class Stepper:
         """Yield groups of samples with at most `most` tokens, by default `whole_part`."""
         most = most or self.whole_part
         group: list[Sample] = []
-        tree = TokenTree()
+        tree, size = TokenTree(), 0
         # Neighbours in this order have the longest common prefixes.
         for sample in sorted(samples, key=lambda sample: sample.tokens):
-            if group and len(tree.tokens) + tree.room_for(sample) > most:
+            # Logits are computed for every token of a reply, whether or not it is shared.
+            need = max(tree.room_for(sample), len(sample.tokens) - sample.prompt)
+            if group and size + need > most:
                 yield group
-                group, tree = [], TokenTree()
+                group, tree, size = [], TokenTree(), 0
+                need = length(sample)
             group.append(sample)
             tree.add_sample(sample)
+            size += need
         if group:
             yield group
 

@@ -139,11 +139,11 @@ def test_a_process_killed_at_random_times_ends_with_the_same_bytes(
     tiny: Path, tmp_path: Path
 ) -> None:
     order = random.Random(5)
-    whole, parted = (job_in(tmp_path / name, tiny) for name in ("whole", "parted"))
+    whole, parted = (job_in(tmp_path / name, tiny, 60) for name in ("whole", "parted"))
     last = run(tmp_path / "whole")[-1]
     starts = []
     for _ in range(5):
-        steps = run(tmp_path / "parted", kill_after=order.randint(1, 4), wait=order.random() * 0.1)
+        steps = run(tmp_path / "parted", kill_after=order.randint(1, 4), wait=order.random() * 0.02)
         starts.append(steps[0])
     steps = run(tmp_path / "parted")
     assert starts == sorted(starts)
