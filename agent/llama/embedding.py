@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.llama.gguf.llama_file import load_model, log, read_metadata, threads_for
+from agent.llama.logits import view
 from memory.errors import ModelError
 from memory.settings.paths import expanded
 
@@ -121,4 +122,4 @@ class GgufEmbedder:
                 status=status,
             )
         values = llama.llama_get_embeddings_seq(self._context, 0)
-        return np.ctypeslib.as_array(values, shape=(self.size,)).copy()
+        return view(values, self.size).copy()

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from agent.llama.gguf.llama_file import (
     ModelInfo,
     Vocabulary,
@@ -31,7 +29,7 @@ from agent.llama.gguf.llama_file import (
     require_gguf,
     threads_for,
 )
-from agent.llama.logits import FloatArray
+from agent.llama.logits import FloatArray, view
 from agent.llama.sampling import Sampling, sampler_chain
 from agent.llama.snapshots import Snapshots
 from agent.llama.thread_tuner import ThreadTuner
@@ -273,7 +271,7 @@ class Llama:
                 self._tune(time.perf_counter() - begun)
             for index in outputs:
                 row = self._llama.llama_get_logits_ith(self._context, index)
-                yield np.ctypeslib.as_array(row, shape=(self.info.vocabulary,))
+                yield view(row, self.info.vocabulary)
             start += len(part)
 
     def _tune(self, seconds: float) -> None:

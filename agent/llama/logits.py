@@ -6,8 +6,10 @@ avoid passes over the vocabulary, and fresh memory, whose first use costs more t
 
 from __future__ import annotations
 
+import ctypes
 import math
 import threading
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +33,16 @@ class _Scratch(threading.local):
 
 
 _scratch = _Scratch()
+
+
+def view(pointer: Any, size: int) -> FloatArray:
+    """Return the `size` floats at a pointer that llama.cpp returned, without a copy.
+
+    `numpy.ctypeslib.as_array` would leave a reference cycle for every row, thousands in a night, which
+    only the garbage collector frees.
+    """
+    numbers: Any = (ctypes.c_float * size).from_address(ctypes.addressof(pointer.contents))
+    return np.frombuffer(numbers, np.float32)
 
 
 def _sum_exp(logits: FloatArray, less: np.float32) -> float:

@@ -17,10 +17,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from agent.llama.llama import BATCH, Llama, apply_adapter
-from agent.llama.logits import FloatArray
+from agent.llama.logits import FloatArray, view
 from memory.errors import ModelError
 
 CHUNK = 63
@@ -136,7 +134,7 @@ class Sequences:
             self.held[part.sequence].extend(part.tokens)
         for part, index in outputs:
             row = self._llama.llama_get_logits_ith(self._context, index)
-            read(part, np.ctypeslib.as_array(row, shape=(self._width,)))
+            read(part, view(row, self._width))
 
     def _tune(self, sequences: int, tokens: int, begun: float) -> None:
         """Report the time per token to the tuner if many sequences got one each; set the threads."""
