@@ -143,6 +143,9 @@ def run_night(
                     strerror=error.strerror,
                 ) from error
             raise
+        finally:
+            # The budget, which has all answers of the base, and the run refer to each other.
+            run.listeners.clear()
         publish.prune(home, settings.night.keep)
         if scrub_runs(home, journal, snapshot):
             report = read_report(run.folder) or report
