@@ -50,7 +50,7 @@ from trainer.fit.job import ANCHOR, Job, Recipe, Sample, read_control, read_job
 from trainer.fit.lora_init import informed_init
 from trainer.fit.lr_schedule import Schedule, step_size, steps_for
 from trainer.fit.model.lora_model import save_adapter, with_adapter
-from trainer.fit.run_state import RunState
+from trainer.fit.progress import RunState
 
 if TYPE_CHECKING:
     from torch import Tensor

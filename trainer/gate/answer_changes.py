@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from memory.text.stemming import plain
 from trainer.evaluate.metrics import UNDECIDED, compare_anchors, drift, mean
-from trainer.gate.known_answers import is_right
+from trainer.gate.right_answers import is_right
 from trainer.report.report import Change
 
 if TYPE_CHECKING:

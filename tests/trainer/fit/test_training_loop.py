@@ -19,7 +19,7 @@ from trainer.fit.batch_sampler import Standing
 from trainer.fit.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
 from trainer.fit.model.base_model import load_base
 from trainer.fit.model.lora_model import with_adapter
-from trainer.fit.run_state import RunState
+from trainer.fit.progress import RunState
 from trainer.fit.step import Stepper
 
 # Third parties' talk among themselves: PEFT to transformers, and about a base without a name.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.gate.known_answers import is_right, right_answer
+from trainer.gate.right_answers import is_right, right_answer
 from trainer.lessons.anchors.base_answers import prompts
 
 
