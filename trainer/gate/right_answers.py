@@ -1,6 +1,6 @@
 """Tell whether an answer to a shipped prompt is right, where the right answer is known.
 
-Capitals, days and months have a table (`known_answers.toml`), sums are computed. Pure.
+Capitals, days and months have a table (`right_answers.toml`), sums are computed. Pure.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def right_answer(asked: str) -> str:
 
 @cache
 def _file() -> dict[str, dict[str, str]]:
-    text = files(__package__).joinpath("known_answers.toml").read_text(encoding="utf-8")
+    text = files(__package__).joinpath("right_answers.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 
