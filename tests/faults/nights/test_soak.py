@@ -87,7 +87,9 @@ def test_three_hundred_days_leave_nothing_behind(
         for name, most in (("open", 3), ("kib", 60_000), ("children", 0), ("threads", 2)):
             grown = [line[name] for line in alone]
             assert not grown or grown[-1] - grown[0] <= most, f"{name} grew: {grown}"
-    assert not list((home.data / "tmp").iterdir())
+    # torch makes one folder per user for code that it may compile.
+    left = [path for path in (home.data / "tmp").iterdir() if "torchinductor" not in path.name]
+    assert left == []
     assert not list(home.adapters.glob(".discern-*"))
     assert len(list_adapters(home.adapters)) <= 6
     assert len(list(home.runs.iterdir())) <= 31
