@@ -42,6 +42,8 @@ class Verdict:
     left_out: frozenset[str] = frozenset()
     """Ids of the differences that it spread to other answers and was therefore tested without: their
     questions are outside its scope."""
+    spread_to: frozenset[str] = frozenset()
+    """Questions whose answers had the words of those differences."""
 
     @property
     def scoped(self) -> bool:

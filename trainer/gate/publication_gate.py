@@ -149,11 +149,12 @@ def _within_a_scope(
             return found
         widest = widest or found
         if left_out := found[1].removable(lessons, held_now):
-            spreading.append((fallback, left_out))
-    for fallback, left_out in sorted(spreading, key=lambda one: len(one[1])):
-        found = tried(fallback, left_out)
-        if found[1].passed:
-            return found
+            asked = frozenset(x.asked for x in found[1].changes if x.difference in left_out)
+            spreading.append((fallback, left_out, asked))
+    for fallback, left_out, asked in sorted(spreading, key=lambda one: len(one[1])):
+        scoped, verdict = tried(fallback, left_out)
+        if verdict.passed:
+            return scoped, replace(verdict, spread_to=asked)
     return widest
 
 

@@ -162,6 +162,7 @@ def test_differences_that_spread_are_left_to_recall_if_the_rest_passes(
     assert tried == [frozenset(), {marked[1].id}]
     assert found.passed
     assert found.left_out == {marked[1].id}
+    assert asked.asked in found.spread_to
     assert len(found.spoken.asked) == sum(x.difference != marked[1].id for x in lessons)
     assert "all but 1 of the differences, which is recalled instead" in str(found.sentence)
     held = [x.difference == marked[1].id for x in lessons]

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from trainer.report.report import Attempt
 
 
+PATIENCE = 120.0
+"""Seconds of a training up to which another one is worth trying if a difference was left out: it may
+learn all of them. After a longer one, what was left out is just recalled."""
+
+
 @dataclass(slots=True)
 class Sweep:
     """The trials of one run: those with a verdict, and those whose training failed."""
@@ -27,9 +32,13 @@ class Sweep:
 
     @property
     def is_over(self) -> bool:
-        """Whether the last trial passed and learned everything."""
-        passed = [trial.verdict for trial in self.made[-1:] if trial.verdict.passed]
-        return any(not verdict.unlearnt for verdict in passed)
+        """Whether the last trial passed, and another one is not worth its time."""
+        return any(
+            trial.verdict.passed
+            and not trial.verdict.unlearnt
+            and (not trial.verdict.left_out or trial.curves.seconds > PATIENCE)
+            for trial in self.made[-1:]
+        )
 
     @property
     def count(self) -> int:

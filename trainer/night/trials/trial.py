@@ -63,6 +63,11 @@ class Curves:
                     self.margins.setdefault(name, []).append((step, nats))
 
     @property
+    def seconds(self) -> float:
+        """How long the training took."""
+        return self.ended.seconds if self.ended else 0.0
+
+    @property
     def reason(self) -> str:
         """Why the training ended, as in `Trained`."""
         return self.ended.reason if self.ended else ""
@@ -86,19 +91,25 @@ class Trial:
         failed = {item.name for item in verdict.measures if not item.may_serve}
         if verdict.unlearnt:
             failed.add("lessons")
+        if verdict.left_out:
+            failed.add("spread")
         changed = {
             change.asked
             for change in verdict.changes
             if change.spread or change.harm or (change.near and not change.undecided)
-        }
+        } | verdict.spread_to
         removable = verdict.removable(curriculum.lessons, self.held_now)
         return Tried(
             self.plan, frozenset(failed), self.curves.reason, frozenset(changed), removable
         )
 
     @property
-    def rank(self) -> tuple[bool, bool, float, float]:
-        """The rank among trials: passed, without warnings, learned and unchanged shares, divergence."""
+    def rank(self) -> tuple[bool, int, bool, float, float]:
+        """The rank among trials.
+
+        What counts, in this order: passed, differences left out, no warning, the shares of what was
+        learned and unchanged, the divergence.
+        """
         verdict = self.verdict
         values = {measure.name: measure for measure in verdict.measures}
         kept = sum(
@@ -107,7 +118,13 @@ class Trial:
         )
         # Learning comes first: two thirds of the lessons weigh as much as all unrelated answers.
         learnt = 1.5 * (verdict.spoken.lessons + verdict.spoken.rephrasings)
-        return verdict.passed, verdict.clean, round(learnt + kept, 6), -values["kl"].value
+        return (
+            verdict.passed,
+            -len(verdict.left_out),
+            verdict.clean,
+            round(learnt + kept, 6),
+            -values["kl"].value,
+        )
 
     def entry(self, *, chosen: bool) -> Attempt:
         """Return this trial's entry in the report."""

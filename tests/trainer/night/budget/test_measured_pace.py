@@ -8,7 +8,7 @@ import pytest
 
 from memory.settings.paths import Home
 from trainer.night.budget import measured_pace as paces
-from trainer.night.budget.estimate import STEPS, completed, estimate
+from trainer.night.budget.estimate import AS_ANSWERS, STEPS, completed, estimate
 from trainer.night.budget.measured_pace import KEPT, Pace, keep_pace, read_pace
 from trainer.night.budget.work_amount import Work
 
@@ -83,6 +83,6 @@ def test_a_busy_machine_makes_everything_slower_but_not_longer() -> None:
 def test_an_unmeasured_stage_is_estimated_from_measured_ones() -> None:
     first = completed(Pace(), Pace(probe=0.1, answer=2.0, token=0.003, load=1.0))
     assert first.steps == STEPS
-    assert 0 < first.gate < 2.0
-    assert 0 < first.baseline < 2.0
+    assert first.gate == pytest.approx(AS_ANSWERS["gate"] * 2.0)
+    assert first.baseline == pytest.approx(AS_ANSWERS["baseline"] * 2.0)
     assert first.tries == 1
