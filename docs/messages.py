@@ -49,7 +49,7 @@ def registry_messages() -> set[str]:
     from trainer.report.report import BAD, GOOD, Verdict
     from trainer.stages import GROUPS
     from tui.app import TEXTUAL_COMMANDS
-    from tui.chat.training.model_offload import OFFLOADED
+    from tui.chat.training.unload_for_training import UNLOADED
     from tui.cli.training.report import LABELS, WITHOUT
     from tui.commands.registry import COMMANDS
     from tui.keys.key_definitions import FIXED, KEYS, PLACES
@@ -79,7 +79,7 @@ def registry_messages() -> set[str]:
         *(head for head, _ in HEADS.values()),
     }
     found |= {*TEXTUAL_COMMANDS, *TEXTUAL_COMMANDS.values(), "recall"}
-    found |= {OFFLOADED, help.LEGEND, entry.PLACEHOLDER, *EARLIER}
+    found |= {UNLOADED, help.LEGEND, entry.PLACEHOLDER, *EARLIER}
     for pairs in (contrast_card.LINES, [contrast_card.NOTE], mark_picker.WORDS, welcome.LINES):
         found |= {text for pair in pairs for text in pair if not text.startswith("/")}
     found |= {key.help for key in KEYS} | {status.meaning for status in MARK_STATUSES}

@@ -25,8 +25,7 @@ from textual.widget import Widget
 
 from memory.errors import DiscernError, SettingsError
 from memory.i18n import translation
-from memory.i18n.render import render
-from memory.i18n.translation import tr
+from memory.i18n.translation import render, tr
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from memory.settings.settings_file import write_setting

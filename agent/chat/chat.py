@@ -34,7 +34,7 @@ from agent.models.served_model import embedder, sampling, served_model
 from memory.difference import Difference, State, Turn
 from memory.errors import ModelError
 from memory.journal.journal import Journal
-from memory.journal.threads import LAST_THREAD
+from memory.journal.repositories.threads import LAST_THREAD
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.sentence import Sentence
@@ -205,7 +205,7 @@ class Chat:
         with self._busy:
             self.journal.database.require_in_place()  # before generating what could not be stored
             self._stopping.clear()
-            if self.engine.offloaded:
+            if self.engine.unloaded:
                 self.engine.wait(self._stopping.is_set)
                 self.update_adapter()  # one trained in the meantime
             self.thread.sync()

@@ -47,10 +47,10 @@ def measure_context(chat: Chat, draft: str = "") -> ContextUsage:
     """Return the context usage if `draft` were sent now. Call it between replies only.
 
     Raises:
-        ModelError: the draft does not fit the context, or the model is offloaded.
+        ModelError: the draft does not fit the context, or the model is unloaded.
     """
     engine, dependencies = chat.engine, chat.dependencies
-    if engine.offloaded:
+    if engine.unloaded:
         raise ModelError(
             "the model is unloaded during training, so tokens cannot be counted; try again when "
             "it is loaded"

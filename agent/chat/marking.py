@@ -14,7 +14,7 @@ from memory.errors import MarkError
 from memory.files.disk_reserve import with_reserve
 from memory.i18n.translation import tr
 from memory.journal.journal import Journal
-from memory.journal.threads import LAST_THREAD
+from memory.journal.repositories.threads import LAST_THREAD
 from memory.kinds import find_kind, in_words, nearest_kind
 from memory.mark_validation import MarkRequest
 from memory.moments import default_moment, find_moment, nearest_moment
@@ -184,7 +184,7 @@ def why_untaught(difference: Difference) -> str:
 
 def _too_long(difference: Difference, engine: Engine | None) -> str:
     """Return why a difference is too long for a lesson; "" if it fits."""
-    if engine is None or engine.offloaded:
+    if engine is None or engine.unloaded:
         return ""
     from agent.prompt.prompt import longest_reply, reply_tokens
 

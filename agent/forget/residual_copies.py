@@ -15,9 +15,9 @@ from agent.forget.scrub_run_files import linked, unfinished
 from memory.difference import Difference
 from memory.errors import AdapterError
 from memory.i18n.translation import tr, trn
-from memory.journal import exported_copies
 from memory.journal.journal import Journal
 from memory.journal.migrations import copies
+from memory.journal.repositories import exported_copies
 from memory.settings.paths import Home
 from memory.upkeep.backup import asides
 

@@ -30,8 +30,8 @@ from agent.llama.gguf.llama_file import ModelInfo, cache_bytes
 from agent.llama.gguf.load_check import require_chat_model
 from agent.llama.llama import AbortFlag, DecodeAborted, Llama
 from agent.llama.logits import FloatArray, log_softmax, surprisal_of
-from agent.llama.offload import OffloadableLlama, SavedCache, closed_error, saved_cache
-from agent.llama.sampling import Sampling
+from agent.llama.token_sampling import Sampling
+from agent.llama.unloadable_llama import SavedCache, UnloadableLlama, closed_error, saved_cache
 from memory.errors import ModelError
 from memory.settings.paths import expanded
 
@@ -58,7 +58,7 @@ class Engine:
     def __init__(self, path: Path, settings: ModelSettings | None = None) -> None:
         self._lock = threading.Lock()
         self._change = threading.Condition(self._lock)
-        self._offloaded = self._closed = False
+        self._unloaded = self._closed = False
         self._running: Generation | None = None
         self._abort = AbortFlag()
         # Held only briefly; a signal handler may cancel on the thread that holds it.
@@ -67,7 +67,7 @@ class Engine:
         self._in_use = AdapterInUse()
         self._other: tuple[AdapterInUse, SavedCache] | None = None
         """The KV cache of the adapter before, and which one that was."""
-        self._model = OffloadableLlama(
+        self._model = UnloadableLlama(
             expanded(path).absolute(),
             context=settings.context if settings else 0,
             threads=settings.threads if settings else 0,
@@ -100,12 +100,12 @@ class Engine:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    # --- offloading --------------------------------------------------------------------------
+    # --- unloading ---------------------------------------------------------------------------
 
     @property
-    def offloaded(self) -> bool:
-        """Whether the model is offloaded: whatever evaluates tokens waits for `restore`."""
-        return self._offloaded
+    def unloaded(self) -> bool:
+        """Whether the model is unloaded: whatever evaluates tokens waits for `restore`."""
+        return self._unloaded
 
     @property
     def closed(self) -> bool:
@@ -115,9 +115,9 @@ class Engine:
     @property
     def loaded(self) -> bool:
         """Whether the weights are loaded; false after a failed `restore`, until they are needed."""
-        return not self._model.offloaded
+        return not self._model.unloaded
 
-    def offload(self) -> None:
+    def unload(self) -> None:
         """Free the memory that the model takes until `restore`; waits for a reply to end.
 
         Text and tokens still work; replies, scores and adapters wait.
@@ -125,11 +125,11 @@ class Engine:
         with self._change:
             if self._closed:
                 return
-            if not self._offloaded and not self._model.offloaded:
+            if not self._unloaded and not self._model.unloaded:
                 self._free_adapter()
                 self._other = None
-                self._model.offload()
-            self._offloaded = True
+                self._model.unload()
+            self._unloaded = True
 
     def restore(self) -> None:
         """Load the model again with its adapter and its KV cache, and wake whatever waits for it.
@@ -140,14 +140,14 @@ class Engine:
             ModelError: it cannot be loaded now; the next call that needs it tries again.
         """
         with self._change:
-            self._offloaded = False
+            self._unloaded = False
             try:
                 self._load()
             finally:
                 self._change.notify_all()
 
     def wait(self, given_up: Callable[[], bool]) -> None:
-        """Wait until the model is no longer offloaded.
+        """Wait until the model is no longer unloaded.
 
         Raises:
             ModelError: `given_up` returned true first, or the model cannot be loaded.
@@ -166,11 +166,11 @@ class Engine:
         """Hold the engine and yield its loaded model.
 
         Raises:
-            DecodeAborted: it is offloaded, and `given_up` returned true.
-            ModelError: it was closed, or it was offloaded and cannot be loaded again.
+            DecodeAborted: it is unloaded, and `given_up` returned true.
+            ModelError: it was closed, or it was unloaded and cannot be loaded again.
         """
         with self._change:
-            while self._offloaded and not self._closed:
+            while self._unloaded and not self._closed:
                 if given_up():
                     raise DecodeAborted
                 self._change.wait(0.1)
@@ -180,7 +180,7 @@ class Engine:
             yield self._model.llama
 
     def _load(self) -> None:
-        if self._closed or not self._model.offloaded:
+        if self._closed or not self._model.unloaded:
             return
         self._adapter = self._model.restore(self._in_use.path, self._in_use.scale)
         if self._adapter is None:

@@ -30,9 +30,9 @@ from agent.llama.gguf.llama_file import (
     threads_for,
 )
 from agent.llama.logits import FloatArray, view
-from agent.llama.sampling import Sampling, sampler_chain
 from agent.llama.snapshots import Snapshots
 from agent.llama.thread_tuner import ThreadTuner
+from agent.llama.token_sampling import Sampling, sampler_chain
 from memory.errors import AdapterError, ModelError
 
 DEFAULT_CONTEXT = 8192

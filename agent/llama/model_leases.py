@@ -1,4 +1,4 @@
-"""Record which open chats of this home have a model loaded that a night may ask them to offload.
+"""Record which open chats of this home have a model loaded that a night may ask them to unload.
 
 Each chat has a file in the state folder, locked for as long as its model is loaded. The kernel releases
 the lock when its process ends, so a crashed chat has no lease. `flock` is used directly, because
@@ -22,7 +22,7 @@ FOLDER = "serving"
 class GpuLease:
     """A record of the GPU memory that this chat's model takes.
 
-    `release` it when the model is offloaded, `acquire` it when the model is restored.
+    `release` it when the model is unloaded, `acquire` it when the model is restored.
     """
 
     def __init__(self, home: Home, size: int) -> None:

@@ -90,10 +90,10 @@ class CurrentAdapter:
     def update(self) -> Sentence | None:
         """Apply the current adapter; return a sentence when it changed or was refused.
 
-        The same refusal is reported once. Nothing happens while the model is offloaded or after it was
+        The same refusal is reported once. Nothing happens while the model is unloaded or after it was
         closed.
         """
-        if self._engine.offloaded:
+        if self._engine.unloaded:
             return None
         if self._engine.adapter is None and not self._aside:
             self.adapter = None  # it was missing when the model was restored

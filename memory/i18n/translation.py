@@ -3,8 +3,11 @@
 The code contains the English texts. `tr` and `trn` look them up in a gettext catalogue next to this
 file (`locale/<language>/LC_MESSAGES/discern.mo`, compiled from the `.po` by `make messages`). Texts
 without a translation are shown in English. Texts in a registry are looked up where they are shown, so
-that importing the registry does not fix a language. Text from the model, the memory or a file is a
-value and is never looked up.
+that importing the registry does not fix a language.
+
+Errors, notices and reports are kept as `Sentence` values, which are English in logs, `--json` and
+files; `render` returns them in the current language. Text written by the user, a model or another
+program is a value of a sentence and is never translated.
 
 Source: GNU gettext, for the files and for the variables that name a language.
 """
@@ -15,6 +18,8 @@ import gettext
 import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from memory.sentence import Sentence, Value, fill, formatted
 
 DOMAIN = "discern"
 LOCALE = Path(__file__).with_name("locale")
@@ -57,6 +62,15 @@ def trn(one: str, many: str, count: int, /, **values: object) -> str:
     return lookup_plural(one, many, count).format(n=decimal(f"{count:,}"), **values)
 
 
+def render(sentence: Sentence) -> str:
+    """Return a sentence in the current language, or in English if it has no translation."""
+    if sentence.plural:
+        template = lookup_plural(sentence.template, sentence.plural, sentence.count)
+    else:
+        template = lookup(sentence.template)
+    return fill(template, dict(sentence.values), _shown)
+
+
 def quoted(text: str) -> str:
     """Return a text in the quotation marks of the current language."""
     return f"«{text}»" if _language == "ru" else repr(text)
@@ -65,6 +79,15 @@ def quoted(text: str) -> str:
 def decimal(number: str) -> str:
     """Return a number with the decimal and thousands separators of the current language."""
     return number.replace(",", "\xa0").replace(".", ",") if _language == "ru" else number
+
+
+def _shown(value: Value, conversion: str | None, spec: str) -> str:
+    if isinstance(value, Sentence):
+        return render(value)
+    text = formatted(value, conversion, spec)
+    if not isinstance(value, str):
+        return decimal(text)
+    return quoted(text[1:-1]) if conversion == "r" and _language == "ru" else text
 
 
 def _of_locale(environ: Mapping[str, str]) -> str:

@@ -12,16 +12,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from memory.files.disk_reserve import reserve_space
-from memory.journal.branches import Branches
 from memory.journal.database import Database
-from memory.journal.exported_copies import ExportedCopies
-from memory.journal.facts import Drafts, Facts
-from memory.journal.forgetting import Forgetting
-from memory.journal.marks import Differences
-from memory.journal.nights import Nights
-from memory.journal.stem_index import StemIndex
-from memory.journal.threads import Threads
-from memory.journal.turns import Turns
+from memory.journal.repositories.branches import Branches
+from memory.journal.repositories.exported_copies import ExportedCopies
+from memory.journal.repositories.facts import Drafts, Facts
+from memory.journal.repositories.forgetting import Forgetting
+from memory.journal.repositories.marks import Differences
+from memory.journal.repositories.nights import Nights
+from memory.journal.repositories.stem_index import StemIndex
+from memory.journal.repositories.threads import Threads
+from memory.journal.repositories.turns import Turns
 
 
 class Journal:

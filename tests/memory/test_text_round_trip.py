@@ -9,15 +9,15 @@ import pytest
 
 from memory.difference import MAX_FIELD, Turn, clean_field, new_id, now
 from memory.errors import ExchangeError, MarkError
-from memory.journal.threads import Transcript
+from memory.journal.repositories.threads import Transcript
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.recall.recall import Recalled, render
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from memory.text.quoting import INDENT, quoted, unquoted
-from memory.transfer.exchange import confirm, export_file, read_batch
 from memory.transfer.export_schema import read_line, to_line
+from memory.transfer.import_export import confirm, export_file, read_batch
 from memory.transfer.session_file import to_json
 from tests.support.unicode_texts import texts
 

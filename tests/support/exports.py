@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from memory.memory import Memory
-from memory.transfer.exchange import batches
 from memory.transfer.export_schema import header
+from memory.transfer.import_export import batches
 
 
 def line(**changes: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from memory.difference import Contrast, Difference, Moment, Turn
 from memory.i18n import translation
-from memory.i18n.render import render
+from memory.i18n.translation import render
 from memory.journal.journal import Journal
 from memory.sentence import Sentence
 from memory.settings.paths import Home

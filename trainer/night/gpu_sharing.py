@@ -5,8 +5,8 @@ chat as well, the night uses it while the user is not typing. If not even a nigh
 runs on the CPU and leaves the GPU to the chat. The free memory is asked of the driver, because starting
 torch would itself use a few hundred megabytes of it.
 
-`make_room` frees it: an event announces that the night needs the GPU, and open chats offload their
-models while the user is not typing (`tui/chat/training/model_offload.py`).
+`make_room` frees it: an event announces that the night needs the GPU, and open chats unload their
+models while the user is not typing (`tui/chat/training/unload_for_training.py`).
 """
 
 from __future__ import annotations

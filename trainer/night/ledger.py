@@ -24,7 +24,7 @@ from typing import Any, Protocol
 from memory.difference import Difference, State
 from memory.errors import CutOffError, DiscernError, HomeError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
-from memory.journal.nights import outcome
+from memory.journal.repositories.nights import outcome
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

@@ -14,10 +14,9 @@ import sys
 from datetime import date
 from typing import Any
 
-from memory.i18n.render import render
-from memory.i18n.translation import tr
+from memory.i18n.translation import render, tr
 from memory.journal.journal import Journal
-from memory.journal.nights import outcome
+from memory.journal.repositories.nights import outcome
 
 TOLD = "night told"
 _OUTCOMES = ("published", "rejected", "failed")

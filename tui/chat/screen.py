@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from agent.chat.chat import Chat
 
 POLL_SECONDS = 2.0
-OFFLOAD_SECONDS = 1.0
+UNLOADING_POLL_SECONDS = 1.0
 """Seconds between checks whether a training needs the GPU or the idle time."""
 
 
@@ -142,8 +142,8 @@ class ChatScreen(Screen[None]):
         self.status.change(passing="", model=info.name, context_size=info.context)
         await self.thread.show()
         self.training.start()
-        self.set_interval(OFFLOAD_SECONDS, self._poll_offload)
-        self.set_interval(OFFLOAD_SECONDS, self._poll_preparation)
+        self.set_interval(UNLOADING_POLL_SECONDS, self._poll_unloading)
+        self.set_interval(UNLOADING_POLL_SECONDS, self._poll_preparation)
         await self.training.say_last_night()
         self.training.trainings.watch_nights(info.path)
         self.set_interval(POLL_SECONDS, self._poll)
@@ -181,9 +181,9 @@ class ChatScreen(Screen[None]):
     async def _poll(self) -> None:
         await self._polling.poll()
 
-    @work(group="offload", exclusive=True)
-    async def _poll_offload(self) -> None:
-        await self.training.poll_offload()
+    @work(group="unload", exclusive=True)
+    async def _poll_unloading(self) -> None:
+        await self.training.poll_unloading()
 
     @work(group="preparation")
     async def _poll_preparation(self) -> None:

@@ -18,8 +18,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
-from memory.i18n.render import render
-from memory.i18n.translation import tr
+from memory.i18n.translation import render, tr
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line

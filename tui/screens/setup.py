@@ -19,8 +19,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from memory.errors import DiscernError
-from memory.i18n.render import render
-from memory.i18n.translation import tr
+from memory.i18n.translation import render, tr
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tui.screens.modal import Modal

@@ -12,8 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
-from memory.i18n.render import render
-from memory.i18n.translation import tr
+from memory.i18n.translation import render, tr
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tui.setup.setup import When, with_time

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from memory.i18n.render import render
-from memory.i18n.translation import tr
+from memory.i18n.translation import render, tr
 from trainer.events import Estimated
 from trainer.stages import grouped
 from tui.training.remaining_time import rough_time

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from memory.i18n.render import render
-from memory.i18n.translation import tr
+from memory.i18n.translation import render, tr
 from memory.kinds import in_words
 from tui.terminal.sanitize import padded
 from tui.views.mark_status import mark_status

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from memory.errors import DiscernError
-from memory.i18n.render import render
-from memory.i18n.translation import tr
+from memory.i18n.translation import render, tr
 
 
 def error_text(error: Exception) -> str:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from memory.i18n.render import render
-from memory.i18n.translation import decimal, tr, trn
+from memory.i18n.translation import decimal, render, tr, trn
 from trainer.stages import by_stage, grouped
 from tui.terminal.sanitize import clean, one_line, padded
 

@@ -13,8 +13,8 @@ from agent.chat.history import PAGE, history_up_to
 from agent.llama.engine import Engine
 from agent.prompt.prompt import compose
 from memory.difference import Message, Turn, new_id, now
-from memory.journal.branches import Branches
 from memory.journal.journal import Journal
+from memory.journal.repositories.branches import Branches
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 

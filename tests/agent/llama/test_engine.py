@@ -13,7 +13,7 @@ import pytest
 
 from agent.llama.engine import Engine
 from agent.llama.llama import OUTPUTS
-from agent.llama.sampling import Sampling
+from agent.llama.token_sampling import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import AdapterError, ModelError
@@ -212,7 +212,7 @@ def test_a_closed_engine_raises_one_error_instead_of_crashing(tiny: Path, tmp_pa
     engine = Engine(tiny)
     prompt = engine.tokenize("Who?")
     generation = engine.generate(prompt, GREEDY)
-    engine.offload()
+    engine.unload()
     waiting: Future[None] = Future()
 
     def wait() -> None:
@@ -228,7 +228,7 @@ def test_a_closed_engine_raises_one_error_instead_of_crashing(tiny: Path, tmp_pa
     with pytest.raises(ModelError, match="was closed"):
         waiting.result(0)
     assert engine.closed
-    engine.offload()
+    engine.unload()
     engine.restore()
     for use in (
         generation.run,

@@ -29,7 +29,7 @@ from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-from memory.transfer.exchange import export_file, read_batch
+from memory.transfer.import_export import export_file, read_batch
 from memory.upkeep.backup import backup, restore
 from memory.upkeep.health import check
 from tests.support.values import quick_settings

@@ -292,7 +292,8 @@ def test_recalled_text_is_never_stored_as_part_of_a_turn(home: Home, settings: S
 
     with Memory.open(home, settings, dense=False) as memory:
         memory.mark(
-            memory.journal.turns.all()[0], MarkRequest("error", sounds="Lutz, the capital.")
+            memory.journal.turns.all()[0],
+            MarkRequest("error", sounds="Lutz, the capital."),
         )
     with Chat.open(home, settings, dense=False) as chat:
         for _event in chat.say("What is the capital of Zubrowka?"):

@@ -25,7 +25,7 @@ from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-from memory.transfer.exchange import export_file, read_batch
+from memory.transfer.import_export import export_file, read_batch
 from memory.upkeep.backup import asides, backup, restore
 from tests.support.processes import ROOT
 from tests.support.source_code import OPENING, file_calls

@@ -9,8 +9,8 @@ import pytest
 from memory.difference import State
 from memory.errors import UnknownIdError
 from memory.memory import Memory
-from memory.transfer import exchange
-from memory.transfer.exchange import (
+from memory.transfer import import_export
+from memory.transfer.import_export import (
     batches,
     confirm,
     export_file,
@@ -65,7 +65,7 @@ def test_a_batch_that_fails_stays_in_quarantine_completely(
     lines = [line(id=f"a{number}", asked=f"{number}?") for number in range(5)]
     batch = read_batch(memory, write(tmp_path / "marks.jsonl", *lines))
     # The fifth cannot be written: the journal's own rule on ids stands in for a full disk.
-    monkeypatch.setattr(exchange, "new_id", iter(["1", "2", "3", "4", "4"]).__next__)
+    monkeypatch.setattr(import_export, "new_id", iter(["1", "2", "3", "4", "4"]).__next__)
     with pytest.raises(Exception, match="UNIQUE"):
         confirm(memory, batch.id)
     assert memory.journal.differences.all() == []

@@ -133,6 +133,10 @@ async def test_a_refused_mark_returns_to_the_input_for_correction(
         await seat.types("/diff")
         await seat.sees("! There is no reply to mark yet; ask something first.")
         assert seat.draft == "/diff"
+        await seat.pilot.press("x")
+        assert seat.draft == "x"  # it was selected, so that what is typed next replaces it
+        await seat.pilot.press("ctrl+z")
+        assert seat.draft == "/diff"  # and is not lost
         await seat.asks(QUESTION)
         await seat.types("/diff error =>")
         await seat.sees("There is no text after =>")

@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import Any
 
-from memory.transfer import exchange
+from memory.transfer import import_export
 from memory.transfer.export_schema import read_line
 from tui.cli.main import main
 
@@ -27,5 +27,5 @@ def signalled(function: Any) -> Any:
 
 if __name__ == "__main__":
     os.fsync = signalled(os.fsync)
-    setattr(exchange, "read_line", signalled(read_line))  # noqa: B010 - not exported there
+    setattr(import_export, "read_line", signalled(read_line))  # noqa: B010 - not exported there
     main()

@@ -28,7 +28,7 @@ from trainer.events import (
 from trainer.lessons.lesson import Asker
 from trainer.lessons.lessons import samples_of
 from trainer.night.budget import calibration
-from trainer.night.budget.estimate import Estimate, completed, estimate
+from trainer.night.budget.duration_estimate import Estimate, completed, estimate
 from trainer.night.budget.measured_pace import Pace, keep_pace, read_pace
 from trainer.night.budget.shorten_night import LEAST_TRAINING, cuts, reduced
 from trainer.night.budget.work_amount import AGAIN, IN_CONTEXT, Sizes, Work

@@ -19,7 +19,7 @@ from trainer.events import Event, Exporting, Judged, Probing, Step, Trained, Tri
 from trainer.fit.hyperparameters import Overrides
 from trainer.fit.job import CONTROL
 from trainer.gate.publication_gate import Judging
-from trainer.lessons.retry import with_hard_questions, without_differences
+from trainer.lessons.curriculum_changes import with_hard_questions, without_differences
 from trainer.night.interrupted_trials import earlier_steps
 from trainer.night.trials.kept_verdict import keep_verdict, kept_verdict, verdict_key
 from trainer.night.trials.next_trial import TrialPlan, Tried

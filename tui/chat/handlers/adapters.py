@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from memory.errors import AdapterError
-from memory.i18n.render import render
-from memory.i18n.translation import quoted, tr, trn
+from memory.i18n.translation import quoted, render, tr, trn
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 

@@ -6,8 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from memory.errors import DiscernError, MarkError
-from memory.i18n.render import render
-from memory.i18n.translation import tr
+from memory.i18n.translation import render, tr
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.thread_view import ThreadView

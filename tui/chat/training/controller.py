@@ -7,13 +7,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from memory.errors import DiscernError
-from memory.i18n.render import render
-from memory.i18n.translation import tr
+from memory.i18n.translation import render, tr
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.thread_view import ThreadView
 from tui.chat.training.idle_preparation import IdlePreparation
-from tui.chat.training.model_offload import ModelOffload
+from tui.chat.training.unload_for_training import ModelUnloading
 from tui.training.background import BackgroundTrainings, TrainingEnded, TrainingEvent
 from tui.training.progress import Progress
 
@@ -30,13 +29,13 @@ class TrainingController:
         self._context, self._thread, self._conversation = context, thread, conversation
         post = context.screen.post_message
         self.trainings = BackgroundTrainings(context.home, context.settings, post)
-        self.offload: ModelOffload | None = None
+        self.unloading: ModelUnloading | None = None
         """None until the chat is open."""
         self.preparation: IdlePreparation | None = None
 
     def start(self) -> None:
         """Start sharing the GPU and preparing nights, once the chat is open."""
-        self.offload = ModelOffload(self._context, self.trainings)
+        self.unloading = ModelUnloading(self._context, self.trainings)
         self.preparation = IdlePreparation(self._context, self.trainings)
 
     async def say_last_night(self) -> None:
@@ -93,10 +92,10 @@ class TrainingController:
                 TrainingScreen(context.home, context.settings, journal, self.end)
             )
 
-    async def poll_offload(self) -> None:
+    async def poll_unloading(self) -> None:
         """Unload or load the chat's model if it is time to."""
-        if self.offload is not None:
-            await self._context.attempt(self.offload.poll())
+        if self.unloading is not None:
+            await self._context.attempt(self.unloading.poll())
 
     async def poll_preparation(self) -> None:
         """Start or end the preparation of the next night."""
@@ -112,8 +111,8 @@ class TrainingController:
         """Release the GPU lease and end the preparation."""
         if self.preparation is not None:
             self.preparation.close()
-        if self.offload is not None:
-            self.offload.close()
+        if self.unloading is not None:
+            self.unloading.close()
 
     # --- events ------------------------------------------------------------------------------
 
@@ -126,8 +125,8 @@ class TrainingController:
         panel = self._context.panel
         if panel.progress is None:
             panel.begin(message.source)
-        if self.offload is not None:
-            self.offload.handle_event(message.event)
+        if self.unloading is not None:
+            self.unloading.handle_event(message.event)
         progress = (panel.progress or Progress(message.source)).after(message.event)
         panel.change(progress)
         self._context.status.change(training=progress.short)
@@ -135,8 +134,8 @@ class TrainingController:
     async def ended(self, message: TrainingEnded) -> None:
         """Show the outcome and load the new adapter."""
         context = self._context
-        if self.offload is not None:
-            await context.attempt(self.offload.end())
+        if self.unloading is not None:
+            await context.attempt(self.unloading.end())
         broke_off = message.report is None or message.report.verdict == "failed"
         stopped = context.panel.stopping and broke_off
         context.panel.end()

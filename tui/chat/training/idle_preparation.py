@@ -80,7 +80,7 @@ class IdlePreparation:
         context, draft = self._context, self._context.composer.text
         typed, self._draft = draft != self._draft, draft
         busy = context.reply.pending or context.reply.streaming or self._trainings.running
-        return typed or busy or context.chat.engine.offloaded or self._closed
+        return typed or busy or context.chat.engine.unloaded or self._closed
 
     def _wanted(self) -> tuple[int, int] | None:
         """Return numbers that identify the work to do; None if there is none or it is not the time."""

@@ -149,7 +149,8 @@ def suggest(limit: int, as_json: bool) -> None:
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
         found = find(
-            memory.journal.turns.latest(limit=MOST_TURNS), memory.journal.differences.all()
+            memory.journal.turns.latest(limit=MOST_TURNS),
+            memory.journal.differences.all(),
         )[-limit:]
     if as_json:
         print_json(

@@ -15,7 +15,7 @@ from tui.cli.shared_options import as_json, open_home, print_json, step_bar, wor
 from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
-    from memory.transfer.exchange import Batch
+    from memory.transfer.import_export import Batch
 
 
 @click.command(
@@ -39,7 +39,7 @@ def export(path: Path, force: bool, as_json: bool) -> None:
 
     from memory.errors import ExchangeError
     from memory.memory import Memory
-    from memory.transfer.exchange import export_file, export_memory
+    from memory.transfer.import_export import export_file, export_memory
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
@@ -75,7 +75,7 @@ def import_batch(path: Path, as_json: bool) -> None:
     They are not recalled or trained on until `discern memory confirm`.
     """
     from memory.memory import Memory
-    from memory.transfer.exchange import read_batch
+    from memory.transfer.import_export import read_batch
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
@@ -100,7 +100,7 @@ def import_batch(path: Path, as_json: bool) -> None:
 def batches(as_json: bool) -> None:
     """List imports that are waiting for confirmation."""
     from memory.memory import Memory
-    from memory.transfer.exchange import batches as waiting
+    from memory.transfer.import_export import batches as waiting
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
@@ -136,8 +136,8 @@ def preview(item: Any) -> str:
 
 def _decide(identity: str, accept: bool, as_json: bool) -> None:
     from memory.memory import Memory
-    from memory.transfer.exchange import confirm as take
-    from memory.transfer.exchange import reject as drop
+    from memory.transfer.import_export import confirm as take
+    from memory.transfer.import_export import reject as drop
 
     home, settings = open_home()
     doing = working("importing" if accept else "discarding")

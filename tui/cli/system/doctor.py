@@ -103,7 +103,7 @@ def _packages() -> list[Finding]:
 
 
 def _home() -> list[Finding]:
-    from memory.journal.exported_copies import sweep_home
+    from memory.journal.repositories.exported_copies import sweep_home
     from memory.settings.paths import Home
 
     home = Home.locate().prepare()
@@ -123,8 +123,8 @@ def _settings() -> list[Finding]:
 
 
 def _journal() -> list[Finding]:
-    from memory.journal.exported_copies import unfinished
     from memory.journal.journal import Journal
+    from memory.journal.repositories.exported_copies import unfinished
     from memory.settings.paths import Home
 
     home = Home.locate()

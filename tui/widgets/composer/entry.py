@@ -64,9 +64,14 @@ class Entry(Vertical):
         return self.composer.text or self._draft
 
     def restore(self, text: str, target: TurnView | None = None) -> None:
-        """Put a text back into the input, unless it is in use."""
+        """Put a text back into the input, unless it is in use.
+
+        A command is selected, so that whatever is typed next replaces it instead of being appended.
+        """
         if not self.composer.text.strip():
             self.composer.write(text)
+            if text.startswith("/"):
+                self.composer.select_all()
             self.aim(target)
 
     def edit(self, view: TurnView) -> None:

@@ -9,8 +9,7 @@ from rich.text import Text
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.i18n.render import render
-from memory.i18n.translation import decimal, tr
+from memory.i18n.translation import decimal, render, tr
 from tui.terminal.sanitize import one_line
 from tui.training.log_text import VERDICTS
 from tui.training.progress import bar, clock

@@ -8,7 +8,7 @@ import pytest
 
 from memory.settings.paths import Home
 from trainer.night.budget import measured_pace as paces
-from trainer.night.budget.estimate import AS_ANSWERS, STEPS, completed, estimate
+from trainer.night.budget.duration_estimate import AS_ANSWERS, STEPS, completed, estimate
 from trainer.night.budget.measured_pace import KEPT, Pace, keep_pace, read_pace
 from trainer.night.budget.work_amount import Work
 

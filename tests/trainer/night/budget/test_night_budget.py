@@ -114,7 +114,7 @@ def test_the_remaining_time_is_divided_between_training_and_tests(home: Home, ti
     budget = NightBudget(run, home, settings, "a" * 64, 2, all_tries=False)
     assert budget.training_seconds == 3600  # nothing is known yet
     assert budget.allows_another_try
-    from trainer.night.budget.estimate import Estimate
+    from trainer.night.budget.duration_estimate import Estimate
 
     stages = {"compose": 0.0, "anchors": 0.0, "beside": 10.0, "load": 5.0, "train": 300.0}
     budget.expected = Estimate({**stages, "export": 5.0, "gate": 40.0, "publish": 10.0})

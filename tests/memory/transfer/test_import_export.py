@@ -21,14 +21,14 @@ from memory.files.bounded_read import LINE as LINE_CAP
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-from memory.transfer.exchange import (
+from memory.transfer.export_schema import header, to_line
+from memory.transfer.import_export import (
     batches,
     confirm,
     export_file,
     export_memory,
     read_batch,
 )
-from memory.transfer.export_schema import header, to_line
 from memory.upkeep.health import check
 from tests.support.exports import line, untouched, write
 from tests.support.values import make_difference

@@ -6,7 +6,7 @@ import pytest
 
 from memory.errors import MarkError, ModelError
 from memory.i18n import translation
-from memory.i18n.render import render
+from memory.i18n.translation import render
 from memory.sentence import Sentence, Stored, joined, to_plain, verbatim
 
 HOSTILE = '{x} {0} {} 100% [bold]red[/] <b> it\'s "so" base recall'

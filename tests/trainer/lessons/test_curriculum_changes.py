@@ -10,8 +10,8 @@ from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.fit.job import ANCHOR
 from trainer.lessons.anchors.base_answers import BaseAnswers
+from trainer.lessons.curriculum_changes import with_hard_questions, without_differences
 from trainer.lessons.lessons import make_curriculum
-from trainer.lessons.retry import with_hard_questions, without_differences
 
 MARKS = [
     difference("Who wrote the Blue Book?", "Ada Merk."),

@@ -9,12 +9,12 @@ import pytest
 
 from memory.difference import Message, Turn, new_id, now
 from memory.errors import ThreadError, UnknownIdError
-from memory.journal.threads import LAST_THREAD
+from memory.journal.repositories.threads import LAST_THREAD
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-from memory.transfer.exchange import batches, export_file, read_batch
+from memory.transfer.import_export import batches, export_file, read_batch
 from memory.upkeep.health import check
 from tests.support.leftovers import SECRET, left_in
 

@@ -17,7 +17,7 @@ from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-from memory.transfer.exchange import batches, export_file, read_batch
+from memory.transfer.import_export import batches, export_file, read_batch
 from tests.support.leftovers import SECRET, bytes_of, left_in
 from tests.support.values import make_difference, make_turn
 

@@ -13,7 +13,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.support.values import difference, quick_settings
 from tests.tui.seat import Seat, sitting
-from tui.chat.training import model_offload
+from tui.chat.training import unload_for_training
 
 pytestmark = pytest.mark.usefixtures("shared_base_answers")
 
@@ -37,8 +37,8 @@ def marked(home: Home) -> None:
 
 
 async def aside(seat: Seat) -> None:
-    await seat.until(lambda: seat.screen.chat.engine.offloaded)
-    await seat.until(lambda: model_offload.OFFLOADED in seat.status)
+    await seat.until(lambda: seat.screen.chat.engine.unloaded)
+    await seat.until(lambda: unload_for_training.UNLOADED in seat.status)
 
 
 @pytest.mark.usefixtures("marked")
@@ -65,7 +65,7 @@ async def test_a_message_sent_while_the_model_is_unloaded_is_answered_with_the_n
         assert turn.adapter == seat.screen.chat.adapter.id
         await seat.until(lambda: not seat.screen.conversation.streaming)
         await seat.sees("See /report for details")
-        await seat.until(lambda: model_offload.OFFLOADED not in seat.status)
+        await seat.until(lambda: unload_for_training.UNLOADED not in seat.status)
         assert len(leased_sizes(home)) == 1
 
 
@@ -85,10 +85,10 @@ async def test_stopping_returns_a_waiting_message_and_the_end_of_training_reload
         await seat.hits("escape")
         await seat.until(lambda: seat.draft == "Are you there?")
         await seat.sees("training is using the model's memory")
-        assert seat.screen.chat.engine.offloaded
+        assert seat.screen.chat.engine.unloaded
         seat.screen.composer.take()
         await seat.types("/train stop")
-        await seat.until(lambda: not seat.screen.chat.engine.offloaded)
+        await seat.until(lambda: not seat.screen.chat.engine.unloaded)
         await seat.asks("Are you there?")
         assert len(seat.screen.chat.thread.turns()) == 1
 
@@ -97,20 +97,20 @@ async def test_stopping_returns_a_waiting_message_and_the_end_of_training_reload
 async def test_the_model_stays_loaded_while_the_user_types(
     home: Home, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_offload, "STILL_SECONDS", 1e9)
+    monkeypatch.setattr(unload_for_training, "STILL_SECONDS", 1e9)
     async with sitting(home, small) as seat:
         await seat.types("/train")
         seat.screen.composer.write("I am still wri")
-        offload = seat.screen.training.offload
-        assert offload is not None
-        await seat.until(lambda: offload._wanted)
-        await offload.poll()
-        assert not seat.screen.chat.engine.offloaded
+        unloading = seat.screen.training.unloading
+        assert unloading is not None
+        await seat.until(lambda: unloading._wanted)
+        await unloading.poll()
+        assert not seat.screen.chat.engine.unloaded
         assert len(leased_sizes(home)) == 1
         seat.screen.composer.take()
         await aside(seat)
         seat.screen.training.trainings.stop()
-        await seat.until(lambda: not seat.screen.chat.engine.offloaded)
+        await seat.until(lambda: not seat.screen.chat.engine.unloaded)
 
 
 async def test_a_model_that_cannot_be_reloaded_is_retried_with_the_next_message(
@@ -118,7 +118,7 @@ async def test_a_model_that_cannot_be_reloaded_is_retried_with_the_next_message(
 ) -> None:
     async with sitting(home, small) as seat:
         engine = seat.screen.chat.engine
-        engine.offload()
+        engine.unload()
         real = engine._model._reload
 
         def refuse() -> None:

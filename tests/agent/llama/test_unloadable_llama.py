@@ -1,4 +1,4 @@
-"""A model that is offloaded and restored replies as if it had always been loaded."""
+"""A model that is unloaded and restored replies as if it had always been loaded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.llama.engine import Engine
-from agent.llama.sampling import Sampling
+from agent.llama.token_sampling import Sampling
 from memory.errors import ModelError
 from tests.support.gguf_files import write_lora, write_tiny
 
@@ -31,12 +31,12 @@ def test_replies_are_the_same_and_the_cache_is_restored(engine: Engine, tmp_path
     before = engine.generate(prompt, GREEDY).run()
     longer = [*prompt, *before.tokens, *engine.tokenize("And then?")]
     wanted = engine.generate(longer, GREEDY).run()
-    engine.offload()
-    assert engine.offloaded
+    engine.unload()
+    assert engine.unloaded
     assert engine.tokenize(OPENING) == prompt
     assert engine.text(prompt) == OPENING
     engine.restore()
-    assert not engine.offloaded
+    assert not engine.unloaded
     assert engine.adapter == (adapter, 0.5)
     again = engine.generate(longer, GREEDY).run()
     assert again.tokens == wanted.tokens
@@ -45,11 +45,11 @@ def test_replies_are_the_same_and_the_cache_is_restored(engine: Engine, tmp_path
     assert engine.generate(prompt, GREEDY).run().reused == 0
 
 
-def test_a_reply_requested_while_offloaded_waits(engine: Engine) -> None:
+def test_a_reply_requested_while_unloaded_waits(engine: Engine) -> None:
     prompt = engine.tokenize(OPENING)
     wanted = engine.generate(prompt, GREEDY).run().tokens
-    engine.offload()
-    engine.offload()  # asked for twice
+    engine.unload()
+    engine.unload()  # asked for twice
     reply = engine.generate(prompt, GREEDY)
     waiting = soon(reply.run)
     assert not reply.tokens
@@ -59,7 +59,7 @@ def test_a_reply_requested_while_offloaded_waits(engine: Engine) -> None:
 
 
 def test_waiting_for_the_model_can_be_cancelled(engine: Engine) -> None:
-    engine.offload()
+    engine.unload()
     reply = engine.generate(engine.tokenize(OPENING), GREEDY)
     waiting = soon(reply.run)
     reply.cancel()
@@ -72,14 +72,14 @@ def test_waiting_for_the_model_can_be_cancelled(engine: Engine) -> None:
     engine.wait(lambda: True)
 
 
-def test_offloading_waits_for_the_current_reply(engine: Engine) -> None:
+def test_unloading_waits_for_the_current_reply(engine: Engine) -> None:
     reply = engine.generate(engine.tokenize(OPENING), GREEDY)
     pieces = iter(reply)
     next(pieces)
-    leaving = soon(engine.offload)
+    leaving = soon(engine.unload)
     assert len([*pieces]) == len(reply.tokens) - 1
     leaving.join(30)
-    assert engine.offloaded
+    assert engine.unloaded
 
 
 def test_a_missing_adapter_is_left_out_when_the_model_is_restored(
@@ -89,7 +89,7 @@ def test_a_missing_adapter_is_left_out_when_the_model_is_restored(
     alone = engine.generate(prompt, GREEDY).run().tokens
     write_lora(tmp_path / "adapter.gguf", seed=1)
     engine.set_adapter(tmp_path / "adapter.gguf")
-    engine.offload()
+    engine.unload()
     (tmp_path / "adapter.gguf").unlink()
     engine.restore()
     assert engine.adapter is None
@@ -101,7 +101,7 @@ def test_a_failed_restore_raises_and_is_retried_with_the_next_reply(tmp_path: Pa
     with Engine.open(path) as engine:
         prompt = engine.tokenize(OPENING)
         wanted = engine.generate(prompt, GREEDY).run().tokens
-        engine.offload()
+        engine.unload()
         away = path.rename(tmp_path / "away.gguf")
         with pytest.raises(ModelError, match="changed while"):
             engine.restore()
@@ -111,7 +111,7 @@ def test_a_failed_restore_raises_and_is_retried_with_the_next_reply(tmp_path: Pa
         assert engine.generate(prompt, GREEDY).run().tokens == wanted
 
 
-def test_an_engine_can_be_closed_while_offloaded(engine: Engine) -> None:
-    engine.offload()
+def test_an_engine_can_be_closed_while_unloaded(engine: Engine) -> None:
+    engine.unload()
     engine.close()
     engine.close()

@@ -1,6 +1,6 @@
-"""A model that can be offloaded and restored, so that another process can use the memory it takes.
+"""A model that can be unloaded and restored, so that another process can use the memory it takes.
 
-An offloaded model keeps its vocabulary, so text and tokens still work, and the state of its KV cache as
+An unloaded model keeps its vocabulary, so text and tokens still work, and the state of its KV cache as
 llama.cpp serialises it, in ordinary memory. Nothing is written to disk.
 """
 
@@ -37,8 +37,8 @@ def saved_cache(llama: Llama) -> SavedCache | None:
     return SavedCache(tuple(llama.cached), state) if state is not None else None
 
 
-class OffloadableLlama:
-    """A `Llama` that can be freed and loaded again. Its text methods work while it is offloaded."""
+class UnloadableLlama:
+    """A `Llama` that can be freed and loaded again. Its text methods work while it is unloaded."""
 
     def __init__(
         self,
@@ -74,14 +74,14 @@ class OffloadableLlama:
         """The loaded model.
 
         Raises:
-            RuntimeError: it is offloaded.
+            RuntimeError: it is unloaded.
         """
         if self._llama is None:
-            raise RuntimeError("the model is offloaded")
+            raise RuntimeError("the model is unloaded")
         return self._llama
 
     @property
-    def offloaded(self) -> bool:
+    def unloaded(self) -> bool:
         """Whether only the vocabulary is loaded."""
         return self._llama is None
 
@@ -94,9 +94,9 @@ class OffloadableLlama:
             else:
                 self._vocabulary.close()
 
-    # --- offloading --------------------------------------------------------------------------
+    # --- unloading ---------------------------------------------------------------------------
 
-    def offload(self) -> None:
+    def unload(self) -> None:
         """Free the weights and the context; every adapter must have been freed."""
         llama = self.llama
         vocabulary = Vocabulary(load_model(self.info.path, 0, vocabulary_only=True))
@@ -112,7 +112,7 @@ class OffloadableLlama:
         returned.
 
         Raises:
-            ModelError: it cannot be loaded, or the file has changed; it stays offloaded.
+            ModelError: it cannot be loaded, or the file has changed; it stays unloaded.
         """
         llama = self._reload()
         saved, self._saved = self._saved, None

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 STILL_SECONDS = 10.0
 """Seconds without a change after which a draft no longer keeps the model loaded."""
-OFFLOADED = "model unloaded to train; replies wait"
+UNLOADED = "model unloaded to train; replies wait"
 
 
-class ModelOffload:
+class ModelUnloading:
     """Unloads and loads the model of one open chat."""
 
     def __init__(self, context: ChatContext, trainings: BackgroundTrainings) -> None:
@@ -49,10 +49,10 @@ class ModelOffload:
         """
         engine = self._context.chat.engine
         if self._wanted and self._trainings.running:
-            if not engine.offloaded and self._idle():
-                await asyncio.to_thread(engine.offload)
+            if not engine.unloaded and self._idle():
+                await asyncio.to_thread(engine.unload)
                 self._lease.release()
-        elif engine.offloaded:
+        elif engine.unloaded:
             await self.end()
         elif engine.loaded:
             self._lease.acquire()
@@ -66,7 +66,7 @@ class ModelOffload:
         """
         self._wanted = False
         engine = self._context.chat.engine
-        if engine.offloaded:
+        if engine.unloaded:
             try:
                 await asyncio.to_thread(engine.restore)
                 self._lease.acquire()
@@ -87,7 +87,7 @@ class ModelOffload:
 
     def _show(self) -> None:
         status = self._context.status
-        message = tr(OFFLOADED)
-        offloaded, passing = self._context.chat.engine.offloaded, status.status.passing
-        if passing == ("" if offloaded else message):  # another message there is not overwritten
-            status.change(passing=message if offloaded else "")
+        message = tr(UNLOADED)
+        unloaded, passing = self._context.chat.engine.unloaded, status.status.passing
+        if passing == ("" if unloaded else message):  # another message there is not overwritten
+            status.change(passing=message if unloaded else "")

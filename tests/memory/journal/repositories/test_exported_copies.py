@@ -11,13 +11,13 @@ import pytest
 
 from memory.errors import HomeError, ThreadError
 from memory.files.atomic_write import scratch
-from memory.journal.exported_copies import sweep_home, unfinished
 from memory.journal.journal import Journal
+from memory.journal.repositories.exported_copies import sweep_home, unfinished
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from memory.settings.settings_file import write_setting
-from memory.transfer.exchange import export_file
+from memory.transfer.import_export import export_file
 from memory.transfer.session_file import write_session
 from memory.upkeep import health
 from memory.upkeep.backup import backup, counts, restore
