@@ -22,8 +22,8 @@ import torch
 
 from agent.llama.engine import Engine
 from agent.llama.gguf.architectures import ARCHITECTURES
+from agent.llama.sampling_parameters import Sampling
 from agent.llama.snapshots import Snapshots
-from agent.llama.token_sampling import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.settings.settings import ModelSettings

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.llama.engine import Engine
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from agent.models.served_model import STARTER
 from agent.prompt.prompt import compose
 from memory.difference import Contrast, Difference, Message, Moment, new_id, now

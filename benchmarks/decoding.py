@@ -40,7 +40,7 @@ import numpy as np
 
 from agent.llama.engine import Engine
 from agent.llama.gguf.adapter_file import passed
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from agent.models.served_model import STARTER
 from agent.prompt.prompt import compose
 from memory.difference import Message

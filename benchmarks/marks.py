@@ -82,7 +82,7 @@ def marks(count: int, seed: int, reply: Callable[[str], str]) -> list[Mark]:
 
 def asker(engine: Engine) -> Callable[[str], str]:
     """Return a function that asks `engine` in a new thread, greedily and without a system prompt."""
-    from agent.llama.token_sampling import Sampling
+    from agent.llama.sampling_parameters import Sampling
     from agent.prompt.prompt import compose
 
     def ask(text: str) -> str:

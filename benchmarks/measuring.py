@@ -58,7 +58,7 @@ class Base:
 
 def ask(engine: Engine, text: str, block: str = "") -> tuple[str, bool]:
     """Return the greedy reply in a new thread, and whether it ended."""
-    from agent.llama.token_sampling import Sampling
+    from agent.llama.sampling_parameters import Sampling
 
     made = engine.generate(_prompt(engine, text, block).tokens, Sampling(max_tokens=LONGEST)).run()
     return made.text.strip(), made.reason == "end"

@@ -62,7 +62,7 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
     from agent.adapters import read_adapter, read_pointer
     from agent.chat.recall_context import Recaller
     from agent.llama.engine import Engine
-    from agent.llama.token_sampling import Sampling
+    from agent.llama.sampling_parameters import Sampling
     from agent.models.served_model import served_model
     from agent.prompt.prompt import compose
     from memory.difference import Message, Role

@@ -126,7 +126,7 @@ def _index(mark: RealMark) -> int:
 def main() -> None:
     """Print the model's reply to each question."""
     from agent.llama.engine import Engine
-    from agent.llama.token_sampling import Sampling
+    from agent.llama.sampling_parameters import Sampling
     from agent.prompt.prompt import compose
     from memory.difference import Message
 

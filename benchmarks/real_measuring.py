@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from agent.prompt.prompt import compose, reply_tokens
 from benchmarks.real_marks import LONGEST_MARKED, RealMark, long_talk
 from benchmarks.recalling import Block, no_recall

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Contrast, Difference, Message, Moment
 from memory.kinds import find_kind

@@ -34,7 +34,7 @@ from agent.langchain.chunks import Call, result_of
 from agent.langchain.structured import bound_to_schema
 from agent.llama.engine import Engine
 from agent.llama.generation import Generation
-from agent.llama.token_sampling import Sampling, json_grammar
+from agent.llama.sampling_parameters import Sampling, json_grammar
 from agent.models.served_model import STARTER
 from agent.prompt.prompt import compose
 from agent.prompt.reply_parser import ReplyReader

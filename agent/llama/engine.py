@@ -30,7 +30,8 @@ from agent.llama.gguf.llama_file import ModelInfo, cache_bytes
 from agent.llama.gguf.load_check import require_chat_model
 from agent.llama.llama import AbortFlag, DecodeAborted, Llama
 from agent.llama.logits import FloatArray, log_softmax, surprisal_of
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
+from agent.llama.token_sampler import TokenSampler
 from agent.llama.unloadable_llama import SavedCache, UnloadableLlama, closed_error, saved_cache
 from memory.errors import ModelError
 from memory.settings.paths import expanded
@@ -361,18 +362,15 @@ class Engine:
     def _generate(self, generation: Generation) -> Generator[Piece]:
         try:
             with self._held(generation.is_cancelled) as llama:
-                best = generation.sampling.takes_best
-                sampler = None if best else llama.sampler(generation.sampling)
-                self._begin(generation)
                 decoder = codecs.getincrementaldecoder("utf-8")("replace")
-                try:
-                    yield from self._draw(llama, generation, sampler, decoder)
-                finally:
-                    generation.tail = decoder.decode(b"", final=True)
-                    generation.text += generation.tail
-                    self._begin(None)
-                    if sampler is not None:
-                        llama.free_sampler(sampler)
+                with llama.sampler(generation.sampling) as sampler:
+                    self._begin(generation)
+                    try:
+                        yield from self._draw(llama, generation, sampler, decoder)
+                    finally:
+                        generation.tail = decoder.decode(b"", final=True)
+                        generation.text += generation.tail
+                        self._begin(None)
         except DecodeAborted:
             generation.reason = "cancelled"
 
@@ -393,7 +391,7 @@ class Engine:
         self,
         llama: Llama,
         generation: Generation,
-        sampler: Any,
+        sampler: TokenSampler,
         decoder: codecs.IncrementalDecoder,
     ) -> Iterator[Piece]:
         prompt, measured = generation.prompt, generation.measured
@@ -412,7 +410,7 @@ class Engine:
             wanted = range(0)
             if generation.is_cancelled():
                 return
-            token = int(row.argmax()) if sampler is None else llama.sample(sampler)
+            token = sampler.draw(row)
             surprisal = surprisal_of(row, token)
             if self.ends_turn(token):
                 generation.reason = "end"

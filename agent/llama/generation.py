@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,10 @@ from agent.llama.gguf.llama_file import (
     threads_for,
 )
 from agent.llama.logits import FloatArray, view
+from agent.llama.sampling_parameters import Sampling
 from agent.llama.snapshots import Snapshots
 from agent.llama.thread_tuner import ThreadTuner
-from agent.llama.token_sampling import Sampling, sampler_chain
+from agent.llama.token_sampler import TokenSampler
 from memory.errors import AdapterError, ModelError
 
 DEFAULT_CONTEXT = 8192
@@ -344,14 +345,10 @@ class Llama:
 
     # --- sampling ----------------------------------------------------------------------------
 
-    def sampler(self, sampling: Sampling) -> Any:
-        """Return a chain of llama.cpp samplers; free it with `free_sampler`."""
-        return sampler_chain(sampling, self.vocabulary.handle)
+    def sampler(self, sampling: Sampling) -> TokenSampler:
+        """Return what draws the tokens of a reply; close it.
 
-    def sample(self, sampler: Any) -> int:
-        """Draw a token from the last logits."""
-        return int(self._llama.llama_sampler_sample(sampler, self._context, -1))
-
-    def free_sampler(self, sampler: Any) -> None:
-        """Free a sampler chain."""
-        self._llama.llama_sampler_free(sampler)
+        Raises:
+            ModelError: the grammar is not valid.
+        """
+        return TokenSampler(sampling, self._context, self.vocabulary.handle)

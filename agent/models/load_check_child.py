@@ -17,7 +17,7 @@ from agent.llama.gguf.header import read_header
 from agent.llama.gguf.llama_file import ChatTemplate
 from agent.llama.gguf.load_check import step
 from agent.llama.gguf.shape_reader import read_shape, require_whole
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from agent.prompt.prompt import rendered, require_template
 from memory.errors import ModelError
 from memory.sentence import Sentence

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall, Too
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.utils.json_schema import dereference_refs
 
-from agent.llama.token_sampling import json_grammar
+from agent.llama.sampling_parameters import json_grammar
 from agent.prompt.reply_parser import CALL, UNCALL, without_thought
 from memory.difference import Message, Role, new_id
 from memory.errors import ModelError

@@ -142,7 +142,7 @@ def ends_at_once(path: Path) -> Path:
 def _first_token(path: Path) -> gguf.GGUFValue:
     """The token that the model's reply to nothing in particular begins with."""
     from agent.llama.engine import Engine
-    from agent.llama.token_sampling import Sampling
+    from agent.llama.sampling_parameters import Sampling
     from agent.prompt.prompt import compose
     from memory.difference import Message
 

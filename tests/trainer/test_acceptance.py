@@ -35,7 +35,7 @@ SLOW = pytest.mark.slow
 def test_a_night_on_the_starter_passes_the_shipped_gate(
     home: Home, settings: Settings, starter: Path, count: int
 ) -> None:
-    from agent.llama.token_sampling import Sampling
+    from agent.llama.sampling_parameters import Sampling
     from agent.prompt.prompt import compose
     from memory.difference import Message
 

@@ -14,7 +14,7 @@ import pytest
 
 from agent.adapters import read_adapter, read_pointer
 from agent.llama.engine import Engine
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from agent.prompt.prompt import compose
 from benchmarks.real_marks import differences, model_path, real_marks
 from benchmarks.real_measuring import marked_reply

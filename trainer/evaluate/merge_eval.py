@@ -145,7 +145,7 @@ def _asked(
 
 
 def _say(engine: Engine, prompt: tuple[int, ...], expected: str | None, longest: int) -> _Said:
-    from agent.llama.token_sampling import Sampling
+    from agent.llama.sampling_parameters import Sampling
 
     made = engine.generate(prompt, Sampling(max_tokens=longest)).run()
     reply = tuple(made.tokens)
@@ -166,7 +166,7 @@ def _say(engine: Engine, prompt: tuple[int, ...], expected: str | None, longest:
 
 
 def _text(engine: Engine, prompt: tuple[int, ...], longest: int) -> str:
-    from agent.llama.token_sampling import Sampling
+    from agent.llama.sampling_parameters import Sampling
 
     return engine.generate(prompt, Sampling(max_tokens=longest)).run().text.strip()
 

@@ -53,7 +53,7 @@ def _load(adapter: Path, base: Path) -> None:
     import numpy as np
 
     from agent.llama.engine import Engine
-    from agent.llama.token_sampling import Sampling
+    from agent.llama.sampling_parameters import Sampling
 
     with Engine.open(base) as engine:
         engine.set_adapter(adapter)

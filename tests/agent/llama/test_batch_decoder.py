@@ -13,7 +13,7 @@ from agent.llama.batch.greedy import GreedyReply, continued, greedy_reply
 from agent.llama.batch.sequences import CHUNK
 from agent.llama.engine import Engine
 from agent.llama.logits import log_softmax, most_likely, surprisal_of
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import ModelError

@@ -10,7 +10,7 @@ import pytest
 
 from agent.llama.embedding import WINDOW, GgufEmbedder
 from agent.llama.engine import Engine
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from memory.errors import ModelError
 
 

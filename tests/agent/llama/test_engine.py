@@ -13,7 +13,7 @@ import pytest
 
 from agent.llama.engine import Engine
 from agent.llama.llama import OUTPUTS
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import AdapterError, ModelError

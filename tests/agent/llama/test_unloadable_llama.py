@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.llama.engine import Engine
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from memory.errors import ModelError
 from tests.support.gguf_files import write_lora, write_tiny
 

@@ -24,7 +24,7 @@ from pydantic import Field
 from agent.adapters import BaseEntry, FileEntry, Manifest, sha256_file
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from agent.plugin import (
     Companion,
     DifferenceMiddleware,

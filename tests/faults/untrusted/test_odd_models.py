@@ -18,7 +18,7 @@ from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
 from agent.llama.gguf.header import read_header
 from agent.llama.gguf.load_check import Verdict, judge
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from agent.models.served_model import served_model, with_model
 from agent.prompt.prompt import compose
 from memory.difference import Message

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agent.llama.engine import Engine
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from agent.models.served_model import STARTER
 from memory.settings.paths import Home
 from tests.support.values import quick_settings

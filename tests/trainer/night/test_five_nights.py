@@ -8,7 +8,7 @@ import pytest
 
 from agent.adapters import read_adapter, read_pointer
 from agent.llama.engine import Engine
-from agent.llama.token_sampling import Sampling
+from agent.llama.sampling_parameters import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.journal.journal import Journal
