@@ -25,8 +25,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,27 +34,21 @@ from trainer.event_json import message_to_json
 from trainer.events import (
     Aborted,
     BaseLoading,
-    BatchHalved,
     Failed,
     Message,
     Ready,
     Step,
-    StepsPlanned,
     Trained,
 )
-from trainer.fit.autotune import TIMED
 from trainer.fit.batch_sampler import STILL_ENOUGH, Sampler, Standing
 from trainer.fit.checkpoint import Checkpoint
-from trainer.fit.job import ANCHOR, Job, Recipe, Sample, read_control, read_job
-from trainer.fit.lora_init import informed_init
-from trainer.fit.lr_schedule import Schedule, step_size, steps_for
+from trainer.fit.job import Job, read_control, read_job
+from trainer.fit.lr_schedule import step_size
 from trainer.fit.model.lora_model import save_adapter, with_adapter
-from trainer.fit.progress import RunState
+from trainer.fit.training_state import RunState, TrainingState
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from trainer.fit.step import Outcome, Stepper
+    from trainer.fit.step import Outcome
 
 CLIP = 1.0
 COOL_DOWN = (16, 0.3)
@@ -65,8 +58,6 @@ SURVEY_FROM = 0.6
 SURVEY_PAUSE, SAMPLES_PER_SURVEY_STEP = 15, 16
 """Least steps between two surveys, and samples per step between them. Evaluating a sample costs about
 a third of training on it."""
-SURVEYED, SHARE_SURVEYED = 256, 0.25
-"""Samples of a survey, at least and as a share: a panel that is the same throughout a training."""
 PROBED = 96
 """Samples of the panel that are evaluated first: the others are only if these are settled."""
 AGAIN, WORTH = 24, 0.02
@@ -158,8 +149,8 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     model = with_adapter(job, loaded, device, lambda: emit(BaseLoading(device)))
     capped = dict(model.peft_config["default"].rank_pattern)
     try:
-        training = _Training(model, job, device)
-        training.prepare(checkpoint)
+        training = TrainingState(model, job, device, emit)
+        emit(training.prepare(checkpoint))
         run = _train(training, checkpoint, began)
         save_adapter(model, job, run.best)
     finally:
@@ -182,105 +173,7 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     emit(event)
 
 
-class _Training:
-    """The parts of a training, and its state in a checkpoint."""
-
-    def __init__(self, model: Any, job: Job, device: str) -> None:
-        import torch
-
-        from trainer.fit.step import Stepper
-
-        recipe = self.recipe = job.recipe
-        self.job, self.device = job, device
-        self.lessons = [sample for sample in job.samples if sample.lesson != ANCHOR]
-        self.anchors = [
-            sample for sample in job.samples if sample.lesson == ANCHOR and recipe.anchor_weight > 0
-        ]
-        self.sampler = Sampler(self.lessons, self.anchors, recipe.seed)
-        count = len(self.lessons) + len(self.anchors)
-        self.panel = self.sampler.panel(max(SURVEYED, round(SHARE_SURVEYED * count)), recipe.seed)
-        self.stepper = Stepper(
-            model, recipe, device, lambda part: emit(BatchHalved(part, "memory"))
-        )
-        self.stepper.lower.arrange([*self.lessons, *self.anchors])
-        self.trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.trained, lr=recipe.learning_rate, weight_decay=0.0)
-        self.schedule = Schedule(steps_for(recipe, self.lessons))
-        self.run = RunState()
-
-    def prepare(self, checkpoint: Checkpoint) -> None:
-        """Resume from the checkpoint, or initialise the adapter; report the planned steps."""
-        import torch
-
-        began = time.perf_counter()
-        saved = checkpoint.load()
-        if saved is None:
-            some = self.lessons[:TIMED]
-            _choose(self.stepper, self.recipe, some, self.device)
-        else:
-            self._restore(*saved)
-        if self.recipe.preference_weight > 0:
-            self.stepper.compute_base_log_probabilities(self.lessons)
-        if saved is None:
-            informed_init(self.stepper, self.lessons, self.anchors)
-        emit(
-            StepsPlanned(
-                step=self.run.step,
-                steps=self.schedule.steps,
-                threads=torch.get_num_threads(),
-                precision="bfloat16" if self.stepper.reduced else "float32",
-                seconds=round(time.perf_counter() - began, 3),
-            )
-        )
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the tensors of a checkpoint."""
-        found = {f"adapter.{n}": value.detach() for n, value in enumerate(self.trained)}
-        found |= {f"best.{n}": value for n, value in enumerate(self.run.best)}
-        for number, parameter in enumerate(self.trained):
-            for name, value in self.optimiser.state[parameter].items():
-                found[f"{name}.{number}"] = value
-        return found
-
-    def values(self) -> dict[str, Any]:
-        """Return the rest of a checkpoint, as JSON values."""
-        import torch
-
-        run = asdict(replace(self.run, best=[]))
-        return {
-            "run": run,
-            "sampler": self.sampler.state(),
-            "schedule": self.schedule.state(),
-            "threads": torch.get_num_threads(),
-            "reduced": self.stepper.reduced,
-            "part": self.stepper.part,
-        }
-
-    def _restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        import torch
-
-        torch.set_num_threads(values["threads"])
-        self.stepper.use_precision(values["reduced"])
-        self.stepper.part = values["part"]
-        self.sampler.restore(values["sampler"])
-        self.schedule.restore(values["schedule"])
-        best_score = tuple(values["run"]["best_score"])
-        self.run = replace(RunState(**values["run"]), best_score=best_score)
-        with torch.no_grad():
-            for number, parameter in enumerate(self.trained):
-                parameter.copy_(tensors[f"adapter.{number}"])
-                if f"best.{number}" in tensors:
-                    self.run.best.append(tensors[f"best.{number}"].to(parameter))
-                self.optimiser.state[parameter] = {
-                    name: tensors[f"{name}.{number}"].to(
-                        parameter.device if name != "step" else "cpu"
-                    )
-                    for name in ("step", "exp_avg", "exp_avg_sq")
-                    if f"{name}.{number}" in tensors
-                }
-
-
-def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunState:
+def _train(training: TrainingState, checkpoint: Checkpoint, began: float) -> RunState:
     import torch
 
     run, schedule, sampler = training.run, training.schedule, training.sampler
@@ -397,12 +290,3 @@ def _memory(device: str) -> int:
         return int(torch.cuda.max_memory_allocated() >> 20)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(most >> (20 if sys.platform == "darwin" else 10))
-
-
-def _choose(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> None:
-    """Choose precision, threads and the size of a part by timing, unless they are configured."""
-    from trainer.fit.autotune import choose_part, choose_precision, choose_threads
-
-    stepper.use_precision(choose_precision(stepper, recipe, device))
-    choose_threads(stepper, recipe, some, device)
-    stepper.part = choose_part(stepper, some, device)

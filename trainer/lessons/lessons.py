@@ -43,6 +43,8 @@ WORDINGS, WORDINGS_IN_ALL = (10, 24), 1600
 """Least and most rephrasings to train a lesson with, and their approximate total."""
 AT_ONCE = 128
 """Prompts asked between two checks of the time."""
+NEAR_PER_OTHER = 3.0
+"""Near misses drawn for each other anchor: it takes many to learn which question is meant."""
 MOST_OFTEN = 4.0
 """Most times as often that near misses are drawn as other anchors, if there are few of them."""
 WHOLE, BEGINNING = 3, 10
@@ -115,13 +117,14 @@ class Curriculum:
     def samples(self, near: float = 1.0) -> tuple[Sample, ...]:
         """Return the training sequences of `trainer/fit/training_loop.py`.
 
-        About half of the anchors that a step draws are near misses, even if there are fewer of them;
+        Of the anchors that a step draws at first, about NEAR_PER_OTHER near misses come with one other;
         `near` multiplies that.
         """
         known = frozenset(self.look_alikes)
         alike = sum(anchor.asked in known for anchor in self.held)
         often = min(MOST_OFTEN, max(1.0, (len(self.held) - alike) / max(1, alike)))
-        return samples_of(self.lessons, self.held, dict.fromkeys(self.look_alikes, often * near))
+        often *= NEAR_PER_OTHER * near
+        return samples_of(self.lessons, self.held, dict.fromkeys(self.look_alikes, often))
 
 
 def samples_of(

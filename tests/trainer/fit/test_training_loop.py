@@ -19,8 +19,8 @@ from trainer.fit.batch_sampler import Standing
 from trainer.fit.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
 from trainer.fit.model.base_model import load_base
 from trainer.fit.model.lora_model import with_adapter
-from trainer.fit.progress import RunState
 from trainer.fit.step import Stepper
+from trainer.fit.training_state import RunState
 
 # Third parties' talk among themselves: PEFT to transformers, and about a base without a name.
 pytestmark = [

@@ -14,7 +14,7 @@ from trainer.fit.batch_sampler import Sampler
 from trainer.fit.hyperparameters import recipe_of
 from trainer.fit.lr_schedule import step_size, steps_for
 from trainer.fit.model.base_model import count_layers
-from trainer.fit.training_loop import SURVEYED
+from trainer.fit.training_state import SURVEYED
 from trainer.lessons.lessons import samples_of
 
 if TYPE_CHECKING:

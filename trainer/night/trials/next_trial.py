@@ -107,17 +107,22 @@ def next_plan(tried: Sequence[Tried], best: Tried, training: TrainingSettings) -
 
     `tried` are all trials so far, `best` is the best of them.
     """
+    hard = frozenset[str]().union(*(one.plan.hard | one.changed for one in tried))
     retried = any(one.plan.hard for one in tried)
-    for plan in _suggested(best, training, retried):
+    for plan in _suggested(best, training, hard, retried):
         if not any(plan.same_as(one.plan) for one in tried):
             return replace(plan, number=len(tried) + 1)
     return None
 
 
-def _suggested(best: Tried, training: TrainingSettings, retried: bool) -> Iterator[TrialPlan]:
+def _suggested(
+    best: Tried, training: TrainingSettings, hard: frozenset[str], retried: bool
+) -> Iterator[TrialPlan]:
     """Yield the trials that the reason for a rejection suggests, the most promising first.
 
-    `retried` tells whether a trial was already trained with hard questions.
+    `hard` are the questions whose answers changed in any trial: one that was mended by training it
+    changes again if the next trial does not train it. `retried` tells whether a trial was already
+    trained with hard questions.
     """
     failed, plan = best.failed, best.plan
     if FAILED in failed:
@@ -133,8 +138,8 @@ def _suggested(best: Tried, training: TrainingSettings, retried: bool) -> Iterat
                 count=len(left_out),
             ),
         )
-    if failed & NAMED and best.changed - plan.hard:
-        yield _with_changed_questions(best)
+    if failed & NAMED and hard - plan.hard:
+        yield _with_changed_questions(plan, hard)
     if failed & LEARN:
         if best.ended in ("steps", "time"):
             yield _longer(plan)
@@ -150,18 +155,17 @@ def _suggested(best: Tried, training: TrainingSettings, retried: bool) -> Iterat
         yield _firmer(_firmer(plan))
 
 
-def _with_changed_questions(best: Tried) -> TrialPlan:
-    plan = best.plan
+def _with_changed_questions(plan: TrialPlan, hard: frozenset[str]) -> TrialPlan:
     return replace(
         plan,
         near=plan.near * MORE,
-        hard=plan.hard | best.changed,
+        hard=hard,
         change=Sentence(
             "adding {n} question whose answer changed and training similar questions {times:g} "
             "times as often",
             "adding {n} questions whose answers changed and training similar questions {times:g} "
             "times as often",
-            n=len(plan.hard | best.changed),
+            n=len(hard),
             times=plan.near * MORE,
         ),
     )

@@ -79,6 +79,19 @@ def test_a_difference_that_spills_over_again_is_left_out(training: TrainingSetti
     assert third.hard == {"Who?"}
 
 
+def test_questions_that_changed_in_any_trial_are_trained_in_the_next(
+    training: TrainingSettings,
+) -> None:
+    first = Tried(FIRST, frozenset({"spread"}), "learnt", frozenset({"Who?"}))
+    second = next_plan([first], first, training)
+    assert second is not None
+    again = Tried(second, frozenset({"spread"}), "learnt", frozenset({"Where?"}))
+    for best in (first, again):
+        third = next_plan([first, again], best, training)
+        assert third is not None
+        assert third.hard == {"Who?", "Where?"}
+
+
 @pytest.mark.parametrize("failed", ["spread", "kl", "lessons", "endless", FAILED])
 def test_no_trial_is_repeated_and_their_number_is_limited(
     training: TrainingSettings, failed: str
