@@ -254,7 +254,7 @@ class Bench:
         took = asdict(night) | {"cold": not warm}
         del took["marks"]
         home, settings = self._home(folder)
-        alone = self._alone(night, marks)
+        alone = self._alone(night)
         self._measure(("ours alone", n, seed), marks, alone, took)
         if night.floor:
             self._measure(
@@ -263,10 +263,9 @@ class Bench:
         with recall_block(self.engine, home, settings, night.holds) as block:
             self._measure(("ours served", n, seed), marks, replace(alone, block=block), took)
 
-    def _alone(self, night: Night, marks: Sequence[RealMark]) -> Served:
+    def _alone(self, night: Night) -> Served:
         adapter = Path(night.adapter) if night.adapter else None
-        asked = [mark.asked for mark in marks]
-        scope = Scope(asked, night.floor).includes if night.floor else everything
+        scope = Scope(night.in_scope, night.floor).includes if night.floor else everything
         return Served(adapter, night.scale, in_scope=scope)
 
     def _nights(self, seed: int, folder: Path) -> None:
@@ -277,7 +276,7 @@ class Bench:
         every = real_marks(GROWING[-1], dev=self.wanted.dev)
         serving, held = Served(), set[str]()
         for night in self._nights_of(self._job(folder, list(GROWING), seed)):
-            serving = self._alone(night, every[: night.marks]) if night.published else serving
+            serving = self._alone(night) if night.published else serving
             took = asdict(night)
             del took["marks"]
             measuring = self._measuring(every[: night.marks], serving)

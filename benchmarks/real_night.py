@@ -73,6 +73,8 @@ class Night:
     changes: Sequence[Sequence[Any]]
     floor: float = 0.0
     """The floor of the scope of the marks that the adapter answers; 0 for all messages."""
+    in_scope: Sequence[str] = ()
+    """The marked questions of that scope."""
 
     @property
     def published(self) -> bool:
@@ -175,11 +177,13 @@ def _night(home: Home, count: int, report: Report, took: tuple[float, float]) ->
 
     adapter: Path | None = None
     holds = [fate.difference for fate in report.fates if fate.good]
-    floor = 0.0
+    floor, in_scope = 0.0, list[str]()
     if report.adapter:
         published = read_adapter(home.adapters, report.adapter)
         adapter, holds = published.gguf, list(published.manifest.holds)
         floor = published.manifest.floor
+        with Journal(home.journal) as journal:
+            in_scope = journal.differences.questions(published.manifest.differences)
     else:
         for attempt in report.attempts:
             if attempt.chosen:
@@ -214,6 +218,7 @@ def _night(home: Home, count: int, report: Report, took: tuple[float, float]) ->
             [c.asked, c.before, c.after, c.near, c.undecided, c.spread] for c in report.changes
         ],
         floor=floor,
+        in_scope=in_scope,
     )
 
 
