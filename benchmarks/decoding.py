@@ -39,7 +39,7 @@ import gguf
 import numpy as np
 
 from agent.llama.engine import Engine
-from agent.llama.gguf.adapter_file import passed
+from agent.llama.gguf.adapter_check import passed
 from agent.llama.sampling_parameters import Sampling
 from agent.models.served_model import STARTER
 from agent.prompt.prompt import compose

@@ -25,7 +25,7 @@ import numpy as np
 from agent.llama.batch.decoder import SEQUENCES, BatchDecoder, Task, by_length, run_alone
 from agent.llama.batch.sequences import in_pages, open_sequences
 from agent.llama.generation import Generation, Piece
-from agent.llama.gguf.adapter_file import FileState, file_state, inspect
+from agent.llama.gguf.adapter_check import FileState, file_state, inspect
 from agent.llama.gguf.llama_file import ModelInfo, cache_bytes
 from agent.llama.gguf.load_check import require_chat_model
 from agent.llama.llama import AbortFlag, DecodeAborted, Llama

@@ -62,7 +62,7 @@ def fit_for(adapter: Adapter | None, base: BaseEntry) -> Adapter | None:
 
 def fingerprints(differences: Sequence[Difference]) -> dict[str, str]:
     """Return id → fingerprint of the differences that teach (conflicts resolved)."""
-    from trainer.lessons.conflicts import current_differences
+    from trainer.lessons.conflicting_lessons import current_differences
 
     teaching, _superseded = current_differences(differences)
     return {difference.id: difference.fingerprint for difference in teaching}

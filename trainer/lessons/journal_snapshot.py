@@ -20,7 +20,7 @@ from memory.difference import Difference, State, Turn
 from memory.errors import SupersededError
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
-from trainer.lessons.conflicts import current_differences
+from trainer.lessons.conflicting_lessons import current_differences
 
 LOOK_SECONDS = 2.0
 """Seconds between two checks of the journal during a run."""

@@ -1,7 +1,7 @@
 """Compose the curriculum of a night: everything that it trains and measures.
 
 This is the lessons of all differences that count (`trainer/lessons/lesson.py`,
-`trainer/lessons/conflicts.py`), and what must stay the same
+`trainer/lessons/conflicting_lessons.py`), and what must stay the same
 (`trainer/lessons/anchors/anchor_selection.py`), as answered by the base
 (`trainer/lessons/anchors/base_answers.py`). Pure except for the base's answers.
 
@@ -28,7 +28,12 @@ from trainer.lessons.anchors.anchor_selection import (
 )
 from trainer.lessons.anchors.base_answers import Anchor, BaseAnswers, prompts
 from trainer.lessons.anchors.likelihood import Likelihood
-from trainer.lessons.conflicts import Conflict, current_differences, find_conflicts, siblings_of
+from trainer.lessons.conflicting_lessons import (
+    Conflict,
+    current_differences,
+    find_conflicts,
+    siblings_of,
+)
 from trainer.lessons.contexts import Asked, ContextBuilder
 from trainer.lessons.lesson import Asker, Lesson, lessons_of
 from trainer.lessons.rephrase import is_russian

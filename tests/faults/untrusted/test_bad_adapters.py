@@ -18,7 +18,7 @@ from agent.chat.chat import Chat
 from agent.chat.graph import Finished
 from agent.child_process import environment
 from agent.llama.engine import Engine
-from agent.llama.gguf.adapter_file import inspect
+from agent.llama.gguf.adapter_check import inspect
 from memory.errors import AdapterError
 from memory.files.atomic_write import write_whole
 from memory.settings.paths import Home
@@ -234,7 +234,7 @@ def test_an_adapter_that_crashes_llama_cpp_crashes_only_the_probe(
 ) -> None:
     # Our own look through the file would refuse it; the probe's child is made to skip that.
     (tmp_path / "sitecustomize.py").write_text(
-        "from agent.llama.gguf import adapter_file\nadapter_file.inspect = lambda *_: None\n"
+        "from agent.llama.gguf import adapter_check\nadapter_check.inspect = lambda *_: None\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     bad = write_lora(tmp_path / "bad.gguf", alpha=np.float64(8))

@@ -23,7 +23,7 @@ from tests.support.values import difference, quick_settings
 from trainer.fit.job import ANCHOR
 from trainer.lessons.anchors.anchor_selection import near_prompts
 from trainer.lessons.anchors.base_answers import BaseAnswers, prompts
-from trainer.lessons.conflicts import current_differences
+from trainer.lessons.conflicting_lessons import current_differences
 from trainer.lessons.lesson import Lesson, Question
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
 

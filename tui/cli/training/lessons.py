@@ -59,7 +59,7 @@ def lessons(
     from agent.llama.engine import Engine
     from agent.models.served_model import served_model
     from memory.memory import Memory
-    from trainer.lessons.conflicts import find_conflicts
+    from trainer.lessons.conflicting_lessons import find_conflicts
     from trainer.lessons.lessons import make_lessons
 
     home, settings = open_home(model)

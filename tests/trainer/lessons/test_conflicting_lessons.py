@@ -8,7 +8,7 @@ import pytest
 
 from memory.difference import Message, Span
 from tests.support.values import difference
-from trainer.lessons.conflicts import current_differences, find_conflicts
+from trainer.lessons.conflicting_lessons import current_differences, find_conflicts
 
 
 @pytest.mark.parametrize(
