@@ -43,6 +43,7 @@ from tui.terminal.signals import Terminated, on_signals
 from tui.terminal.textual_patches.app import PatchedApp
 from tui.terminal.textual_patches.dispatch import act_on_keys_at_once, survive_errors
 from tui.terminal.textual_patches.drivers import survive_hangup, use_safe_parser
+from tui.terminal.textual_patches.widgets import draw_nothing_once_removed
 from tui.terminal.themes import DARK, LIGHT, THEMES, own_colours
 from tui.views.error_text import error_text
 from tui.widgets.common.option_lists import Palette
@@ -186,8 +187,9 @@ class DiscernApp(PatchedApp):
         return False
 
     def widget_added(self, widget: Widget) -> None:
-        """Make a new widget survive errors, and a field handle its keys immediately."""
+        """Make a new widget survive errors and its removal, and a field handle its keys immediately."""
         survive_errors(widget, self.show_failure, self.input_order.dispatched)
+        draw_nothing_once_removed(widget)
         if isinstance(widget, FIELDS):
             act_on_keys_at_once(widget)
 

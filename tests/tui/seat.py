@@ -99,8 +99,12 @@ class Seat:
 
     async def heard(self) -> None:
         """Wait until all keys and pastes have been handled."""
-        order = self.app.input_order
-        await self.until(lambda: order.idle and not self.app.message_queue_size)
+        await self.until(lambda: self.all_heard)
+
+    @property
+    def all_heard(self) -> bool:
+        """Whether all keys and pastes have been handled."""
+        return self.app.input_order.idle and not self.app.message_queue_size
 
     async def asks(self, text: str) -> None:
         """Send a message and wait for the end of the reply."""

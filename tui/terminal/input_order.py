@@ -42,6 +42,8 @@ class InputOrder:
         self._field: Widget | None = None
         """The field that handles all keys under way, if there is one."""
         self._since = 0.0
+        self._woken = False
+        """Whether a timer will end the wait for the keys under way."""
 
     @property
     def idle(self) -> bool:
@@ -57,19 +59,29 @@ class InputOrder:
         """Note that a key is done."""
         if any(event is key for key in self._under_way):
             self._under_way = [key for key in self._under_way if key is not event]
-            if self._waiting and not self._under_way:
-                self._app.call_later(self._dispatch_waiting)
+            self._continue()
 
     def dispatched(self, pump: MessagePump, event: Message) -> None:
         """Note whether a key ended at `pump`, which has just handled it."""
         if isinstance(event, Key) and not bubbles(pump, event):
             self.done(event)
 
+    def _continue(self) -> None:
+        if self._waiting and not self._under_way:
+            self._app.call_later(self._dispatch_waiting)
+
+    async def _wake(self) -> None:
+        self._woken = False
+        await self._dispatch_waiting()
+
     async def _dispatch_waiting(self) -> None:
         while self._waiting:
             field = self._field_of(self._waiting[0])
             if self._under_way and (field is None or field is not self._field):
-                if time.monotonic() - self._since < PATIENCE:
+                if (left := self._since + PATIENCE - time.monotonic()) > 0:
+                    if not self._woken:
+                        self._woken = True
+                        self._app.set_timer(left, self._wake)
                     return
                 self._under_way = []
             event, self._field = self._waiting.popleft(), field
@@ -80,6 +92,7 @@ class InputOrder:
                 await self._dispatch(event)
             except BaseException:
                 self.done(event)
+                self._continue()  # after an input that is no key
                 raise
             target = self._app.focused or self._app.screen if self._app.screen_stack else None
             if not event.is_forwarded or target is None or is_closed(target):

@@ -183,18 +183,23 @@ async def game(home: Home, seed: int, seconds: float) -> Monkey:
         size = SIZES[seed % 3]
         async with sitting(home, settings, ready=False, size=size, **begun) as seat:
             await monkey.play(seat, until)
+            # What was pressed last may also leave the chat.
+            await seat.until(lambda: seat.app.return_code == 0 or seat.all_heard, patience=120)
             left = seat.app.return_code == 0
             if not left:
                 try:
                     await _comes_to_rest(seat)
-                except AssertionError as error:
-                    monkey.faults.append(f"{error}\n{seat.shown}\n" + "  ".join(monkey.last))
+                except AssertionError:
+                    waiting = [f"{worker.name} {worker.state.name}" for worker in seat.app.workers]
+                    monkey.faults.append(
+                        f"{traceback.format_exc()}\n{seat.shown}\n{waiting}\n"
+                        + "  ".join(monkey.last)
+                    )
             monkey._look(seat)
     return monkey
 
 
 async def _comes_to_rest(seat: Seat) -> None:
-    await seat.heard()
     for _ in range(8):
         await seat.hits("escape")
         await asyncio.sleep(0.1)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from textual import events
+from textual.command import CommandPalette
 from textual.widgets import Input
 
 from agent.chat.surprise import SMOOTH, Suggestion
@@ -28,6 +29,22 @@ async def marked(seat: Seat, mark: str) -> str:
     await seat.types(mark)
     await seat.sees("✓ Saved as")
     return seat.screen.chat.journal.differences.all()[-1].id
+
+
+async def test_a_card_removed_behind_another_screen_is_drawn_as_blanks(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await marked(seat, "/diff error")
+        await seat.types("/contrast")
+        await seat.sees("Esc cancel")
+        layout = seat.screen._compositor
+        await seat.hits("ctrl+p")
+        await seat.until(lambda: isinstance(seat.app.screen, CommandPalette))
+        card = seat.screen.query_one(ContrastCard)
+        await card.remove()
+        assert card in layout.full_map  # until the screen is in front again
+        assert any("Saved as" in strip.text for strip in layout.render_strips())
 
 
 async def test_a_contrast_is_written_in_a_card_and_saved_with_enter(

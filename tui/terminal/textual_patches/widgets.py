@@ -1,4 +1,4 @@
-"""Textual's text area and command palette: stored text, and keys in quick succession."""
+"""Textual's widgets: stored text, keys in quick succession, and drawing after removal."""
 
 from __future__ import annotations
 
@@ -7,10 +7,34 @@ from contextlib import suppress
 from textual.command import CommandPalette
 from textual.document._document import EditResult, Location
 from textual.document._edit import Edit
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
 from textual.widgets import TextArea
 from textual.worker import Worker
 
-__all__ = ["Edit", "EditResult", "Location", "PatchedPalette", "PatchedTextArea"]
+__all__ = [
+    "Edit",
+    "EditResult",
+    "Location",
+    "PatchedPalette",
+    "PatchedTextArea",
+    "draw_nothing_once_removed",
+]
+
+
+def draw_nothing_once_removed(widget: Widget) -> None:
+    """Draw blanks for a widget without a parent.
+
+    The layout of a screen behind a modal one still has the widgets that were removed from it since, and
+    Textual fails to draw them without their styles.
+    """
+    render = widget.render_lines
+
+    def render_lines(crop: Region) -> list[Strip]:
+        return render(crop) if widget.parent else [Strip.blank(crop.width)] * crop.height
+
+    widget.render_lines = render_lines  # type: ignore[method-assign]
 
 
 class PatchedTextArea(TextArea):
