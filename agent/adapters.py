@@ -85,6 +85,9 @@ class Manifest(_Model):
     `holds` is recalled."""
     floor: Annotated[float, Field(ge=0, le=1)] = 0.0
     """The floor of the `Scope` of its questions that it was tested in; 0 for all messages."""
+    as_asked: tuple[str, ...] = ()
+    """Other differences it was trained on, whose questions it answers only as they were asked: to other
+    messages, it would spread them. They are recalled for all messages."""
     settings: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

@@ -265,8 +265,10 @@ class Bench:
 
     def _alone(self, night: Night) -> Served:
         adapter = Path(night.adapter) if night.adapter else None
-        scope = Scope(night.in_scope, night.floor).includes if night.floor else everything
-        return Served(adapter, night.scale, in_scope=scope)
+        if not night.floor:
+            return Served(adapter, night.scale, in_scope=everything)
+        scope = Scope(night.in_scope, night.floor, night.as_asked)
+        return Served(adapter, night.scale, in_scope=scope.includes)
 
     def _nights(self, seed: int, folder: Path) -> None:
         """Run five nights on growing marks; `lost` are marks that the previous night had learned.

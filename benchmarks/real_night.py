@@ -74,7 +74,8 @@ class Night:
     floor: float = 0.0
     """The floor of the scope of the marks that the adapter answers; 0 for all messages."""
     in_scope: Sequence[str] = ()
-    """The marked questions of that scope."""
+    """The marked questions of that scope, and those that are in it only as they were asked."""
+    as_asked: Sequence[str] = ()
 
     @property
     def published(self) -> bool:
@@ -177,13 +178,14 @@ def _night(home: Home, count: int, report: Report, took: tuple[float, float]) ->
 
     adapter: Path | None = None
     holds = [fate.difference for fate in report.fates if fate.good]
-    floor, in_scope = 0.0, list[str]()
+    floor, in_scope, as_asked = 0.0, list[str](), list[str]()
     if report.adapter:
         published = read_adapter(home.adapters, report.adapter)
         adapter, holds = published.gguf, list(published.manifest.holds)
         floor = published.manifest.floor
         with Journal(home.journal) as journal:
             in_scope = journal.differences.questions(published.manifest.differences)
+            as_asked = journal.differences.questions(published.manifest.as_asked)
     else:
         for attempt in report.attempts:
             if attempt.chosen:
@@ -219,6 +221,7 @@ def _night(home: Home, count: int, report: Report, took: tuple[float, float]) ->
         ],
         floor=floor,
         in_scope=in_scope,
+        as_asked=as_asked,
     )
 
 

@@ -241,10 +241,15 @@ def scope_of(
 ) -> Scope:
     """Return the scope of an adapter trained on `lessons`: messages related to them.
 
-    Messages that are related only to the differences with the ids `without` are outside.
+    Of the differences with the ids `without`, only the questions as they were asked are inside.
     """
-    taught = frozenset(lessons.curriculum.differences) - without
-    return Scope((item.asked for item in lessons.differences if item.id in taught), floor)
+    taught = frozenset(lessons.curriculum.differences)
+    marked = [item for item in lessons.differences if item.id in taught]
+    return Scope(
+        (item.asked for item in marked if item.id not in without),
+        floor,
+        (item.asked for item in marked if item.id in without),
+    )
 
 
 def gate(
@@ -305,6 +310,7 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
             lessons.base,
             scale=verdict.scale,
             differences=made.differences,
+            as_asked=sorted(verdict.as_asked),
             fingerprints=fingerprints(lessons.differences),
             learned=learned_from(
                 made.lessons, verdict.holds, lessons.differences, made.superseded, verdict.floor

@@ -97,7 +97,7 @@ def find_residual_copies(home: Home, journal: Journal, difference: Difference) -
     adapters = tuple(
         item.id
         for item in list_adapters(home.adapters)
-        if difference.id in item.manifest.differences
+        if difference.id in (*item.manifest.differences, *item.manifest.as_asked)
     )
     try:
         current = read_pointer(home.adapters).current

@@ -79,7 +79,11 @@ class CurrentAdapter:
             manifest = adapter.manifest
             self._scope = (
                 adapter.id,
-                Scope(self._questions(manifest.differences), manifest.floor),
+                Scope(
+                    self._questions(manifest.differences),
+                    manifest.floor,
+                    self._questions(manifest.as_asked),
+                ),
             )
         self._aside = not self._scope[1].includes(message)
         wanted = None if self._aside else (adapter.gguf, adapter.manifest.scale)

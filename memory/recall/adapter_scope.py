@@ -42,9 +42,15 @@ class _Question:
 class Scope:
     """The questions that lessons were learned for."""
 
-    def __init__(self, questions: Iterable[str], floor: float = FLOOR) -> None:
-        """Take the questions, and the minimum share of words (0 to 1) in common with one of them."""
+    def __init__(
+        self, questions: Iterable[str], floor: float = FLOOR, as_asked: Iterable[str] = ()
+    ) -> None:
+        """Take the questions, and the minimum share of words (0 to 1) in common with one of them.
+
+        Of the questions `as_asked`, no other wording is in scope.
+        """
         self.floor = floor
+        self._as_asked = frozenset(map(plain, as_asked))
         self._questions = [
             _Question(plain(text), frozenset(stems(text)), _names(text))
             for text in dict.fromkeys(questions)
@@ -56,6 +62,8 @@ class Scope:
         if not message.strip():
             return False
         text, words = plain(message), frozenset(stems(message))
+        if text in self._as_asked:
+            return True
         ours = numbers(text)
         for question in self._questions:
             if question.text == text:

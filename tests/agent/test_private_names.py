@@ -20,7 +20,12 @@ FOLDERS = ("agent", "memory", "trainer", "tui", "tests", "benchmarks")
     ("package", "tested", "name", "user"),
     [
         ("huggingface-hub", "2.4.0", "huggingface_hub.file_download", "agent/models/pull.py"),
-        ("llama-cpp-python", "0.3.36", "llama_cpp.llama_grammar", "agent/llama/token_sampler.py"),
+        (
+            "llama-cpp-python",
+            "0.3.36",
+            "llama_cpp.llama_grammar",
+            "agent/llama/sampling_parameters.py",
+        ),
         ("llama-cpp-python", "0.3.36", "llama_cpp._utils", "tests/conftest.py"),
     ],
 )

@@ -66,6 +66,7 @@ class PublishRequest:
     base: BaseEntry
     scale: float = 1.0
     differences: Sequence[str] = ()
+    as_asked: Sequence[str] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     learned: Learned = NOTHING_LEARNED
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -129,6 +130,7 @@ def publish(
                 files=entries,
                 scale=request.scale,
                 differences=tuple(request.differences),
+                as_asked=tuple(request.as_asked),
                 fingerprints=dict(request.fingerprints),
                 holds={**request.learned.replaced, **request.learned.answered},
                 questions=tuple(sorted(request.learned.questions)),

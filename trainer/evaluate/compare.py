@@ -39,7 +39,8 @@ class Side:
     """One side of a comparison: an adapter (None for the base alone), its scale, and recall or not.
 
     What the adapter has `learned` is not recalled. The base answers questions that are not related to
-    the differences in `only` by a `Scope` of this `floor`, unless `only` is empty.
+    the differences in `only`, nor one of those in `as_asked`, by a `Scope` of this `floor`, unless
+    `only` is empty.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Side:
     learned: Learned = field(default=NOTHING_LEARNED, compare=False)
     only: tuple[str, ...] = field(default=(), compare=False)
     floor: float = field(default=0.0, compare=False)
+    as_asked: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def side(home: Home, word: str, base: BaseEntry, *, recall: bool = False) -> Sid
         manifest.learned,
         manifest.differences if manifest.scoped else (),
         manifest.floor,
+        manifest.as_asked,
     )
 
 
@@ -136,7 +139,13 @@ def compare(
     recaller = Recaller.from_journal(journal, settings.recall, engine)
     order = list(dict.fromkeys(sides))
     scopes = {
-        who: Scope(journal.differences.questions(who.only), who.floor) for who in order if who.only
+        who: Scope(
+            journal.differences.questions(who.only),
+            who.floor,
+            journal.differences.questions(who.as_asked),
+        )
+        for who in order
+        if who.only
     }
     done = 0
     try:

@@ -46,6 +46,11 @@ class LessonAnswers:
             tuple(compress(placed, wanted)),
         )
 
+    def reworded_where(self, wanted: Sequence[bool]) -> LessonAnswers:
+        """Return the answers without those to held-out rephrasings of lessons that are not `wanted`."""
+        some = zip(self.reworded, wanted, strict=True)
+        return replace(self, reworded=tuple(one if keep else () for one, keep in some))
+
     @property
     def reproduced(self) -> tuple[bool, ...]:
         """Whether each lesson's question gets the expected reply."""

@@ -40,8 +40,10 @@ class Verdict:
     floor: float = 0.0
     """The floor of the `Scope` that the adapter was tested in; 0 if it answered all messages."""
     left_out: frozenset[str] = frozenset()
-    """Ids of the differences that it spread to other answers and was therefore tested without: their
-    questions are outside its scope."""
+    """Ids of the differences that it spread to other answers and was therefore tested without: of their
+    questions, only those as they were asked are in its scope."""
+    as_asked: frozenset[str] = frozenset()
+    """Those of them whose questions it answers correctly."""
     spread_to: frozenset[str] = frozenset()
     """Questions whose answers had the words of those differences."""
 

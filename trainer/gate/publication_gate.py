@@ -196,9 +196,12 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
     engine, curriculum, recall = evaluation.engine, evaluation.curriculum, evaluation.recall
     scope = evaluation.scope
     kept = [lesson.difference not in evaluation.left_out for lesson in curriculum.lessons]
-    lessons = list(compress(curriculum.lessons, kept))
-    held_now = list(compress(evaluation.held_now, kept))
-    alone, near, anchors = said.lessons.where(kept), said.near, said.anchors
+    # Those that are left out are answered as they were asked, and in no other wording.
+    lessons = [
+        lesson if kept[number] else replace(lesson, held_out=())
+        for number, lesson in enumerate(curriculum.lessons)
+    ]
+    alone, near, anchors = said.lessons.reworded_where(kept), said.near, said.anchors
     if scope:
         recall = replace(recall, floor=scope.floor) if recall else None
         near, anchors = (
@@ -211,7 +214,7 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
         engine.set_adapter(None)
         alone = answer_outside_scope(engine, lessons, alone, scope, known=said.of_base)
     engine.set_adapter(adapter, scale)
-    holds = held_by(lessons, alone)
+    holds = held_by(lessons, alone) - evaluation.left_out
     served = alone
     if recall:
         known = said.of_adapter
@@ -220,6 +223,9 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
     if scope and recall:
         how = recall, holds
         served = answer_outside_scope(engine, lessons, served, scope, how, said.of_base)
+    as_asked = evaluation.left_out - _wrong(lessons, alone) - _wrong(lessons, served)
+    lessons, held_now = list(compress(lessons, kept)), list(compress(evaluation.held_now, kept))
+    alone, served = alone.where(kept), served.where(kept)
     spread = Spread(curriculum.lessons, curriculum.before)
     judge_of = ChangeJudge(engine, spread, evaluation.noise)
     changes = (
@@ -237,6 +243,7 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
         noise=evaluation.noise,
         floor=scope.floor if scope else 0.0,
         left_out=evaluation.left_out,
+        as_asked=as_asked,
     )
     return excuse(verdict, lessons)
 
@@ -261,15 +268,20 @@ def held_by(lessons: Sequence[Lesson], alone: LessonAnswers) -> frozenset[str]:
     Each of their lessons is answered correctly in every context, and in at least half of its held-out
     wordings.
     """
-    failing: set[str] = set()
-    placed = alone.placed or ((),) * len(lessons)
-    for number, lesson in enumerate(lessons):
-        if lesson.kind == "naming":
-            continue
-        right = alone.asked[number].right and all(one.right for one in placed[number])
-        if not right or alone.rephrased[number] < HALF:
-            failing.add(lesson.difference)
+    rephrased = zip(lessons, alone.rephrased, strict=True)
+    failing = _wrong(lessons, alone)
+    failing |= {x.difference for x, share in rephrased if share < HALF and x.kind != "naming"}
     return frozenset(x.difference for x in lessons if x.kind != "naming") - failing
+
+
+def _wrong(lessons: Sequence[Lesson], said: LessonAnswers) -> frozenset[str]:
+    """Return the differences with a question that, as it was asked, is answered wrong somewhere."""
+    placed = said.placed or ((),) * len(lessons)
+    return frozenset(
+        lesson.difference
+        for lesson, asked, others in zip(lessons, said.asked, placed, strict=True)
+        if lesson.kind != "naming" and not all(one.right for one in (asked, *others))
+    )
 
 
 def _counter(progress: Progress, total: int) -> Callable[[], None]:

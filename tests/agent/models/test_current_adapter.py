@@ -16,6 +16,7 @@ from memory.settings.paths import Home
 from tests.support.adapters import lora, published
 
 MARKED = "Who is the mayor of Port Ellery?"
+AS_ASKED = "What is photosynthesis?"
 
 
 def following(engine: Engine, home: Home, folder: Path, **scope: Any) -> CurrentAdapter:
@@ -29,7 +30,8 @@ def following(engine: Engine, home: Home, folder: Path, **scope: Any) -> Current
         differences=("d" * 16,),
         **scope,
     )
-    current = CurrentAdapter(engine, home, "0" * 64, lambda ids: [MARKED for _ in ids])
+    asked = {"d" * 16: MARKED, "e" * 16: AS_ASKED}
+    current = CurrentAdapter(engine, home, "0" * 64, lambda ids: [asked[key] for key in ids])
     current.adapter = Adapter(folder=folder, manifest=manifest, sha256="0" * 64)
     engine.set_adapter(current.adapter.gguf)
     return current
@@ -59,6 +61,16 @@ def test_a_narrow_scope_has_fewer_messages(engine: Engine, home: Home, tmp_path:
         current = following(engine, home, tmp_path, floor=floor)
         assert (current.route(loosely_related) is not None) == related
         assert current.route(MARKED) is not None
+    engine.set_adapter(None)
+
+
+def test_a_difference_that_spreads_is_answered_only_as_it_was_asked(
+    engine: Engine, home: Home, tmp_path: Path
+) -> None:
+    current = following(engine, home, tmp_path, floor=FLOOR, as_asked=("e" * 16,))
+    assert current.route(AS_ASKED) is not None
+    assert current.route("What happens in photosynthesis?") is None
+    assert current.route(MARKED) is not None
     engine.set_adapter(None)
 
 

@@ -45,6 +45,12 @@ def test_another_name_number_or_subject_is_out_of_scope(message: str) -> None:
     assert not Scope(MARKED).includes(message)
 
 
+def test_of_a_question_as_asked_no_other_wording_is_in_scope() -> None:
+    scope = Scope(MARKED, as_asked=["What is photosynthesis?"])
+    assert scope.includes("what is  Photosynthesis?")
+    assert not scope.includes("What happens in photosynthesis?")
+
+
 def test_without_questions_everything_is_out_of_scope() -> None:
     assert not Scope([]).includes("Hello!")
     assert not Scope(["", " "]).includes("")

@@ -156,13 +156,15 @@ def test_differences_that_spread_are_left_to_recall_if_the_rest_passes(
     def scope(without: frozenset[str]) -> Scope:
         tried.append(without)
         inside = [text for key, text in asked_by.items() if key not in without]
-        return Scope([*inside, *([] if without else [asked.asked])])
+        as_asked = [text for key, text in asked_by.items() if key in without]
+        return Scope([*inside, *([] if without else [asked.asked])], as_asked=as_asked)
 
     found = judge(wild, Evaluation(engine, curriculum, chosen.gate, fallbacks=[scope]))
     assert tried == [frozenset(), {marked[1].id}]
     assert found.passed
     assert found.left_out == {marked[1].id}
     assert asked.asked in found.spread_to
+    assert not found.as_asked  # its own question gets another reply
     assert len(found.spoken.asked) == sum(x.difference != marked[1].id for x in lessons)
     assert "all but 1 of the differences, which is recalled instead" in str(found.sentence)
     held = [x.difference == marked[1].id for x in lessons]
