@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 SPREADS = Sentence("its words appeared in answers to other questions, so it is recalled instead")
 """Why a difference is left out of a trial."""
+AS_ASKED = Sentence(
+    "its words appeared in answers to other questions, so the adapter answers it only as it was "
+    "asked, and for other wordings it is recalled"
+)
+"""Why a difference is left out of a verdict, but not of what is served."""
 CURVE_POINTS = 120
 """Most points of a curve that a report keeps."""
 
@@ -178,10 +183,10 @@ class TrialContext:
         """Return the context with another curriculum."""
         return replace(self, lessons=replace(self.lessons, curriculum=curriculum))
 
-    def without(self, differences: Collection[str]) -> TrialContext:
+    def without(self, differences: Collection[str], why: Sentence = SPREADS) -> TrialContext:
         """Return the context without some differences, which spread to other answers."""
         kept = [lesson.difference not in differences for lesson in self.curriculum.lessons]
-        context = self.with_curriculum(without_differences(self.curriculum, differences, SPREADS))
+        context = self.with_curriculum(without_differences(self.curriculum, differences, why))
         return replace(context, held_now=list(compress(self.held_now, kept)))
 
 
@@ -216,7 +221,8 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         verdict = pipeline.gate(context.engine, context.journal, candidate, settings, judging)
         keep_verdict(folder, key, verdict)
     if verdict.left_out:
-        context = context.without(verdict.left_out)
+        context = context.without(verdict.as_asked, AS_ASKED)
+        context = context.without(verdict.left_out - verdict.as_asked)
         candidate = replace(candidate, lessons=context.lessons)
     run.emit(
         Judged(verdict.passed, verdict.scale, verdict.sentence, tuple(verdict.spoken.reproduced))
