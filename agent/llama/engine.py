@@ -24,6 +24,7 @@ import numpy as np
 
 from agent.llama.batch.decoder import SEQUENCES, BatchDecoder, Task, by_length, run_alone
 from agent.llama.batch.sequences import in_pages, open_sequences
+from agent.llama.draw_token import TokenSampler
 from agent.llama.generation import Generation, Piece
 from agent.llama.gguf.adapter_check import FileState, file_state, inspect
 from agent.llama.gguf.llama_file import ModelInfo, cache_bytes
@@ -31,7 +32,6 @@ from agent.llama.gguf.load_check import require_chat_model
 from agent.llama.llama import AbortFlag, DecodeAborted, Llama
 from agent.llama.logits import FloatArray, log_softmax, surprisal_of
 from agent.llama.sampling_parameters import Sampling
-from agent.llama.token_sampler import TokenSampler
 from agent.llama.unloadable_llama import SavedCache, UnloadableLlama, closed_error, saved_cache
 from memory.errors import ModelError
 from memory.settings.paths import expanded

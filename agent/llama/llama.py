@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.llama.draw_token import TokenSampler
 from agent.llama.gguf.llama_file import (
     ModelInfo,
     Vocabulary,
@@ -33,7 +34,6 @@ from agent.llama.logits import FloatArray, view
 from agent.llama.sampling_parameters import Sampling
 from agent.llama.snapshots import Snapshots
 from agent.llama.thread_tuner import ThreadTuner
-from agent.llama.token_sampler import TokenSampler
 from memory.errors import AdapterError, ModelError
 
 DEFAULT_CONTEXT = 8192

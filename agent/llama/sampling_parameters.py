@@ -1,4 +1,4 @@
-"""Sampling parameters, with which `agent/llama/token_sampler.py` draws the next token.
+"""Sampling parameters, with which `agent/llama/draw_token.py` draws the next token.
 
 A grammar (GBNF, llama.cpp's notation) restricts the reply to the texts that it derives.
 """

@@ -19,7 +19,7 @@ from memory.mark_validation import MarkRequest
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.handlers.marks import MarkHandler
-from tui.chat.reading import Part, selected_part
+from tui.chat.reply_actions import Part, selected_part
 from tui.keys.bindings import Keyboard, hints, keyboard_of
 from tui.keys.key_definitions import KEYS
 from tui.terminal.sanitize import clean, one_line

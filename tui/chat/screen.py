@@ -25,7 +25,7 @@ from tui.chat.handlers.command_handlers import command_handlers
 from tui.chat.marking import MarkingController
 from tui.chat.opening import Opened, Opening, OpeningStep
 from tui.chat.polling import Polling
-from tui.chat.reading import ReadingController
+from tui.chat.reply_actions import ReplyActions
 from tui.chat.submission import Submission
 from tui.chat.thread_view import ThreadView
 from tui.chat.training.controller import TrainingController
@@ -33,7 +33,7 @@ from tui.commands.completion_sources import sources
 from tui.keys.bindings import bindings
 from tui.markdown.view import MarkdownView
 from tui.terminal.sanitize import clean, one_line
-from tui.training.background import TrainingEnded, TrainingEvent, TrainingStarted
+from tui.training.background_trainings import TrainingEnded, TrainingEvent, TrainingStarted
 from tui.widgets.chat.receipt_card import ReceiptCard
 from tui.widgets.chat.transcript import Transcript
 from tui.widgets.chat.why_card import WhyCard
@@ -97,7 +97,7 @@ class ChatScreen(Screen[None]):
         )
         self.submission = Submission(context, self.conversation, self.handlers)
         self._marking = MarkingController(context, self.conversation, self.handlers.marks)
-        self._reading = ReadingController(context, self.thread)
+        self._reply_actions = ReplyActions(context, self.thread)
         self._polling = Polling(context, self.thread, self.conversation, self.training)
         self._opening = Opening(home, settings, self.post_message, thread=thread, new=new)
         self.failed: DiscernError | None = None
@@ -244,7 +244,7 @@ class ChatScreen(Screen[None]):
     @property
     def selected_source(self) -> str:
         """The selection, as Markdown if it is within one reply."""
-        return self._reading.selected_text()
+        return self._reply_actions.selected_text()
 
     @work(group="earlier")
     async def on_transcript_near_top(self, message: Transcript.NearTop) -> None:
@@ -261,7 +261,7 @@ class ChatScreen(Screen[None]):
 
     async def on_composer_editor(self, message: Composer.Editor) -> None:
         """Open the draft in the user's editor."""
-        await self._reading.edit_draft()
+        await self._reply_actions.edit_draft()
 
     async def action_edit(self) -> None:
         """Put the chosen message into the input."""
@@ -276,19 +276,19 @@ class ChatScreen(Screen[None]):
 
     async def action_branch(self, step: int) -> None:
         """Show the previous or next branch of the chosen reply."""
-        await self._reading.step_branch(step)
+        await self._reply_actions.step_branch(step)
 
     def action_thought(self) -> None:
         """Fold or unfold the reasoning of the chosen reply."""
-        self._reading.toggle_thought()
+        self._reply_actions.toggle_thought()
 
     def action_copy(self) -> None:
         """Copy the chosen reply's Markdown."""
-        self._reading.copy()
+        self._reply_actions.copy()
 
     def action_copy_code(self) -> None:
         """Copy the code of the chosen reply, one block per key press."""
-        self._reading.copy_code()
+        self._reply_actions.copy_code()
 
     def on_markdown_view_link_clicked(self, event: MarkdownView.LinkClicked) -> None:
         """Copy a link's address; links of a model are never opened."""

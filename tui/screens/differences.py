@@ -27,7 +27,7 @@ from memory.kinds import in_words
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line, padded
-from tui.training.training_effects import TrainingEffect, training_effects
+from tui.training.before_and_after import TrainingEffect, training_effects
 from tui.views.difference_view import details
 from tui.views.mark_status import MARK_STATUSES, mark_status, retained_ids
 from tui.widgets.common.option_lists import SafeOptionList

@@ -14,7 +14,7 @@ from tui.views.mark_status import mark_status
 
 if TYPE_CHECKING:
     from memory.difference import Difference
-    from tui.training.training_effects import TrainingEffect
+    from tui.training.before_and_after import TrainingEffect
 
 ROOM = 10
 """Minimum width for the name of a row."""

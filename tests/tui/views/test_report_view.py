@@ -17,7 +17,7 @@ from trainer.report.page import report_page
 from trainer.report.report import Attempt, Beside, Change, Fate, Measure, Point, Report
 from tui.cli.print_report import printed
 from tui.terminal.themes import DARK, own_colours
-from tui.training.training_effects import training_effects
+from tui.training.before_and_after import training_effects
 from tui.views.report_view import report_view
 
 COLOURS = DARK.to_color_system().generate() | own_colours(DARK) | DARK.variables

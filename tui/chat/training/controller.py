@@ -13,7 +13,7 @@ from tui.chat.conversation import Conversation
 from tui.chat.thread_view import ThreadView
 from tui.chat.training.idle_preparation import IdlePreparation
 from tui.chat.training.unload_for_training import ModelUnloading
-from tui.training.background import BackgroundTrainings, TrainingEnded, TrainingEvent
+from tui.training.background_trainings import BackgroundTrainings, TrainingEnded, TrainingEvent
 from tui.training.progress import Progress
 
 if TYPE_CHECKING:

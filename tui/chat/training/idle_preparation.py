@@ -16,7 +16,7 @@ from tui.chat.context import ChatContext
 if TYPE_CHECKING:
     from trainer.night.preparation import Preparation
     from trainer.night.request import RunRequest
-    from tui.training.background import BackgroundTrainings
+    from tui.training.background_trainings import BackgroundTrainings
 
 IDLE_SECONDS = 20.0
 """Seconds without typing, replies and trainings from which the chat counts as idle."""

@@ -18,7 +18,7 @@ from trainer.events import Event, PlacementChosen
 
 if TYPE_CHECKING:
     from tui.chat.context import ChatContext
-    from tui.training.background import BackgroundTrainings
+    from tui.training.background_trainings import BackgroundTrainings
 
 STILL_SECONDS = 10.0
 """Seconds without a change after which a draft no longer keeps the model loaded."""

@@ -1,4 +1,4 @@
-"""Reading the conversation: branches, reasoning, copying, and editing the draft in `$EDITOR`."""
+"""What can be done with a reply: branches, reasoning, copying; and editing the draft in `$EDITOR`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def selected_part(context: ChatContext) -> tuple[TurnView, Part] | str:
     return part if isinstance(part, str) else (views[0], part)
 
 
-class ReadingController:
+class ReplyActions:
     """Actions on the replies on the screen that do not change them."""
 
     def __init__(self, context: ChatContext, thread: ThreadView) -> None:
