@@ -85,7 +85,15 @@ def test_no_other_class_overrides_or_calls_a_private_method_of_textual(name: str
         (MessagePump, ("_dispatch_message",)),
         (App, ("_register_child", "_handle_exception", "_fatal_error", "_close_messages_no_wait")),
         (TextArea, ("_set_document", "_watch_show_vertical_scrollbar")),
-        (CommandPalette, ("_GATHER_COMMANDS_GROUP", "_select_or_command", "_action_command_list")),
+        (
+            CommandPalette,
+            (
+                "_GATHER_COMMANDS_GROUP",
+                "_select_or_command",
+                "_action_command_list",
+                "_refresh_command_list",
+            ),
+        ),
     ],
 )
 def test_the_private_methods_exist(owner: type, names: tuple[str, ...]) -> None:

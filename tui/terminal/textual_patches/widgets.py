@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from textual.command import CommandPalette
+from textual.command import Command, CommandList, CommandPalette
+from textual.css.query import NoMatches
 from textual.document._document import EditResult, Location
 from textual.document._edit import Edit
 from textual.geometry import Region
@@ -70,6 +71,13 @@ class PatchedPalette(CommandPalette):
     def select(self) -> None:
         """Run the highlighted command, or highlight the first one."""
         self._select_or_command()
+
+    def _refresh_command_list(
+        self, command_list: CommandList, commands: list[Command], clear_current: bool
+    ) -> None:
+        """Ignore commands that are found after the palette was closed."""
+        with suppress(NoMatches):
+            super()._refresh_command_list(command_list, commands, clear_current)
 
     def _action_command_list(self, action: str) -> None:
         """Ignore keys while the list is empty."""
