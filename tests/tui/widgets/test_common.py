@@ -80,6 +80,7 @@ async def test_commands_found_after_the_palette_was_closed_are_ignored(
         await seat.until(lambda: isinstance(seat.app.screen, Palette))
         palette = seat.app.screen
         assert isinstance(palette, Palette)
+        await seat.until(lambda: palette.query(CommandList))
         rows = palette.query_one(CommandList)
         await seat.until(lambda: rows.option_count)
         found = [row for row in rows.options if isinstance(row, Command)]
