@@ -103,6 +103,11 @@ class Manifest(_Model):
         return found
 
     @property
+    def trained(self) -> frozenset[str]:
+        """Every difference that may be in its weights, also those that it was tested without."""
+        return frozenset((*self.differences, *self.fingerprints))
+
+    @property
     def learned(self) -> Learned:
         """What recall leaves to this adapter."""
         taught = set(self.differences)

@@ -95,9 +95,7 @@ def cleared_by_training() -> str:
 def find_residual_copies(home: Home, journal: Journal, difference: Difference) -> ResidualCopies:
     """Return where a difference, even one that was just forgotten, may remain."""
     adapters = tuple(
-        item.id
-        for item in list_adapters(home.adapters)
-        if difference.id in (*item.manifest.differences, *item.manifest.as_asked)
+        item.id for item in list_adapters(home.adapters) if difference.id in item.manifest.trained
     )
     try:
         current = read_pointer(home.adapters).current

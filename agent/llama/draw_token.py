@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 from memory.errors import ModelError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from agent.llama.logits import FloatArray
     from agent.llama.sampling_parameters import Sampling
 
@@ -20,7 +18,7 @@ PENALTY_WINDOW = 64
 
 
 class TokenSampler:
-    """Draws the tokens of one reply; close it, or use it with `with`.
+    """Draws the tokens of one reply; close it.
 
     A repeat penalty and a grammar depend on the tokens drawn before.
     """
@@ -31,34 +29,21 @@ class TokenSampler:
         Raises:
             ModelError: the grammar is not valid.
         """
-        self._context = context
+        import llama_cpp
+
+        self._llama, self._context = llama_cpp, context
         self._chain = None if sampling.takes_best else _chain(sampling, vocabulary)
-
-    def __enter__(self) -> TokenSampler:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def draw(self, row: FloatArray) -> int:
         """Return the next token; `row` are the logits of the last token of the context."""
-        import llama_cpp as llama
-
         if self._chain is None:
             return int(row.argmax())
-        return int(llama.llama_sampler_sample(self._chain, self._context, -1))
+        return int(self._llama.llama_sampler_sample(self._chain, self._context, -1))
 
     def close(self) -> None:
         """Free the chain; calling it again does nothing."""
-        import llama_cpp as llama
-
         if self._chain is not None:
-            llama.llama_sampler_free(self._chain)
+            self._llama.llama_sampler_free(self._chain)
             self._chain = None
 
 

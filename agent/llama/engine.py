@@ -15,7 +15,7 @@ from __future__ import annotations
 import codecs
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -363,7 +363,7 @@ class Engine:
         try:
             with self._held(generation.is_cancelled) as llama:
                 decoder = codecs.getincrementaldecoder("utf-8")("replace")
-                with llama.sampler(generation.sampling) as sampler:
+                with closing(llama.sampler(generation.sampling)) as sampler:
                     self._begin(generation)
                     try:
                         yield from self._draw(llama, generation, sampler, decoder)

@@ -14,7 +14,6 @@ import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 
 from tests.support.processes import ROOT
 from tests.tui.seat import PATIENCE
@@ -84,10 +83,7 @@ class Terminal:
     def __enter__(self) -> Terminal:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    def __exit__(self, *_exc: object) -> None:  # fmt: skip
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -105,8 +105,7 @@ def forgotten(home: Home, differences: Sequence[Difference]) -> set[str]:
     adapter = serving(home)
     if adapter is None:
         return set()
-    known = set(adapter.manifest.fingerprints) | set(adapter.manifest.differences)
-    return known - set(fingerprints(differences))
+    return set(adapter.manifest.trained - set(fingerprints(differences)))
 
 
 def require_news(found: News, teaching: int, adapter: Adapter | None, differences: int) -> None:

@@ -1,7 +1,7 @@
 """Choose the samples of each training step, preferring those that still need training.
 
 The sampler records the last result of each sample: the margin of a lesson's wording (see
-`objective.margins`), the divergence of an anchor from the base. Samples that are new, wrong or changed
+`loss.margins`), the divergence of an anchor from the base. Samples that are new, wrong or changed
 are drawn most often, those that are safely right occasionally, so the number of steps depends on how
 much is hard, not on how much there is. All draws come from one seed.
 """

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trainer.fit import objective
+from trainer.fit import loss
 from trainer.fit.batch import (
     CHOSEN,
     REJECTED,
@@ -130,7 +130,7 @@ class Stepper:
     def _note_margins(
         leads: Tensor, owner: Tensor, samples: Sequence[Sample], outcome: Outcome
     ) -> None:
-        worst = objective.margins(leads, owner, len(samples)).tolist()
+        worst = loss.margins(leads, owner, len(samples)).tolist()
         outcome.margins.update(
             {s: lead for s, lead in zip(samples, worst, strict=True) if s.lesson != ANCHOR}
         )
@@ -267,8 +267,8 @@ class Stepper:
         """Return ln p of the targets in `places`, and their leads (without gradient)."""
 
         def score(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-            logs = objective.token_log_probabilities(logits, targets)
-            return logs, objective.leads(logits.detach(), targets)
+            logs = loss.token_log_probabilities(logits, targets)
+            return logs, loss.leads(logits.detach(), targets)
 
         logs, leads = self._scored(score, batch, hidden, places, batch.targets[places])
         return logs, leads
@@ -292,7 +292,7 @@ class Stepper:
             starts, ends = (torch.tensor(x, device=logs.device)[batch.owner] for x in (first, last))
             counted = (batch.side == side) & (batch.offset >= starts) & (batch.offset < ends)
             zero = logs.new_zeros(())
-            sums = objective.sequence_sums(logs.where(counted, zero), batch.owner, len(samples))
+            sums = loss.sequence_sums(logs.where(counted, zero), batch.owner, len(samples))
             found.append(sums)
         return found[0], found[1]
 
@@ -300,21 +300,24 @@ class Stepper:
         recipe = self.recipe
         batch, hidden = self.forward(samples)
         lesson = self._of_lessons(batch, samples)
-        loss = hidden.new_zeros(())
+        total = hidden.new_zeros(())
         if bool(lesson.any()):
             chosen, contrast = self._lesson_terms(batch, hidden, samples, shares, outcome)
-            loss = loss + chosen + recipe.preference_weight * contrast
+            total = total + chosen + recipe.preference_weight * contrast
             outcome.chosen += chosen.item()
             outcome.contrast += contrast.item()
         if not bool(lesson.all()):
             term = self._divergence(batch, hidden, samples, ~lesson, outcome) / shares.replies
-            loss, outcome.anchor = loss + recipe.anchor_weight * term, outcome.anchor + term.item()
+            total, outcome.anchor = (
+                total + recipe.anchor_weight * term,
+                outcome.anchor + term.item(),
+            )
             if recipe.hidden_weight > 0:
                 term = self._hidden_drift(batch, hidden, samples) / shares.anchors
-                loss = loss + recipe.hidden_weight * term
+                total = total + recipe.hidden_weight * term
                 outcome.hidden += term.item()
-        loss.backward()  # type: ignore[no-untyped-call]
-        outcome.loss += loss.item()
+        total.backward()  # type: ignore[no-untyped-call]
+        outcome.loss += total.item()
         outcome.tokens += batch.computed
 
     def _lesson_terms(
@@ -335,7 +338,7 @@ class Stepper:
         weight = torch.tensor(
             [s.weight * (s.lesson != ANCHOR) for s in samples], device=self.device
         )
-        term = objective.cross_entropy(logs[ours], owner[ours], weight, shares.weights)
+        term = loss.cross_entropy(logs[ours], owner[ours], weight, shares.weights)
         known = [self._base_sums.get(s) for s in samples]
         which = [i for i, value in enumerate(known) if value is not None]
         if not which or self.recipe.preference_weight <= 0:
@@ -347,7 +350,7 @@ class Stepper:
             for side, sums in enumerate(self._pair_sums(batch, every, samples))
         )
         beta = self.recipe.preference_beta
-        return term, objective.preference(chosen, rejected, beta, shares.pairs)
+        return term, loss.preference(chosen, rejected, beta, shares.pairs)
 
     def _divergence(
         self,
@@ -373,10 +376,10 @@ class Stepper:
         base = torch.cat([torch.from_numpy(top[1]) for top in tops]).to(self.device)
 
         def score(logits: Tensor, ids: Tensor, base: Tensor) -> tuple[Tensor]:
-            return (objective.top_k_divergence(logits, ids, base),)
+            return (loss.top_k_divergence(logits, ids, base),)
 
         (found,) = self._scored(score, batch, hidden, places, ids, base)
-        sums = objective.sequence_sums(found.detach(), owner, len(samples)).tolist()
+        sums = loss.sequence_sums(found.detach(), owner, len(samples)).tolist()
         for index in order:
             size = len(samples[index].tokens) - samples[index].prompt
             outcome.divergences[samples[index]] = sums[index] / size
@@ -391,7 +394,7 @@ class Stepper:
         held = torch.tensor([s.lesson == ANCHOR for s in samples], device=self.device)
         places = batch.inputs[held[batch.input_owner]]
         base = torch.cat([self._base_hidden[sample] for sample in anchors])
-        return objective.hidden_drift(hidden.flatten(0, 1)[places].float(), base).sum()
+        return loss.hidden_drift(hidden.flatten(0, 1)[places].float(), base).sum()
 
     def _compute_base_hidden(self, anchors: Sequence[Sample]) -> None:
         """Compute the base's hidden states of the anchors that are not known yet."""

@@ -21,7 +21,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 from agent.child_process import environment
@@ -44,12 +43,7 @@ class Launcher(Protocol):
 
     def __enter__(self) -> Launcher: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_exc: object) -> None: ...
 
 
 def launcher(
@@ -122,12 +116,7 @@ class _RemoteLauncher:
         self._watch.start()
         return self  # type: ignore[return-value]  # `fit` is the subclass's
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         self._done.set()
         self._end()
         if self._watch is not None:
