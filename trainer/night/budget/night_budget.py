@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from trainer.lessons.lessons import CurriculumPlan
     from trainer.night.run import Run
 
+CUT_OFF = ("stopped", "time")
+"""Reasons of a training that ended before it was done; it does not show how many steps one takes."""
 MARGIN = 0.92
 """Share of the limit that is planned; an estimate is not exact."""
 PATIENT = 1.3
@@ -305,9 +307,10 @@ class NightBudget:
                 self.counts["tries"] += 1
             case StepsPlanned(steps=steps):
                 self.counts["planned"] += steps
-            case Trained(steps=steps, tokens=tokens):
+            case Trained(steps=steps, tokens=tokens, reason=reason):
                 self.counts["steps"] += steps
                 self.counts["tokens"] += tokens
+                self.counts["cut off"] += reason in CUT_OFF
 
     # --- afterwards --------------------------------------------------------------------------
 
@@ -346,7 +349,9 @@ class NightBudget:
                 load=per("load", tries, old.load) + self._loaded / tries,
                 tokens=self.work.tokens,
                 token=per("train", counts["tokens"], old.token),
-                steps=counts["steps"] / max(1, counts["planned"]),
+                steps=self.known.steps
+                if counts["cut off"]
+                else counts["steps"] / counts["planned"],
                 step_tokens=counts["tokens"] / counts["steps"],
                 tries=float(tries),
             )

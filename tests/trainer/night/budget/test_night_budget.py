@@ -67,6 +67,23 @@ def test_the_first_night_calibrates_and_the_next_uses_its_pace(home: Home, tiny:
     assert told(again).earlier
 
 
+def test_a_training_that_was_stopped_does_not_shorten_later_estimates(
+    home: Home, tiny: Path
+) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    stop = threading.Event()
+
+    def stop_early(event: Event) -> None:
+        if isinstance(event, Step):
+            stop.set()
+
+    settings = quick_settings(home, training={"max_steps": 400})
+    run_night(RunRequest(home, settings, tiny), on_event=stop_early, stop=stop)
+    known = read_pace(home, entry_of(tiny, home).sha256)
+    assert known.token > 0
+    assert known.steps == 0  # as before: it is not known
+
+
 def test_a_night_short_of_time_asks_the_most_informative_prompts(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
