@@ -87,11 +87,11 @@ def evaluated(engine: Engine, turns: int = 20) -> list[int]:
 @contextmanager
 def _without_states() -> Iterator[None]:
     want = Snapshots.want
-    Snapshots.want = lambda self, length: None  # type: ignore[method-assign]
+    Snapshots.want = lambda self, length: None  # type: ignore[method-assign]  # to compare
     try:
         yield
     finally:
-        Snapshots.want = want  # type: ignore[method-assign]
+        Snapshots.want = want  # type: ignore[method-assign]  # to compare
 
 
 def main(names: list[str]) -> None:

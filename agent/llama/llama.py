@@ -43,7 +43,7 @@ OUTPUTS = 128
 _ABORTED = 2  # what llama_decode returns after the abort callback returned true
 
 
-class DecodeAborted(Exception):  # noqa: N818  (a signal, caught one level up)
+class DecodeAborted(Exception):  # noqa: N818 - a signal, caught one level up
     """The abort flag stopped the evaluation; the cache is empty."""
 
 

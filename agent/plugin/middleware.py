@@ -95,7 +95,7 @@ class DifferenceMiddleware(AgentMiddleware[DifferenceState, Any, Any]):
 
     def _shown(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
         self.companion.wear_current(request.model, request.messages)
-        ids: Sequence[str] = request.state.get(STATE) or ()  # type: ignore[assignment]
+        ids: Sequence[str] = request.state.get(STATE) or ()  # type: ignore[assignment]  # it is untyped
         return request.override(messages=self.companion.placed(request.messages, ids))
 
     def after_agent(self, state: DifferenceState, runtime: Any) -> dict[str, Any] | None:

@@ -88,7 +88,7 @@ class ReplyReader:
         return "", sure
 
     def _enter(self, tag: str) -> None:
-        self.inside = {THINK: "thought", CALL: "call"}.get(tag, "said")  # type: ignore[assignment]
+        self.inside = {THINK: "thought", CALL: "call"}.get(tag, "said")  # type: ignore[assignment]  # literals
         self._fresh = True
 
     def _part(self, text: str) -> Iterator[Part]:
