@@ -233,7 +233,7 @@ async def test_a_long_conversation_keeps_the_latest_turns_mounted_and_loads_othe
             await seat.types(f"Question {number}?")
             await seat.until(partial(is_answered, seat, f"Question {number}?"))
             assert len(seat.screen.transcript.turns) <= 9
-        # Once loaded, earlier turns leave in view what was there, so the top has to be looked for again.
+        # Earlier turns that were loaded leave in view what was there, so the top is looked for again.
         await seat.until(lambda: turns_up_to_the_top(seat) == 12 and "Question 0?" in seat.shown)
         asked = [view.turn.asked for view in seat.screen.transcript.turns if view.turn]
         assert asked == [f"Question {number}?" for number in range(12)]
