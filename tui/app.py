@@ -238,8 +238,7 @@ class DiscernApp(PatchedApp):
     def action_command_palette(self) -> None:
         """Open the command palette in the user's language."""
         if not isinstance(self.screen, CommandPalette):
-            asks = tr("Search for commands…")
-            self.push_screen(Palette(placeholder=asks, id="--command-palette"))
+            self.push_screen(Palette(placeholder=tr("Search for commands…")))
 
     def search_themes(self) -> None:
         """Open the list of themes."""

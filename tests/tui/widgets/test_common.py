@@ -88,3 +88,19 @@ async def test_commands_found_after_the_palette_was_closed_are_ignored(
         await rows.remove()
         palette._refresh_command_list(rows, found, clear_current=True)
         assert rows.option_count == len(found) > 0
+
+
+async def test_the_palette_opens_while_the_closed_one_is_still_being_removed(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.hits("ctrl+p")
+        await seat.until(lambda: isinstance(seat.app.screen, Palette))
+        first = seat.app.screen
+        await seat.until(lambda: first.query(CommandList))
+        first.dismiss(None)
+        seat.app.action_command_palette()
+        await seat.until(lambda: isinstance(seat.app.screen, Palette))
+        second = seat.app.screen
+        assert second is not first
+        await seat.until(lambda: second.query(CommandList))
