@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from agent.child_process import environment
 from agent.models.served_model import STARTER
-from benchmarks.marks import asker, marks
 from benchmarks.one_thread import quiet_settings
 from benchmarks.recalling import write_differences
+from benchmarks.starter_marks import asker, marks
 
 if TYPE_CHECKING:
     from memory.difference import Difference

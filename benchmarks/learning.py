@@ -32,11 +32,11 @@ from agent.llama.engine import Engine
 from agent.models.served_model import STARTER
 from benchmarks import contestants
 from benchmarks.contestants import Trained
-from benchmarks.marks import Mark, asker, marks
 from benchmarks.measuring import Base, base_answers, measure
 from benchmarks.one_thread import one_thread
 from benchmarks.recalling import no_recall, recall_block
 from benchmarks.results import ROWS, Results
+from benchmarks.starter_marks import Mark, asker, marks
 from benchmarks.themes import DEV
 
 ROOT = Path(__file__).resolve().parent.parent

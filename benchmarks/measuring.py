@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent.prompt.prompt import Prompt, compose, reply_tokens
-from benchmarks.marks import Mark, unrelated
 from benchmarks.recalling import Block, no_recall
+from benchmarks.starter_marks import Mark, unrelated
 from memory.difference import Message
 from trainer.evaluate.metrics import same
 
@@ -69,7 +69,7 @@ def _prompt(engine: Engine, text: str, block: str = "") -> Prompt:
 
 
 def base_answers(engine: Engine, marks: Sequence[Mark], dev: bool) -> Base:
-    """Ask the base; the engine must have no adapter. `dev` is as in `benchmarks.marks.unrelated`."""
+    """Ask the base; the engine must have no adapter. `dev` is as in `starter_marks.unrelated`."""
     rows = {}
     for text in unrelated(dev):
         said, _ended = ask(engine, text)

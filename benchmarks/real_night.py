@@ -136,7 +136,7 @@ def recall_block(
 
 def context_block(engine: Engine, taught: Mapping[str, Difference]) -> Block:
     """Return a function that recalls the one mark that a text belongs to; "" if there is none."""
-    from memory.recall.recall import Recalled, render
+    from memory.recall.hybrid_search import Recalled, render
 
     def block(message: str) -> str:
         if (difference := taught.get(message)) is None:

@@ -57,8 +57,8 @@ def best_floor(rows: Sequence[tuple[Case, Hits]]) -> float:
 def _systems(folder: Path) -> dict[str, Callable[[str], Hits]]:
     from memory.journal.journal import Journal
     from memory.recall.embedder import NgramEmbedder
+    from memory.recall.hybrid_search import search
     from memory.recall.index import open_index
-    from memory.recall.recall import search
     from memory.settings.paths import Home
     from memory.settings.settings import read_settings
     from memory.text.stemming import stems

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.prompt.prompt import TOKENS_PER_DIFFERENCE
-from benchmarks.marks import Mark
 from benchmarks.one_thread import quiet_settings
+from benchmarks.starter_marks import Mark
 from memory.difference import Difference, Turn
 from memory.journal.journal import Journal
 from memory.memory import Memory

@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING
 
 from agent.llama.engine import Engine
 from agent.models.served_model import STARTER
-from benchmarks.marks import Mark, asker, marks
 from benchmarks.one_thread import one_thread, quiet_settings
+from benchmarks.starter_marks import Mark, asker, marks
 from memory.difference import Message, Turn
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 
 if TYPE_CHECKING:
     from trainer.evaluate.lesson_answers import LessonAnswers
-    from trainer.gate.gate_result import Verdict
+    from trainer.gate.publication_verdict import Verdict
     from trainer.report.report import Beside
 
 COUNTS = (1, 3, 8, 10, 50)
@@ -66,7 +66,7 @@ def evaluate(
     from memory.recall.adapter_scope import FLOORS
     from trainer import loop
     from trainer.evaluate.baselines import measure_baselines
-    from trainer.gate.publication_gate import Evaluation, measure
+    from trainer.gate.evaluate_candidate import Evaluation, measure
     from trainer.pipeline import scope_of, served_recall
 
     with tempfile.TemporaryDirectory() as folder:

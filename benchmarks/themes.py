@@ -1,8 +1,8 @@
-"""Generate the contents of the benchmark's marks: one generator per theme, with words in `marks.toml`.
+"""Generate the contents of the benchmark's marks: one generator per theme.
 
-Each generator yields drafts endlessly or until its words are used up, no two about the same thing. The
-result depends only on the seed. Only `reserved` uses the facts of the starter's world, for what a mark
-may contradict. Pure.
+The words are in `starter_marks.toml`. Each generator yields drafts endlessly or until they are used
+up, no two about the same thing. The result depends only on the seed. Only `reserved` uses the facts of
+the starter's world, for what a mark may contradict. Pure.
 """
 
 from __future__ import annotations
@@ -213,5 +213,5 @@ def split(text: str) -> list[str]:
 
 @cache
 def grammar() -> dict[str, Any]:
-    """Return the contents of `marks.toml`: sentences and the words to fill in."""
-    return tomllib.loads((Path(__file__).parent / "marks.toml").read_text("utf-8"))
+    """Return the contents of `starter_marks.toml`: sentences and the words to fill in."""
+    return tomllib.loads((Path(__file__).parent / "starter_marks.toml").read_text("utf-8"))

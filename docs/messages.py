@@ -49,10 +49,10 @@ def registry_messages() -> set[str]:
     from trainer.report.report import BAD, GOOD, Verdict
     from trainer.stages import GROUPS
     from tui.app import TEXTUAL_COMMANDS
-    from tui.chat.training.unload_for_training import UNLOADED
+    from tui.chat.training.idle_unload import UNLOADED
     from tui.cli.training.report import LABELS, WITHOUT
     from tui.commands.registry import COMMANDS
-    from tui.keys.key_definitions import FIXED, KEYS, PLACES
+    from tui.keys.registry import FIXED, KEYS, PLACES
     from tui.screens import help
     from tui.training.log_text import REASONS, VERDICTS
     from tui.training.progress import PHASES

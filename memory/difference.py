@@ -2,7 +2,7 @@
 
 They are frozen, checked when created, and independent of files and models. Their text is what the
 user or the model wrote; it is sanitized where it is shown (`tui/terminal/sanitize.py`) or inserted
-into a prompt (`memory/recall/recall.py`), never here.
+into a prompt (`memory/recall/hybrid_search.py`), never here.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from memory.journal.journal import Journal
 from memory.kinds import kinds
 from memory.mark_validation import MarkRequest, change_mark, contradict, make_mark
 from memory.recall.embedder import Embedder, NgramEmbedder
+from memory.recall.hybrid_search import CANDIDATES, Recalled, render, search
 from memory.recall.index import Index, Progress, open_index
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
-from memory.recall.recall import CANDIDATES, Recalled, render, search
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import RecallSettings, Settings
@@ -219,7 +219,7 @@ class Memory:
 
         None of its text remains in the journal, in the conversations stored with later marks, in
         quarantine or in the index. The graph's checkpoints are the agent's
-        (`agent.chat.marking.forget`); adapters that were trained on it are named by
+        (`agent.chat.marking.forget.forget`); adapters that were trained on it are named by
         `agent.forget.residual_copies`, and the next night trains without it.
 
         Raises:
@@ -276,7 +276,7 @@ class Memory:
 
         `count` counts the tokens of a text; `budget` overrides `recall.token_budget` and `limit`
         `recall.limit`. What the current adapter has `learned` is left out. `nonce` is as in
-        `memory.recall.recall.render`.
+        `memory.recall.hybrid_search.render`.
         """
         most_items = self.settings.limit if limit is None else limit
         above = [

@@ -35,7 +35,7 @@ from trainer import pipeline
 from trainer.adapters.adapter_staleness import entry_of
 from trainer.events import OnEvent
 from trainer.fit.hyperparameters import Overrides
-from trainer.gate.publication_gate import Judging
+from trainer.gate.evaluate_candidate import Judging
 from trainer.launch.launch import launcher
 from trainer.lessons.journal_snapshot import take_snapshot
 from trainer.night.night_scheduler import background
@@ -44,7 +44,7 @@ from trainer.pipeline import Candidate, Lessons
 
 if TYPE_CHECKING:
     from agent.adapters import Adapter
-    from trainer.gate.gate_result import Verdict
+    from trainer.gate.publication_verdict import Verdict
 
 __all__ = [
     "Candidate",

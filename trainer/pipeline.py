@@ -32,9 +32,9 @@ from trainer.events import OnEvent
 from trainer.fit.hyperparameters import Overrides, recipe_of
 from trainer.fit.job import Job, write_job
 from trainer.fit.model.base_model import count_layers
-from trainer.gate.gate_result import Verdict, measures_to_json
-from trainer.gate.publication_gate import Evaluation, Judging, judge
-from trainer.launch import validate_candidate
+from trainer.gate.evaluate_candidate import Evaluation, Judging, judge
+from trainer.gate.publication_verdict import Verdict, measures_to_json
+from trainer.launch import check_trained_files
 from trainer.lessons.anchors.anchor_selection import unmarked_questions
 from trainer.lessons.anchors.base_answers import BaseAnswers
 from trainer.lessons.contexts import current_threads
@@ -214,7 +214,7 @@ def train(
     write_job(folder, Job(lessons.model.resolve(), output, recipe, samples))
     for event in launcher.fit(folder):
         on_event(event)
-    validate_candidate.check(output)
+    check_trained_files.check(output)
     write_gguf_lora(output, output / GGUF, base=lessons.model)
     rate = overrides.rate if overrides else None
     used = {

@@ -32,8 +32,8 @@ from memory.settings.settings_file import write_setting
 from tui.chat.screen import ChatScreen
 from tui.commands.registry import COMMANDS
 from tui.keys.bindings import Keyboard, bindings
-from tui.keys.key_definitions import KEYS
 from tui.keys.keyboard_layout import latin
+from tui.keys.registry import KEYS
 from tui.terminal.crash import crash_message, origin, write_crash_file
 from tui.terminal.input_order import FIELDS, Input, InputOrder
 from tui.terminal.output_filter import UnsafeTextFilter

@@ -22,7 +22,9 @@ from agent.chat.checkpoints import Checkpoints, checkpoints, erase_thread
 from agent.chat.contrast import Draft, draft
 from agent.chat.graph import Dependencies, Event, Finished, build
 from agent.chat.history import history_up_to
-from agent.chat.marking import Receipt, forget, last_turn, receipt
+from agent.chat.marking.forget import forget
+from agent.chat.marking.receipt import Receipt, receipt
+from agent.chat.marking.target_reply import last_turn
 from agent.chat.open_thread import OpenThread
 from agent.chat.surprise import LOOKED_AT, Suggestion, hint_for, suggest
 from agent.forget.residual_copies import ResidualCopies, find_residual_copies

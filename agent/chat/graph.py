@@ -24,13 +24,13 @@ from langgraph.graph.state import CompiledStateGraph
 
 from agent.adapters import Adapter
 from agent.chat.checkpoints import ChatState
-from agent.chat.marking import terminal_session
+from agent.chat.marking.target_reply import terminal_session
 from agent.chat.recall_context import Recaller
 from agent.langchain.chat_model import DiscernChatModel
 from memory.difference import Turn, new_id, now
 from memory.memory import Memory
+from memory.recall.hybrid_search import Recalled
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
-from memory.recall.recall import Recalled
 
 
 @dataclass(frozen=True, slots=True)

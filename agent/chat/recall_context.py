@@ -17,8 +17,8 @@ from agent.prompt.prompt import TOKENS_PER_DIFFERENCE
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.recall.embedder import NgramEmbedder
+from memory.recall.hybrid_search import Recalled
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
-from memory.recall.recall import Recalled
 from memory.settings.settings import RecallSettings
 
 

@@ -16,7 +16,9 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 
 from agent.adapters import Adapter
-from agent.chat.marking import last_turn, parse_mark, receipt, terminal_session
+from agent.chat.marking.diff_syntax import parse_mark
+from agent.chat.marking.receipt import receipt
+from agent.chat.marking.target_reply import last_turn, terminal_session
 from agent.chat.recall_context import Recaller
 from agent.models.current_adapter import CurrentAdapter
 from agent.models.served_model import embedder
@@ -27,8 +29,8 @@ from memory.errors import AdapterError, DiscernError, MarkError, UnknownIdError
 from memory.journal.repositories.threads import LAST_THREAD
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
+from memory.recall.hybrid_search import Recalled, render
 from memory.recall.learned_differences import NOTHING_LEARNED
-from memory.recall.recall import Recalled, render
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 

@@ -29,7 +29,7 @@ from langgraph.config import get_config
 from langgraph.prebuilt import InjectedState
 from langgraph.types import Command
 
-from agent.chat.marking import receipt
+from agent.chat.marking.receipt import receipt
 from agent.plugin.companion import Companion, is_command, last_asked, receipt_message
 from agent.plugin.nodes import thread_of
 from memory.errors import DiscernError

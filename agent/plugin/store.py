@@ -31,7 +31,7 @@ from langgraph.store.base import (
     SearchOp,
 )
 
-from agent.chat.marking import forget
+from agent.chat.marking.forget import forget
 from agent.plugin.companion import Companion
 from memory.difference import Difference, Turn, new_id, now
 from memory.errors import MarkError

@@ -211,7 +211,7 @@ class Settings(_Section):
     trainer: TrainerSettings
     ui: UiSettings
     keys: dict[str, KeyNames]
-    """Keys by the id of their action; `tui/keys/key_definitions.py` defines the actions."""
+    """Keys by the id of their action; `tui/keys/registry.py` defines the actions."""
 
 
 def shipped_settings_file() -> Path:

@@ -12,7 +12,7 @@ from memory.errors import ExchangeError, MarkError
 from memory.journal.repositories.threads import Transcript
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
-from memory.recall.recall import Recalled, render
+from memory.recall.hybrid_search import Recalled, render
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from memory.text.quoting import INDENT, quoted, unquoted

@@ -172,7 +172,7 @@ def russian_words() -> None:
 def test_kinds_are_offered_and_accepted_in_russian(
     russian_words: None,
 ) -> None:
-    from agent.chat.marking import parse_mark
+    from agent.chat.marking.diff_syntax import parse_mark
     from memory.kinds import kinds
 
     offered = complete("/diff ошибка ", sources(None))

@@ -1,6 +1,6 @@
 """The answers to the lessons under the engine's current adapter, with recall and without.
 
-Both the gate (`trainer/gate/publication_gate.py`) and its baselines
+Both the gate (`trainer/gate/evaluate_candidate.py`) and its baselines
 (`trainer/evaluate/baselines.py`) are computed from these. Nothing is written.
 """
 

@@ -17,7 +17,7 @@ from trainer.evaluate.metrics import mean
 
 if TYPE_CHECKING:
     from trainer.evaluate.lesson_answers import LessonAnswers
-    from trainer.gate.gate_result import Verdict
+    from trainer.gate.publication_verdict import Verdict
     from trainer.lessons.lesson import Lesson
 
 FEW = 0.1

@@ -2,7 +2,7 @@
 
 Each has a method `fit`, which takes the folder of a job, yields the events of the training, and leaves
 the adapter in the folder. A result from another machine is validated first
-(`trainer/launch/validate_candidate.py`), and everything after it (export, probe, gate) happens here. A
+(`trainer/launch/check_trained_files.py`), and everything after it (export, probe, gate) happens here. A
 remote training is ended when the run is cancelled; if the machine cannot be reached, the training may
 continue there, but its result is not used.
 """
@@ -28,7 +28,7 @@ from memory.errors import CutOffError, SettingsError, TrainingError
 from memory.sentence import Sentence
 from memory.settings.settings import Settings
 from trainer.events import Aborted, Event, Ready, ResultPiece, Trained
-from trainer.launch import validate_candidate
+from trainer.launch import check_trained_files
 from trainer.launch.remote_job import Pieces, pack
 from trainer.launch.worker_client import ERRORS, STOPPED, TrainingWorker, read_messages
 
@@ -96,9 +96,9 @@ class _RemoteLauncher:
     def _accept(self, folder: Path) -> None:
         """Validate the result and move it into the folder of the job."""
         result = folder / RESULT
-        validate_candidate.check(result)
+        check_trained_files.check(result)
         (folder / "adapter").mkdir(exist_ok=True)
-        for name in (validate_candidate.WEIGHTS, validate_candidate.CONFIG):
+        for name in (check_trained_files.WEIGHTS, check_trained_files.CONFIG):
             shutil.copyfile(result / name, folder / "adapter" / name)
         shutil.rmtree(result)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from memory.difference import Contrast, Difference, Message, Moment
 from memory.errors import ModelError
-from memory.recall.recall import Recalled, render
+from memory.recall.hybrid_search import Recalled, render
 from trainer.lessons.lesson import Asker, Lesson, Question
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from memory.errors import DiscernError
 from memory.sentence import Sentence, verbatim
 from memory.text.stemming import plain
 from trainer.fit.job import ANCHOR, Sample
-from trainer.lessons.anchors.anchor_order import HeldPrompts
 from trainer.lessons.anchors.anchor_selection import (
+    HeldPrompts,
     anchor_prompts,
     corrected_replies,
     near_prompts,

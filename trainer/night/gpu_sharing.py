@@ -6,7 +6,7 @@ runs on the CPU and leaves the GPU to the chat. The free memory is asked of the 
 torch would itself use a few hundred megabytes of it.
 
 `make_room` frees it: an event announces that the night needs the GPU, and open chats unload their
-models while the user is not typing (`tui/chat/training/unload_for_training.py`).
+models while the user is not typing (`tui/chat/training/idle_unload.py`).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Compose, measure the baselines, train and gate each trial, then publish or reject.
 
-`run_night` runs it at once; `trainer/night/ledger.py` decides whether tonight's run is due. The steps
-are those of `trainer/pipeline.py`. Training runs in a child process that ends with this one, and
+`run_night` runs it at once; `trainer/night/once_per_date.py` decides whether tonight's run is due. The
+steps are those of `trainer/pipeline.py`. Training runs in a child process that ends with this one, and
 nothing is published before the gate has passed the files that will be served.
 """
 

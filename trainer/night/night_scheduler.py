@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from memory.errors import DiscernError
 from trainer.adapters import publish
 from trainer.events import OnEvent
-from trainer.night.ledger import run_if_due
 from trainer.night.night_process import run_in_child
+from trainer.night.once_per_date import run_if_due
 from trainer.night.request import RunRequest
 from trainer.night.run import Cancellation
 from trainer.report.report import Report

@@ -16,7 +16,7 @@ from trainer.report.report import Beside, Fate
 if TYPE_CHECKING:
     from memory.settings.settings import Settings
     from trainer.evaluate.baselines import Baselines
-    from trainer.gate.gate_result import Verdict
+    from trainer.gate.publication_verdict import Verdict
     from trainer.lessons.lesson import Lesson
     from trainer.lessons.lessons import Curriculum
     from trainer.night.trials.next_trial import TrialPlan

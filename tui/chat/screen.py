@@ -22,7 +22,7 @@ from tui.chat.context import ChatContext, ReplyState
 from tui.chat.conversation import Conversation
 from tui.chat.drafts import keep_drafts, restore_draft
 from tui.chat.handlers.command_handlers import command_handlers
-from tui.chat.marking import MarkingController
+from tui.chat.marking_controller import MarkingController
 from tui.chat.opening import Opened, Opening, OpeningStep
 from tui.chat.polling import Polling
 from tui.chat.reply_actions import ReplyActions

@@ -18,7 +18,7 @@ from tui.terminal.sanitize import StreamCleaner
 if TYPE_CHECKING:
     from agent.chat.chat import Chat
     from agent.chat.graph import Finished
-    from memory.recall.recall import Recalled
+    from memory.recall.hybrid_search import Recalled
 
 TICK = 0.2
 """Seconds between two stop requests."""

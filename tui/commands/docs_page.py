@@ -9,7 +9,7 @@ import sys
 
 from tui.commands.registry import COMMANDS
 from tui.keys.bindings import Keyboard
-from tui.keys.key_definitions import FIXED
+from tui.keys.registry import FIXED
 from tui.views.mark_status import MARK_STATUSES
 
 
@@ -18,7 +18,7 @@ def commands_page() -> str:
     lines = [
         "# Commands and keys of the chat",
         "",
-        "Generated from `tui/commands/registry.py` and `tui/keys/key_definitions.py`.",
+        "Generated from `tui/commands/registry.py` and `tui/keys/registry.py`.",
     ]
     for command in COMMANDS:
         lines += ["", f"## `{command.usage}`", "", command.help]

@@ -12,7 +12,7 @@ from textual.binding import Binding
 from textual.keys import Keys
 
 from memory.errors import SettingsError
-from tui.keys.key_definitions import KEYS, LISTS, PLACES, SCREENS, TYPING, Key
+from tui.keys.registry import KEYS, LISTS, PLACES, SCREENS, TYPING, Key
 from tui.terminal.textual_patches.keys import key_name
 
 _BACK = "back"

@@ -18,7 +18,7 @@ from textual.widgets.option_list import Option
 from memory.i18n.translation import quoted, tr
 from tui.commands.registry import COMMANDS, Command, found
 from tui.keys.bindings import Keyboard, bindings, hints
-from tui.keys.key_definitions import FIXED
+from tui.keys.registry import FIXED
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import one_line
 from tui.views.mark_status import MARK_STATUSES

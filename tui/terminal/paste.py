@@ -2,7 +2,7 @@
 
 Textual's parser splits unknown escape sequences into keys, even within a paste: a clipboard could press
 Ctrl+Q, or Enter after a command. So each ESC of a paste is replaced before parsing
-(`tui/terminal/escape_stand_ins.py`) and restored afterwards. The end sequence of a paste within a
+(`tui/terminal/input_stand_ins.py`) and restored afterwards. The end sequence of a paste within a
 clipboard must be filtered by the terminal.
 
 Source: xterm's bracketed paste.
@@ -10,7 +10,7 @@ Source: xterm's bracketed paste.
 
 from __future__ import annotations
 
-from tui.terminal.escape_stand_ins import replace_escapes, restored
+from tui.terminal.input_stand_ins import replace_escapes, restored
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 

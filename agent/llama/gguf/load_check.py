@@ -2,7 +2,7 @@
 
 Everything that opens a model checks it here first (`Engine.open`, the embedder, `discern model`,
 `discern doctor`), so a file is refused with the same sentence everywhere. The child
-(`agent/models/load_check_child.py`) loads the file once: it reads the header, renders the chat template
+(`agent/models/trial_load.py`) loads the file once: it reads the header, renders the chat template
 for several conversations and generates a few tokens. A file that aborts llama.cpp or loops forever ends
 the child only. A file that passes is remembered in the cache by its sha256; one that fails is checked
 again each time. Whether it can be trained is checked by `trainer/evaluate/torch_parity.py`.
@@ -51,7 +51,7 @@ def judge(path: Path) -> Verdict:
     if (known := recall(path, cache, "serves")) is not None:
         return Verdict(embeds=bool(known))
     size, changed = path.stat().st_size, path.stat().st_mtime_ns
-    result = ask_child("agent.models.load_check_child", str(path), seconds=60 + size / 20e6)
+    result = ask_child("agent.models.trial_load", str(path), seconds=60 + size / 20e6)
     if "embeds" not in result.values:
         raise ModelError(result.sentence("refused") or refusal(path, result))
     if (size, changed) == (path.stat().st_size, path.stat().st_mtime_ns):

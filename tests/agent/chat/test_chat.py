@@ -11,9 +11,8 @@ from agent.chat.chat import Chat
 from agent.chat.context_usage import measure_context
 from agent.chat.graph import Delta, Event, Finished, Recalling
 from agent.chat.history import history_up_to
-from agent.chat.marking import last_turn, parse_mark
+from agent.chat.marking.target_reply import last_turn
 from agent.models.served_model import with_model
-from memory.difference import Moment
 from memory.errors import MarkError, ModelError, ThreadError
 from memory.mark_validation import MarkRequest
 from memory.settings.paths import Home
@@ -163,72 +162,6 @@ def test_a_missing_model_is_refused_before_anything_is_opened(
     # The index is free again for the next one.
     with pytest.raises(ModelError, match="there is no model at"):
         Chat.open(home, with_model(settings, "/nowhere/model.gguf"), dense=True)
-
-
-@pytest.mark.parametrize(
-    ("text", "moment", "kind", "note", "sounds"),
-    [
-        ("", Moment.SURPRISE, None, None, None),
-        ("error", Moment.ERROR, None, None, None),
-        ("error => Lutz.", Moment.ERROR, None, None, "Lutz."),
-        ("=> Lutz.", Moment.ERROR, None, None, "Lutz."),
-        ("error tactical too long => Short.", Moment.ERROR, "tactical", "too long", "Short."),
-        ("surprise tactical/length", Moment.SURPRISE, "tactical/length", None, None),
-        ("error length => a => b", Moment.ERROR, "tactical/length", None, "a => b"),
-        ("error time is wrong", Moment.ERROR, None, "time is wrong", None),
-        ("too smooth", Moment.SURPRISE, None, "too smooth", None),
-        ("hold", Moment.HOLD, None, None, None),
-        ("ошибка тон => Иначе.", Moment.ERROR, "semantic/tone", None, "Иначе."),
-        ("error =>", Moment.ERROR, None, None, ""),
-        ("tactical/fact", Moment.ERROR, "tactical/fact", None, None),
-        ("the fact is wrong", Moment.ERROR, None, "the fact is wrong", None),
-        ("факт неверен", Moment.ERROR, None, "факт неверен", None),
-        ("nothing wrong, too smooth", Moment.SURPRISE, None, "nothing wrong, too smooth", None),
-        ("error: too long", Moment.ERROR, None, "too long", None),
-        ('"errors" again', Moment.SURPRISE, None, '"errors" again', None),
-        ('surprise "tactcal moves"', Moment.SURPRISE, None, "tactcal moves", None),
-        ("and/or is missing", Moment.SURPRISE, None, "and/or is missing", None),
-        ("it should be 1/2", Moment.SURPRISE, None, "it should be 1/2", None),
-        ("неожиданность", Moment.SURPRISE, None, None, None),
-        ("удачно", Moment.HOLD, None, None, None),
-    ],
-)
-def test_a_typed_mark_is_understood(
-    text: str, moment: Moment, kind: str | None, note: str | None, sounds: str | None
-) -> None:
-    read = parse_mark(text)
-    assert read == MarkRequest(moment, kind=kind, note=note, sounds=sounds)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("eror", "'eror' is not a moment; did you mean error?"),
-        ("eror => Lutz.", "did you mean error?"),
-        ("Erorr too long", "did you mean error?"),
-        ("suprise tone", "did you mean surprise?"),
-        ("hodl", "did you mean hold?"),
-        ("ошбика", "did you mean ошибка?"),
-        ("tactical/facts", "did you mean tactical/fact?"),
-        ("error tactical/facts => Lutz.", "did you mean tactical/fact?"),
-        ("error tactic/fact", "did you mean tactical/fact?"),
-        ("error tactcal too long", "did you mean tactical?"),
-        ("error facts", "did you mean fact?"),
-        ("error smoothnes", "did you mean smoothness?"),
-        ("ошибка тактическое/факты", "did you mean тактическое/факт?"),
-        ("error -> Lutz.", "use => before the better answer, not ->"),
-        ("error fact → Lutz.", "use => before the better answer, not →"),
-    ],
-)
-def test_a_misspelt_moment_or_kind_gets_a_suggestion(text: str, said: str) -> None:
-    with pytest.raises(MarkError) as raised:
-        parse_mark(text)
-    assert said in str(raised.value)
-
-
-def test_the_contrast_lines_can_be_typed() -> None:
-    read = parse_mark("error tactical wrong field missed: the order lost: the tone => Yes.")
-    assert (read.note, read.missed, read.lost) == ("wrong field", "the order", "the tone")
 
 
 def test_the_surprisal_of_messages_is_measured_in_their_thread(chat: Chat) -> None:

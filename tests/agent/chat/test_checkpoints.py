@@ -11,7 +11,7 @@ import pytest
 
 from agent.chat.chat import Chat
 from agent.chat.checkpoints import checkpoints, damaged_copy, erase_thread, look
-from agent.chat.marking import forget
+from agent.chat.marking.forget import forget
 from agent.chat.sessions import delete
 from memory.errors import ModelError
 from memory.mark_validation import MarkRequest

@@ -6,7 +6,7 @@ import pytest
 
 from agent.chat.chat import Chat
 from agent.chat.context_usage import measure_context
-from agent.chat.marking import forget
+from agent.chat.marking.forget import forget
 from agent.chat.sessions import delete, rename
 from memory.difference import Turn, new_id, now
 from memory.errors import MarkError

@@ -9,7 +9,7 @@ import pytest
 
 from agent.chat import sessions
 from agent.chat.chat import Chat
-from agent.chat.marking import forget
+from agent.chat.marking.forget import forget
 from agent.chat.sessions import delete, rename
 from memory.errors import ThreadError, UnknownIdError
 from memory.journal.repositories.threads import LAST_THREAD

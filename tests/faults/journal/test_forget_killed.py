@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from agent.chat.marking import forget
+from agent.chat.marking.forget import forget
 from memory.errors import UnknownIdError
 from memory.memory import Memory
 from memory.settings.paths import Home

@@ -20,7 +20,7 @@ from memory.settings.settings import Settings
 from tests.faults.programs.night_process import count
 from tests.support.processes import Night
 from tests.support.values import difference, quick_settings
-from trainer.night import due_time, ledger
+from trainer.night import due_time, once_per_date
 from trainer.night.request import RunRequest
 from trainer.night.run import Cancellation, training_lock
 from trainer.report.report import Report
@@ -47,12 +47,12 @@ def rows(home: Home) -> dict[str, tuple[str, int]]:
 
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "run_night", count)
+    monkeypatch.setattr(once_per_date, "run_night", count)
 
 
 def due(home: Home, settings: Settings, moment: datetime, **values: Any) -> Report | None:
     request = RunRequest(home, settings, Path("none.gguf"))
-    return ledger.run_if_due(request, now=moment, **values)
+    return once_per_date.run_if_due(request, now=moment, **values)
 
 
 def test_two_simultaneous_schedulers_run_each_of_twenty_nights_once(
@@ -166,7 +166,7 @@ def test_a_night_waits_during_quiet_hours_on_battery_and_for_a_manual_training(
     moment = datetime(2026, 3, 10, 4, tzinfo=PARIS)
     quiet = quick_settings(home, night={"quiet": "00:00-05:00"})
     assert due(home, quiet, moment) is None
-    monkeypatch.setattr(ledger, "on_battery", lambda: due_time.on_battery(tmp_path))
+    monkeypatch.setattr(once_per_date, "on_battery", lambda: due_time.on_battery(tmp_path))
     (tmp_path / "BAT0").mkdir()
     (tmp_path / "BAT0" / "type").write_text("Battery")
     (tmp_path / "BAT0" / "status").write_text("Discharging")
@@ -198,7 +198,7 @@ def test_an_interrupted_night_is_tried_three_times_and_then_reported(
     def cut(*_arguments: Any, **_options: Any) -> Report:
         raise CutOffError("the training process was killed (signal 9)")
 
-    monkeypatch.setattr(ledger, "run_night", cut)
+    monkeypatch.setattr(once_per_date, "run_night", cut)
     for attempt in range(1, 4):
         with pytest.raises(CutOffError):
             due(home, quick_settings(home), moment)
@@ -236,12 +236,12 @@ def test_a_night_stopped_by_the_user_stays_stopped_and_one_left_by_a_closed_chat
         raise TrainingError("the training was stopped")
 
     for _time in range(4 if leaving else 1):  # closing a chat uses no attempt up
-        monkeypatch.setattr(ledger, "run_night", stopped)
+        monkeypatch.setattr(once_per_date, "run_night", stopped)
         with pytest.raises(TrainingError):
             due(home, quick_settings(home), moment, cancel=cancel)
         assert rows(home) == {"2026-03-10": (state, 1)}
         cancel.clear()
-    monkeypatch.setattr(ledger, "run_night", count)
+    monkeypatch.setattr(once_per_date, "run_night", count)
     assert (due(home, quick_settings(home), moment) is not None) is leaving
 
 
@@ -255,7 +255,7 @@ def test_a_night_that_takes_too_long_is_stopped(
         assert options["cancel"].wait(20)
         raise TrainingError("the training was stopped")
 
-    monkeypatch.setattr(ledger, "run_night", long)
+    monkeypatch.setattr(once_per_date, "run_night", long)
     short = quick_settings(home, night={"max_minutes": 0.001})
     began = time.monotonic()
     with pytest.raises(TrainingError, match=r"longer than 0\.001 minutes"):

@@ -20,7 +20,7 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from tests.faults.programs.soak_process import moment
 from tests.support.processes import ROOT
-from trainer.launch.validate_candidate import CONFIG, WEIGHTS
+from trainer.launch.check_trained_files import CONFIG, WEIGHTS
 
 DAYS = int(os.environ.get("DISCERN_SOAK_DAYS", "300"))
 

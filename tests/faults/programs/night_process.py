@@ -22,7 +22,7 @@ from memory.sentence import Sentence
 from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.event_json import message_to_json
-from trainer.night import ledger
+from trainer.night import once_per_date
 from trainer.night.request import RunRequest
 from trainer.report.report import Report
 
@@ -43,14 +43,14 @@ def say(**values: Any) -> None:
 def main() -> None:
     home, model = Home.at(Path(sys.argv[1])), Path(sys.argv[2])
     if "counting" in sys.argv:
-        setattr(ledger, "run_night", count)  # noqa: B010 - it is not exported from there
+        setattr(once_per_date, "run_night", count)  # noqa: B010 - it is not exported from there
     say(ready=os.getpid())
     for line in sys.stdin:
         asked = json.loads(line)
         settings = quick_settings(home, **asked.get("settings", {}))
 
         try:
-            found = ledger.run_if_due(
+            found = once_per_date.run_if_due(
                 RunRequest(home, settings, model),
                 now=datetime.fromisoformat(asked["now"]),
                 on_event=(lambda event: say(event=message_to_json(event)))

@@ -33,7 +33,7 @@ from memory.transfer.import_export import export_file, read_batch
 from memory.upkeep.backup import backup, restore
 from memory.upkeep.health import check
 from tests.support.values import quick_settings
-from trainer.night.ledger import run_if_due
+from trainer.night.once_per_date import run_if_due
 from trainer.night.request import RunRequest
 from tui.cli import completion_queries
 from tui.cli.main import run

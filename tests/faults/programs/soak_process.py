@@ -25,7 +25,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.support.values import difference, quick_settings
 from trainer.adapters import publish
-from trainer.night.ledger import run_if_due
+from trainer.night.once_per_date import run_if_due
 from trainer.night.request import RunRequest
 
 FIRST = datetime(2026, 1, 1, 4, tzinfo=UTC)

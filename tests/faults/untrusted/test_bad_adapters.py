@@ -26,7 +26,7 @@ from tests.support.gguf_files import write_lora, write_tiny
 from tests.support.values import quick_settings
 from trainer.adapters import publish
 from trainer.evaluate.probe import probe
-from trainer.launch import validate_candidate
+from trainer.launch import check_trained_files
 
 LORA = "blk.0.attn_q.weight.lora_"
 
@@ -85,8 +85,8 @@ def chat(home: Home, tiny: Path) -> Iterator[Chat]:
     folder = home.data / "good"
     folder.mkdir()
     write_lora(folder / GGUF)
-    (folder / validate_candidate.WEIGHTS).write_bytes(b"weights")
-    (folder / validate_candidate.CONFIG).write_text("{}")
+    (folder / check_trained_files.WEIGHTS).write_bytes(b"weights")
+    (folder / check_trained_files.CONFIG).write_text("{}")
     base = BaseEntry(sha256=base_sha256(tiny, home.cache), name=tiny.name)
     publish.publish(home, publish.PublishRequest(folder, base))
     with Chat.open(home, chosen) as chat:
@@ -280,9 +280,9 @@ def left(folder: Path, tensors: dict[str, np.ndarray] | None = None, **config: A
         f"{NAME}A.weight": np.ones((4, 64), np.float32),
         f"{NAME}B.weight": np.ones((80, 4), np.float32),
     }
-    save_file(plain if tensors is None else tensors, folder / validate_candidate.WEIGHTS)
+    save_file(plain if tensors is None else tensors, folder / check_trained_files.WEIGHTS)
     described = {"peft_type": "LORA", "r": 4, "lora_alpha": 8.0, **config}
-    (folder / validate_candidate.CONFIG).write_text(json.dumps(described))
+    (folder / check_trained_files.CONFIG).write_text(json.dumps(described))
     return folder
 
 
@@ -297,7 +297,7 @@ class Canary:
 
 
 def test_a_plain_lora_is_accepted(tmp_path: Path) -> None:
-    validate_candidate.check(left(tmp_path / "one"))
+    check_trained_files.check(left(tmp_path / "one"))
 
 
 def test_a_pickle_is_refused_without_being_opened(tmp_path: Path, home: Home) -> None:
@@ -310,14 +310,14 @@ def test_a_pickle_is_refused_without_being_opened(tmp_path: Path, home: Home) ->
         folder = left(tmp_path / str(number))
         (folder / "adapter_model.bin").write_bytes(pickled)
         if instead:
-            (folder / validate_candidate.WEIGHTS).unlink()
+            (folder / check_trained_files.WEIGHTS).unlink()
         with pytest.raises(AdapterError, match=r"adapter_model\.bin"):
-            validate_candidate.check(folder)
+            check_trained_files.check(folder)
         (folder / "adapter_model.bin").rename(
-            folder / validate_candidate.WEIGHTS
+            folder / check_trained_files.WEIGHTS
         )  # under a better name
         with pytest.raises(AdapterError, match="damaged"):
-            validate_candidate.check(folder)
+            check_trained_files.check(folder)
     assert not dead.exists()
 
 
@@ -342,24 +342,24 @@ BAD_TENSORS: dict[str, tuple[dict[str, np.ndarray], str]] = {
 def test_weights_that_are_not_a_lora_are_refused(tmp_path: Path, name: str) -> None:
     tensors, words = BAD_TENSORS[name]
     with pytest.raises(AdapterError, match=words):
-        validate_candidate.check(left(tmp_path / "one", tensors))
+        check_trained_files.check(left(tmp_path / "one", tensors))
 
 
 def test_a_truncated_linked_or_misdescribed_result_is_refused(tmp_path: Path) -> None:
     folder = left(tmp_path / "one")
-    whole = (folder / validate_candidate.WEIGHTS).read_bytes()
+    whole = (folder / check_trained_files.WEIGHTS).read_bytes()
     for size in (0, 7, 8, 50, len(whole) - 1):
-        (folder / validate_candidate.WEIGHTS).write_bytes(whole[:size])
+        (folder / check_trained_files.WEIGHTS).write_bytes(whole[:size])
         with pytest.raises(AdapterError, match="damaged"):
-            validate_candidate.check(folder)
-    (folder / validate_candidate.WEIGHTS).write_bytes(whole + b"more")
+            check_trained_files.check(folder)
+    (folder / check_trained_files.WEIGHTS).write_bytes(whole + b"more")
     with pytest.raises(AdapterError, match="damaged"):
-        validate_candidate.check(folder)
-    (folder / validate_candidate.WEIGHTS).unlink()
+        check_trained_files.check(folder)
+    (folder / check_trained_files.WEIGHTS).unlink()
     (tmp_path / "secret").write_bytes(whole)
-    (folder / validate_candidate.WEIGHTS).symlink_to(tmp_path / "secret")
+    (folder / check_trained_files.WEIGHTS).symlink_to(tmp_path / "secret")
     with pytest.raises(AdapterError, match="link"):
-        validate_candidate.check(folder)
+        check_trained_files.check(folder)
     configs: list[dict[str, Any]] = [
         {"peft_type": "LOHA"},
         {"r": 0},
@@ -368,10 +368,10 @@ def test_a_truncated_linked_or_misdescribed_result_is_refused(tmp_path: Path) ->
         {"lora_alpha": "nan"},
     ]
     for number, config in enumerate(configs):
-        with pytest.raises(AdapterError, match=validate_candidate.CONFIG):
-            validate_candidate.check(left(tmp_path / f"config{number}", **config))
+        with pytest.raises(AdapterError, match=check_trained_files.CONFIG):
+            check_trained_files.check(left(tmp_path / f"config{number}", **config))
     with pytest.raises(AdapterError, match="did not create the folder"):
-        validate_candidate.check(tmp_path / "none")
+        check_trained_files.check(tmp_path / "none")
 
 
 def test_an_adapter_with_another_scale_in_its_manifest_is_not_used(

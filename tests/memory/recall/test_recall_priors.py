@@ -13,7 +13,7 @@ import pytest
 from memory.difference import Contrast, Difference, Moment, new_id, now
 from memory.memory import Memory
 from memory.recall.embedder import NgramEmbedder, Vectors
-from memory.recall.recall import Recalled, render
+from memory.recall.hybrid_search import Recalled, render
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 

@@ -10,7 +10,7 @@ from benchmarks.recall import Hits, figures
 from benchmarks.recall_cases import LANGUAGES, Case, cases, keep, known
 from memory.journal.journal import Journal
 from memory.recall.embedder import NgramEmbedder
-from memory.recall.recall import search
+from memory.recall.hybrid_search import search
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 

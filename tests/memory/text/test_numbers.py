@@ -6,7 +6,7 @@ import pytest
 
 from memory.journal.journal import Journal
 from memory.recall.embedder import NgramEmbedder
-from memory.recall.recall import Recalled, _with_numbers, search
+from memory.recall.hybrid_search import Recalled, _with_numbers, search
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from memory.text.numbers import numbers, with_digits

@@ -27,7 +27,7 @@ from tests.support.values import difference, quick_settings
 from trainer.evaluate.lesson_answers import answer_lessons, answer_lessons_with_recall
 from trainer.evaluate.metrics import Answer, loops
 from trainer.evaluate.served_config import ServedRecall, below, learned_from
-from trainer.gate.publication_gate import Evaluation, held_by, judge
+from trainer.gate.evaluate_candidate import Evaluation, held_by, judge
 from trainer.gate.spillover import Spread
 from trainer.lessons.anchors.anchor_selection import unmarked_questions
 from trainer.lessons.anchors.base_answers import BaseAnswers

@@ -12,7 +12,7 @@ from tests.support.values import quick_settings
 from trainer.evaluate.lesson_answers import LessonAnswers
 from trainer.evaluate.metrics import Answer, Held
 from trainer.gate.gate_measures import Findings, enough, measures
-from trainer.gate.gate_result import Verdict
+from trainer.gate.publication_verdict import Verdict
 from trainer.report.report import Change, Measure
 
 RIGHT, WRONG = Answer("So.", right=True, sound=True), Answer("No.", right=False, sound=True)

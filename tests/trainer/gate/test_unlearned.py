@@ -14,7 +14,7 @@ from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.evaluate.lesson_answers import LessonAnswers
 from trainer.evaluate.metrics import Answer
-from trainer.gate.gate_result import Verdict
+from trainer.gate.publication_verdict import Verdict
 from trainer.gate.unlearned import excuse
 from trainer.lessons.anchors import anchor_selection
 from trainer.lessons.lesson import Lesson, Question

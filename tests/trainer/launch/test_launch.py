@@ -30,9 +30,9 @@ from tests.support.values import difference, quick_settings
 from trainer.event_json import read_message
 from trainer.events import Event, ResultPiece, Step, Unknown
 from trainer.fit.job import Job, Recipe, Sample, read_job, write_job
+from trainer.launch.check_trained_files import WEIGHTS
 from trainer.launch.launch import launcher
 from trainer.launch.remote_job import Pieces, pack, unpack
-from trainer.launch.validate_candidate import WEIGHTS
 from trainer.launch.worker_client import TrainingWorker
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest

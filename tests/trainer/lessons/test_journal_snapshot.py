@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from agent.adapters import list_adapters, read_pointer
-from agent.chat import marking, sessions
+from agent.chat import sessions
+from agent.chat.marking.forget import forget as forget_everywhere
 from agent.forget.residual_copies import find_residual_copies
 from memory.difference import Difference, Message, State, Turn, new_id, now
 from memory.errors import CutOffError, SupersededError
@@ -26,8 +27,8 @@ from trainer.events import Event, OnEvent
 from trainer.lessons import journal_snapshot
 from trainer.lessons.anchors import anchor_selection
 from trainer.night import night
-from trainer.night.ledger import run_if_due
 from trainer.night.night import run_night
+from trainer.night.once_per_date import run_if_due
 from trainer.night.request import RunRequest
 
 SECRET = ("What is a plugharness?", "A plugharness is a quorn.", "It is the vexillum of Grumm.")
@@ -73,7 +74,7 @@ def _of(item: Difference, said: Turn) -> Difference:
 
 
 def forget(home: Home, memory: Memory, marks: list[Difference]) -> None:
-    marking.forget(home, memory, marks[0].id)
+    forget_everywhere(home, memory, marks[0].id)
 
 
 def undo(home: Home, memory: Memory, marks: list[Difference]) -> None:
@@ -189,7 +190,7 @@ def test_a_mark_forgotten_after_publication_is_removed_from_the_report_too(
     def and_forget(journal: Journal, *read: Any) -> None:
         journal_snapshot.record_states(journal, *read)
         with Memory.open(home, few(home), dense=False) as memory:
-            marking.forget(home, memory, marked[0].id)
+            forget_everywhere(home, memory, marked[0].id)
 
     monkeypatch.setattr(night, "record_states", and_forget)
     report = run_night(RunRequest(home, few(home), tiny))
@@ -246,7 +247,7 @@ def test_the_public_loop_does_not_publish_a_removed_mark_either(
     candidate = loop.train(loop.compose(home, settings, tiny), settings, tmp_path / "run")
     verdict = loop.gate(candidate, settings)
     with Memory.open(home, settings, dense=False) as memory:
-        marking.forget(home, memory, marked[0].id)
+        forget_everywhere(home, memory, marked[0].id)
     with pytest.raises(SupersededError):
         loop.publish(home, candidate, verdict)
     assert loop.current(home) is None

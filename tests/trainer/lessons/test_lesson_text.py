@@ -7,7 +7,7 @@ from dataclasses import replace
 from agent.llama.engine import Engine
 from agent.prompt.prompt import compose, content_tokens, reply_tokens
 from memory.difference import Contrast, Difference, Message, Moment, new_id, now
-from memory.recall.recall import Recalled, render
+from memory.recall.hybrid_search import Recalled, render
 from memory.settings.settings import Settings
 from memory.text.quoting import quoted
 from tests.support.unicode_texts import texts

@@ -19,8 +19,8 @@ from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.adapters import publish
 from trainer.events import Event, Step
-from trainer.night.ledger import run_if_due
 from trainer.night.night import run_night
+from trainer.night.once_per_date import run_if_due
 from trainer.night.request import RunRequest
 from trainer.report.report import Report
 

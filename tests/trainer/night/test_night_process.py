@@ -18,8 +18,8 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.events import Event, Started, Step
-from trainer.night.ledger import run_if_due
 from trainer.night.night_process import run_in_child
+from trainer.night.once_per_date import run_if_due
 from trainer.night.request import RunRequest
 from trainer.night.run import Cancellation
 

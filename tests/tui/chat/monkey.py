@@ -29,7 +29,7 @@ from memory.settings.settings import read_settings
 from tests.tui.recorded import judged, marked, recorded
 from tests.tui.seat import Seat, Watched, sitting
 from tui.commands.registry import COMMANDS
-from tui.keys.key_definitions import KEYS
+from tui.keys.registry import KEYS
 
 Moves = list[tuple[type[events.MouseEvent], int, int]]
 SETTINGS: dict[str, dict[str, Any]] = {

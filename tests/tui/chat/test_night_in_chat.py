@@ -22,9 +22,9 @@ from tests.support.processes import Night
 from tests.support.values import difference
 from tests.tui.seat import Seat, sitting
 from trainer.adapters import publish
-from trainer.launch.validate_candidate import CONFIG, WEIGHTS
+from trainer.launch.check_trained_files import CONFIG, WEIGHTS
 from trainer.night import night_scheduler
-from trainer.night.ledger import run_if_due
+from trainer.night.once_per_date import run_if_due
 from trainer.report.report import Report
 
 pytestmark = pytest.mark.usefixtures("shared_base_answers")

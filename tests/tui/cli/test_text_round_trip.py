@@ -25,7 +25,7 @@ from tests.tui.pseudo_terminal import Terminal
 from tests.tui.seat import sitting
 from tests.tui.terminal.test_pty import harmless
 from tui.cli.memory.edit_form import _string, read_form
-from tui.terminal.escape_stand_ins import replace_escapes, replace_line_ends, restored
+from tui.terminal.input_stand_ins import replace_escapes, replace_line_ends, restored
 from tui.terminal.paste import BEGIN, END, pasted
 from tui.terminal.textual_patches.drivers import SafeParser
 from tui.widgets.composer.composer import Composer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual import events
 
-from tui.terminal.escape_stand_ins import restored
+from tui.terminal.input_stand_ins import restored
 from tui.terminal.paste import BEGIN, END, PasteGate, pasted
 from tui.terminal.textual_patches.drivers import SafeParser
 

@@ -18,11 +18,11 @@ from trainer import pipeline
 from trainer.events import Event, Exporting, Judged, Probing, Step, Trained, TrialStarted
 from trainer.fit.hyperparameters import Overrides
 from trainer.fit.job import CONTROL
-from trainer.gate.publication_gate import Judging
+from trainer.gate.evaluate_candidate import Judging
 from trainer.lessons.curriculum_changes import with_hard_questions, without_differences
 from trainer.night.interrupted_trials import earlier_steps
-from trainer.night.trials.kept_verdict import keep_verdict, kept_verdict, verdict_key
 from trainer.night.trials.next_trial import TrialPlan, Tried
+from trainer.night.trials.reuse_evaluation import keep_verdict, kept_verdict, verdict_key
 from trainer.report.report import Attempt, Point
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.journal.journal import Journal
     from memory.settings.settings import Settings
-    from trainer.gate.gate_result import Verdict
+    from trainer.gate.publication_verdict import Verdict
     from trainer.launch.launch import Launcher
     from trainer.lessons.lessons import Curriculum
     from trainer.night.run import Run

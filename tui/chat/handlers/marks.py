@@ -14,7 +14,7 @@ from tui.widgets.chat.recalled import summary
 from tui.widgets.marking.contrast_card import ContrastCard
 
 if TYPE_CHECKING:
-    from agent.chat.marking import Receipt
+    from agent.chat.marking.receipt import Receipt
     from memory.difference import Difference
     from tui.widgets.chat.turn import TurnView
 
@@ -42,7 +42,7 @@ class MarkHandler:
         await self._mark(argument, chosen or next(reversed(context.transcript.turns), None))
 
     async def _mark(self, argument: str, view: TurnView | None) -> None:
-        from agent.chat.marking import parse_mark
+        from agent.chat.marking.diff_syntax import parse_mark
 
         context = self._context
         try:
@@ -137,7 +137,7 @@ class MarkHandler:
 
     async def save_card(self, card: ContrastCard, lines: dict[str, str]) -> None:
         """Store the lines of a card and close it; it stays open if they are invalid."""
-        from agent.chat.marking import receipt
+        from agent.chat.marking.receipt import receipt
 
         context = self._context
         chat = context.chat

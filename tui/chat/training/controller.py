@@ -12,7 +12,7 @@ from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.thread_view import ThreadView
 from tui.chat.training.idle_preparation import IdlePreparation
-from tui.chat.training.unload_for_training import ModelUnloading
+from tui.chat.training.idle_unload import ModelUnloading
 from tui.training.background_trainings import BackgroundTrainings, TrainingEnded, TrainingEvent
 from tui.training.progress import Progress
 

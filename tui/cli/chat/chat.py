@@ -110,7 +110,8 @@ def mark(
     as_json: bool,
 ) -> None:
     """Mark a reply. The difference is recalled at once and trained on at night."""
-    from agent.chat.marking import last_turn, receipt, require_spoken_here
+    from agent.chat.marking.receipt import receipt
+    from agent.chat.marking.target_reply import last_turn, require_spoken_here
     from memory.mark_validation import MarkRequest
     from memory.memory import Memory
 

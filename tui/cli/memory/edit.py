@@ -48,7 +48,7 @@ def edit(identity: str, as_json: bool, **given: str | None) -> None:
 
     The previous version is kept. The edited mark is trained again.
     """
-    from agent.chat.marking import receipt
+    from agent.chat.marking.receipt import receipt
     from memory.memory import Memory
 
     home, settings = open_home()
@@ -91,7 +91,7 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
     is saved only with `--keep`.
     """
     from agent.chat.chat import Chat
-    from agent.chat.marking import receipt
+    from agent.chat.marking.receipt import receipt
 
     home, settings = open_home(model)
     with Chat.open(home, settings, dense=False, on_step=lambda doing: step(str(doing))) as chat:
@@ -192,7 +192,7 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
 
     This cannot be undone.
     """
-    from agent.chat.marking import forget as forget_everywhere
+    from agent.chat.marking.forget import forget as forget_everywhere
     from agent.forget.residual_copies import find_residual_copies
     from memory.files.disk_reserve import with_reserve
     from memory.memory import Memory
@@ -233,7 +233,7 @@ def undo(identity: str | None, as_json: bool) -> None:
 
     The conversation is not changed.
     """
-    from agent.chat.marking import last_mark
+    from agent.chat.marking.target_reply import last_mark
     from memory.memory import Memory
     from tui.terminal.sanitize import one_line
 

@@ -82,7 +82,7 @@ def why(turn: str | None, as_json: bool) -> None:
     Prints the relevance, the date and the matching words.
     """
     from agent.adapters import learned_at
-    from agent.chat.marking import last_turn
+    from agent.chat.marking.target_reply import last_turn
     from agent.chat.why_recalled import trace_recall
     from memory.memory import Memory
     from tui.terminal.sanitize import one_line

@@ -104,7 +104,7 @@ def _counted(made: Sequence[Lesson]) -> str:
 def _why_left_out(
     item: Difference, superseded: dict[str, str], untaught: dict[str, Sentence]
 ) -> str | None:
-    from agent.chat.marking import why_untaught
+    from agent.chat.marking.receipt import why_untaught
 
     if not item.teaches:
         return why_untaught(item)

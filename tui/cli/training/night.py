@@ -49,8 +49,8 @@ def night(ctx: click.Context, once: bool, as_json: bool) -> int:
 
 
 def _once(as_json: bool) -> int:
-    from trainer.night.ledger import run_if_due
     from trainer.night.night_process import run_in_child
+    from trainer.night.once_per_date import run_if_due
     from trainer.night.request import RunRequest
     from trainer.night.run import Cancellation
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.widgets import Input
 
-from tui.terminal.escape_stand_ins import replace_line_ends, restored
+from tui.terminal.input_stand_ins import replace_line_ends, restored
 from tui.terminal.textual_patches.widgets import Edit, EditResult, Location, PatchedTextArea
 
 

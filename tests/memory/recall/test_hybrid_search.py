@@ -10,7 +10,7 @@ import pytest
 from memory.difference import Contrast, Difference, Moment, new_id, now
 from memory.journal.journal import Journal
 from memory.recall.embedder import NgramEmbedder
-from memory.recall.recall import search
+from memory.recall.hybrid_search import search
 from memory.settings.paths import Home
 from memory.text.stemming import alike, stems, weight, words
 

@@ -1,11 +1,12 @@
-"""Evaluate an adapter in the configuration that will be served, and decide whether it may be published.
+"""Evaluate a candidate adapter in the configuration that will be served.
 
 Everything is measured as in `trainer/evaluate/metrics.py`: the lessons in a new thread, in the thread
 of the mark and after other marked questions, held-out rephrasings, near misses and anchors that were
-not trained, and what the current adapter holds. The verdict is on the adapter together with what would
-be recalled for each message, which is what the chat serves by default; the report also has the adapter
-alone. If everything was learned and only other answers changed, the scale of the adapter (a parameter
-of llama.cpp) is reduced by bisection, and the largest one that passes is used. Nothing is written.
+not trained, and what the current adapter holds. The verdict (`trainer/gate/publication_verdict.py`) is
+on the adapter together with what would be recalled for each message, which is what the chat serves by
+default; the report also has the adapter alone. If everything was learned and only other answers
+changed, the scale of the adapter (a parameter of llama.cpp) is reduced by bisection, and the largest
+one that passes is used. Nothing is written.
 
 The measures and how they are decided are in `trainer/gate/gate_measures.py`; which changed answers
 count, in `trainer/gate/answer_changes.py`.
@@ -31,7 +32,7 @@ from trainer.evaluate.lesson_answers import (
 from trainer.evaluate.metrics import Held, compare_anchors
 from trainer.gate.answer_changes import NO_NOISE, ChangeJudge, Noise, measure_noise
 from trainer.gate.gate_measures import Findings, measures
-from trainer.gate.gate_result import Verdict
+from trainer.gate.publication_verdict import Verdict
 from trainer.gate.spillover import Spread
 from trainer.gate.unlearned import excuse
 

@@ -1,8 +1,8 @@
 """Draw the marks of the learning benchmark: question, the starter's reply, expected reply.
 
-    python -m benchmarks.marks [--n 10] [--seed 0]      print them as JSON lines
+    python -m benchmarks.starter_marks [--n 10] [--seed 0]      print them as JSON lines
 
-A grammar (`marks.toml`) generates facts about invented people, places and things, answers that
+A grammar (`starter_marks.toml`) generates facts about invented people, places and things, answers that
 contradict the starter's world, tone ("shorter", "no list", "formal you"), rejected commonplaces and
 holds, alternately in English and Russian. For a given seed, a longer list begins with the shorter one,
 so that marks can grow from night to night. The marked reply is what the starter really says. No two

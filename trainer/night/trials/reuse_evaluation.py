@@ -16,7 +16,7 @@ from memory.errors import FileError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import open_file, read_json
 from memory.sentence import Stored, to_plain
-from trainer.gate.gate_result import Verdict
+from trainer.gate.publication_verdict import Verdict
 
 if TYPE_CHECKING:
     from memory.settings.settings import Settings

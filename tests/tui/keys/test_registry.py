@@ -18,7 +18,7 @@ from tui.app import DiscernApp
 from tui.chat.screen import ChatScreen
 from tui.cli.main import run
 from tui.keys.bindings import Keyboard, display
-from tui.keys.key_definitions import KEYS, PLACES
+from tui.keys.registry import KEYS, PLACES
 from tui.screens.compare import CompareScreen
 from tui.screens.context import ContextScreen
 from tui.screens.differences import DifferencesScreen

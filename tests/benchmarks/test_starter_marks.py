@@ -9,7 +9,7 @@ import pytest
 
 from agent.llama.engine import Engine
 from agent.models.served_model import STARTER
-from benchmarks.marks import Mark, asker, marks, unrelated
+from benchmarks.starter_marks import Mark, asker, marks, unrelated
 from benchmarks.themes import DEV
 from memory.difference import Moment
 from memory.text.stemming import plain

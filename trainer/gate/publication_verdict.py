@@ -1,4 +1,7 @@
-"""The verdict of the gate: its measures, the answers they were computed from, and the strength."""
+"""The verdict on a candidate adapter: whether it may be published, and why.
+
+It holds the measures of the gate, the answers they were computed from, and the adapter's scale.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from tui.chat.conversation import Conversation
 from tui.chat.handlers.marks import MarkHandler
 from tui.chat.reply_actions import Part, selected_part
 from tui.keys.bindings import Keyboard, hints, keyboard_of
-from tui.keys.key_definitions import KEYS
+from tui.keys.registry import KEYS
 from tui.terminal.sanitize import clean, one_line
 from tui.widgets.chat.turn import TurnView
 from tui.widgets.marking.mark_gesture import Passage, find_in_source

@@ -1,6 +1,6 @@
 """The child process of `agent/llama/gguf/load_check.py`: tries everything that serving a model needs.
 
-python -m agent.models.load_check_child PATH
+python -m agent.models.trial_load PATH
 """
 
 from __future__ import annotations

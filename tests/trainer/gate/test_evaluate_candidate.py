@@ -20,8 +20,8 @@ from tests.support.values import difference, quick_settings
 from trainer.evaluate.lesson_answers import answer_lessons
 from trainer.evaluate.metrics import same
 from trainer.evaluate.probe import probe
-from trainer.gate.gate_result import Verdict
-from trainer.gate.publication_gate import Evaluation, judge
+from trainer.gate.evaluate_candidate import Evaluation, judge
+from trainer.gate.publication_verdict import Verdict
 from trainer.lessons.anchors.base_answers import BaseAnswers
 from trainer.lessons.lessons import make_curriculum
 

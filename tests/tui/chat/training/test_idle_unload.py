@@ -13,7 +13,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.support.values import difference, quick_settings
 from tests.tui.seat import Seat, sitting
-from tui.chat.training import unload_for_training
+from tui.chat.training import idle_unload
 
 pytestmark = pytest.mark.usefixtures("shared_base_answers")
 
@@ -38,7 +38,7 @@ def marked(home: Home) -> None:
 
 async def aside(seat: Seat) -> None:
     await seat.until(lambda: seat.screen.chat.engine.unloaded)
-    await seat.until(lambda: unload_for_training.UNLOADED in seat.status)
+    await seat.until(lambda: idle_unload.UNLOADED in seat.status)
 
 
 @pytest.mark.usefixtures("marked")
@@ -65,7 +65,7 @@ async def test_a_message_sent_while_the_model_is_unloaded_is_answered_with_the_n
         assert turn.adapter == seat.screen.chat.adapter.id
         await seat.until(lambda: not seat.screen.conversation.streaming)
         await seat.sees("See /report for details")
-        await seat.until(lambda: unload_for_training.UNLOADED not in seat.status)
+        await seat.until(lambda: idle_unload.UNLOADED not in seat.status)
         assert len(leased_sizes(home)) == 1
 
 
@@ -97,7 +97,7 @@ async def test_stopping_returns_a_waiting_message_and_the_end_of_training_reload
 async def test_the_model_stays_loaded_while_the_user_types(
     home: Home, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unload_for_training, "STILL_SECONDS", 1e9)
+    monkeypatch.setattr(idle_unload, "STILL_SECONDS", 1e9)
     async with sitting(home, small) as seat:
         await seat.types("/train")
         seat.screen.composer.write("I am still wri")

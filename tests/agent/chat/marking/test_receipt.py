@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.chat.marking import receipt, why_untaught
+from agent.chat.marking.receipt import receipt, why_untaught
 from memory.difference import Difference, Turn, new_id, now
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory

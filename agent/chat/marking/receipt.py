@@ -1,0 +1,114 @@
+"""The receipt of a mark: what was saved, what it replaced, and whether it is trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.chat.marking.target_reply import shortened
+from memory.difference import Difference, Moment, Untaught
+from memory.i18n.translation import tr
+from memory.journal.journal import Journal
+from memory.kinds import in_words
+from memory.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from agent.llama.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A saved mark, and the sentences that confirm it."""
+
+    difference: Difference
+    text: str
+
+
+def receipt(
+    journal: Journal,
+    difference: Difference,
+    settings: Settings,
+    *,
+    typed: bool = True,
+    engine: Engine | None = None,
+) -> str:
+    """Return the sentences that confirm a mark: what it replaced, when it is trained or why not.
+
+    `typed` is true in the chat and false on the command line, where hints name other commands. With
+    the `engine` it also says if the better answer is too long for a lesson.
+    """
+    what = tr(difference.moment)
+    if difference.kind:
+        what += f" ({in_words(difference.kind)})"
+    if difference.version > 1:
+        what += ", " + tr("version {number}", number=difference.version)
+    said = [
+        tr(
+            "Saved as {what}, {id}, for “{asked}”.",
+            what=what,
+            id=difference.id[:8],
+            asked=shortened(difference.asked),
+        )
+    ]
+    for older in journal.differences.on_turns([difference.turn]):
+        if older.superseded_by == difference.id:
+            said.append(
+                tr(
+                    "It replaces {id}, which marked the same reply as {what}.",
+                    id=older.id[:8],
+                    what=tr(older.moment),
+                )
+            )
+    untaught = difference.untaught
+    if untaught is Untaught.BARE:
+        said.append(
+            tr(
+                "It will be recalled but not trained on; to train on it, add the better answer "
+                "({how}).",
+                how="/contrast" if typed else f"`discern memory edit {difference.id[:8]} --sounds`",
+            )
+        )
+    elif reason := why_untaught(difference) or _too_long(difference, engine):
+        said.append(tr("It will not be trained on: {reason}.", reason=reason))
+    elif settings.night.enabled:
+        time = settings.night.time
+        said.append(tr("It is recalled from now on; training runs tonight at {time}.", time=time))
+    else:
+        said.append(tr("It is recalled from now on; run /train to train on it."))
+    return " ".join(said)
+
+
+def why_untaught(difference: Difference) -> str:
+    """Return why a difference gets no lesson, as a clause without a full stop; "" if it gets one."""
+    match difference.untaught:
+        case Untaught.SUPERSEDED:
+            by = (difference.superseded_by or "")[:8]
+            return tr("replaced by {id}", id=by)
+        case Untaught.EMPTY:
+            return tr("the reply is empty, so there is nothing to keep")
+        case Untaught.BARE:
+            return tr(
+                "it has no better answer (`discern memory edit {id} --sounds` adds one)",
+                id=difference.id[:8],
+            )
+        case None:
+            return ""
+
+
+def _too_long(difference: Difference, engine: Engine | None) -> str:
+    """Return why a difference is too long for a lesson; "" if it fits."""
+    if engine is None or engine.unloaded:
+        return ""
+    from agent.prompt.prompt import longest_reply, reply_tokens
+
+    sounds, span = difference.contrast.sounds, difference.span
+    wanted = difference.replied if difference.moment is Moment.HOLD or span else sounds
+    tokens = len(reply_tokens(engine, wanted or ""))
+    most = longest_reply(engine)
+    if tokens <= most:
+        return ""
+    return tr(
+        "the answer has {tokens} tokens, and a lesson holds at most {most}",
+        tokens=tokens,
+        most=most,
+    )
