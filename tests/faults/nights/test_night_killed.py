@@ -194,7 +194,7 @@ def test_a_night_killed_in_any_phase_is_resumed(
         assert not journal.differences.count(State.WAITING)
 
 
-@pytest.mark.parametrize("options", [["--once"], []])
+@pytest.mark.parametrize("options", [["--once"], pytest.param([], marks=pytest.mark.slow)])
 def test_a_stopped_service_leaves_the_night_to_be_resumed(
     home: Home, tiny: Path, options: list[str]
 ) -> None:
@@ -247,7 +247,10 @@ def test_running_out_of_memory_once_halves_the_micro_batch_and_continues(
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [("memory always", "ran out of memory"), ("no number", "became unstable")],
+    [
+        pytest.param("memory always", "ran out of memory", marks=pytest.mark.slow),
+        ("no number", "became unstable"),
+    ],
 )
 def test_a_training_that_cannot_run_fails_the_night_with_one_sentence(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch, fault: str, words: str

@@ -108,6 +108,7 @@ def test_a_learning_rate_that_diverges_does_not_end_the_run(home: Home, tiny: Pa
     assert report.learning_rate == 1e-19
 
 
+@pytest.mark.slow
 def test_a_changed_base_is_reported_and_a_new_adapter_trained(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:
@@ -164,6 +165,7 @@ def test_an_adapter_for_another_base_is_refused_everywhere(
     assert run(["adapters", "use", report.adapter, "--model", str(tiny)]) == 0
 
 
+@pytest.mark.slow
 def test_an_edit_is_trained_again_and_superseded_marks_are_not(home: Home, tiny: Path) -> None:
     first, second = difference("Who?", "Lutz."), difference("Where?", "Here.")
     mark(home, first, second)

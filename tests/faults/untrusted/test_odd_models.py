@@ -116,7 +116,12 @@ def agree(path: Path, home: Home, settings: Settings, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    "name", ["a TypeError", "rope.dimension_count", "a path that is not UTF-8"]
+    "name",
+    [
+        pytest.param("a TypeError", marks=pytest.mark.slow),
+        "rope.dimension_count",
+        "a path that is not UTF-8",
+    ],
 )
 def test_every_entry_point_refuses_a_file_with_the_same_sentence(
     home: Home, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str

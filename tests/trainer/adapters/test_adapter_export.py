@@ -64,7 +64,7 @@ def serve(home: Home, base: Path, folder: Path, scale: float = 0.5) -> Adapter:
     )
 
 
-@pytest.fixture(scope="module", params=["qwen3", "qwen2"])
+@pytest.fixture(scope="module", params=["qwen3", pytest.param("qwen2", marks=pytest.mark.slow)])
 def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("base") / f"{request.param}.gguf"
     return write_tiny(

@@ -103,6 +103,7 @@ def test_a_job_is_one_file_without_local_paths(folder: Path, tmp_path: Path, tin
         assert said.count(str(path)) == said.count("cannot read") == said.count("; ") == 1
 
 
+@pytest.mark.slow
 def test_a_night_trained_by_a_command_equals_a_local_one(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ def let_loose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     translation.use("en")
 
 
-@pytest.mark.parametrize("seed", [4, 5])
+@pytest.mark.parametrize("seed", [pytest.param(4, marks=pytest.mark.slow), 5])
 async def test_random_input_does_not_break_the_chat(home: Home, seed: int) -> None:
     monkey = await game(home, seed, seconds=6)
     assert not monkey.faults, "\n\n".join(monkey.faults)

@@ -168,7 +168,10 @@ async def test_a_remapped_key_works_and_the_old_one_does_not(home: Home) -> None
         await seat.sees("◆ mark the reply")
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (40, 12)])
+@pytest.mark.parametrize(
+    "size",
+    [(80, 24), *(pytest.param(size, marks=pytest.mark.slow) for size in ((120, 36), (40, 12)))],
+)
 async def test_help_is_filtered_by_typing_and_inserts_a_command(
     home: Home, size: tuple[int, int]
 ) -> None:

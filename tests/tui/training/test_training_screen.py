@@ -100,6 +100,7 @@ async def test_a_training_of_the_chat_is_shown_and_stopped_on_the_screen(
         assert seat.screen.composer.has_focus
 
 
+@pytest.mark.slow
 async def test_a_chat_opened_during_a_training_of_another_process_shows_all_of_it(
     home: Home, tiny: Path
 ) -> None:

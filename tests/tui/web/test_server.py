@@ -152,6 +152,7 @@ async def test_a_chat_that_cannot_open_reports_why_in_the_terminal(by_words: Hom
         assert b"Traceback" not in said
 
 
+@pytest.mark.slow
 async def test_a_second_tab_uses_keyword_search_and_a_reload_does_not(home: Home) -> None:
     home.settings_file.write_text("[sampling]\ntemperature = 0.0\n")
     async with serving() as served:

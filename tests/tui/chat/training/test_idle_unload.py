@@ -93,6 +93,7 @@ async def test_stopping_returns_a_waiting_message_and_the_end_of_training_reload
         assert len(seat.screen.chat.thread.turns()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("marked")
 async def test_the_model_stays_loaded_while_the_user_types(
     home: Home, small: Settings, monkeypatch: pytest.MonkeyPatch
