@@ -8,7 +8,7 @@ the gate passes (a night chooses the next trial by the reason instead), and prin
 shares are those of the gate: lessons that get the expected reply (asked in a new thread, in the current
 thread of the mark, and after other marked questions) and their held-out rephrasings. The other columns
 are the gate's too: look-alikes and unrelated answers unchanged, answers with a lesson's words, replies
-that do not end; the last one is processor seconds. An adapter that only changes too much else has a
+that do not end; the last one is processor seconds. An adapter that only changes too much else has
 more rows, until one passes: evaluated as one that answers only messages related to the marks, by the
 floor of their scope.
 """
