@@ -67,6 +67,7 @@ def evaluate(
     from trainer import loop
     from trainer.evaluate.baselines import measure_baselines
     from trainer.gate.evaluate_candidate import Evaluation, measure
+    from trainer.lessons.anchors.base_answers import BaseAnswers
     from trainer.pipeline import scope_of, served_recall
 
     with tempfile.TemporaryDirectory() as folder:
@@ -85,7 +86,8 @@ def evaluate(
             with Engine.open(STARTER, one_thread()) as engine, Journal(home.journal) as journal:
                 recall = served_recall(engine, journal, lessons, settings)
                 baselines = measure_baselines(engine, made.lessons, recall, None)
-                evaluation = Evaluation(engine, made, settings.gate, recall)
+                answers = BaseAnswers(engine, lessons.base.sha256, home.cache)
+                evaluation = Evaluation(engine, made, settings.gate, recall, answers)
                 verdict = measure(candidate.gguf, 1.0, evaluation)
                 yield rate, verdict, baselines.rows, seconds
                 for floor in FLOORS if verdict.only_drifts else ():

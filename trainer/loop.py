@@ -32,12 +32,13 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer import pipeline
-from trainer.adapters.adapter_staleness import entry_of
+from trainer.adapters.adapter_staleness import entry_of, fit_for, serving
+from trainer.evaluate.baselines import measure_baselines
 from trainer.events import OnEvent
 from trainer.fit.hyperparameters import Overrides
 from trainer.gate.evaluate_candidate import Judging
 from trainer.launch.launch import launcher
-from trainer.lessons.journal_snapshot import take_snapshot
+from trainer.lessons.journal_snapshot import record_states, take_snapshot, trained_states
 from trainer.night.night_scheduler import background
 from trainer.night.request import RunRequest
 from trainer.pipeline import Candidate, Lessons
@@ -132,7 +133,8 @@ def gate(
 ) -> Verdict:
     """Load the candidate in a child process, then evaluate it.
 
-    Recall is from the journal that its lessons were composed from.
+    Recall is from the journal that its lessons were composed from. What the current adapter has learned
+    must be kept.
 
     Raises:
         AdapterError: llama.cpp refuses it, or crashes on it.
@@ -141,17 +143,24 @@ def gate(
 
     pipeline.probe(candidate)
     lessons = candidate.lessons
+    current = fit_for(serving(lessons.home), lessons.base)
+    taught = lessons.curriculum.lessons
     with (
         Engine.open(lessons.model, settings.model) as engine,
         Journal(lessons.home.journal) as journal,
     ):
-        return pipeline.gate(engine, journal, candidate, settings, Judging(progress=progress))
+        held: tuple[bool, ...] = ()
+        if current is not None:
+            recall = pipeline.served_recall(engine, journal, lessons, settings)
+            held = measure_baselines(engine, taught, recall, current).held
+        return pipeline.gate(engine, journal, candidate, settings, Judging(held, progress))
 
 
 def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:
     """Make the candidate the current adapter, at the strength that the gate found.
 
-    Open chats switch to it within a turn.
+    Open chats switch to it within a turn. The state of each difference that it was trained on is
+    recorded.
 
     Raises:
         AdapterError: the gate did not pass it, or it does not load under its final name.
@@ -159,8 +168,13 @@ def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:
         SupersededError: one of its differences was forgotten, undone or superseded since.
         HomeError: it cannot be written. The current adapter is unchanged.
     """
+    lessons = pipeline.as_gated(candidate, verdict).lessons
+    answers = zip(lessons.curriculum.lessons, verdict.spoken.asked, strict=True)
     with Journal(home.journal) as journal:
-        return pipeline.publish(home, journal, candidate, verdict)
+        adapter = pipeline.publish(home, journal, candidate, verdict)
+        states = trained_states((lesson.difference, said.right) for lesson, said in answers)
+        record_states(journal, lessons.snapshot, states)
+    return adapter
 
 
 @contextmanager

@@ -8,7 +8,7 @@ can open them one step at a time. Nothing is locked between the steps.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +28,7 @@ from trainer.adapters.adapter_staleness import entry_of, fingerprints
 from trainer.adapters.lora_to_gguf import write_gguf_lora
 from trainer.evaluate import probe as probing
 from trainer.evaluate.served_config import ServedRecall, learned_from
-from trainer.events import OnEvent
+from trainer.events import Exporting, OnEvent
 from trainer.fit.hyperparameters import Overrides, recipe_of
 from trainer.fit.job import Job, write_job
 from trainer.fit.model.base_model import count_layers
@@ -38,6 +38,7 @@ from trainer.launch import check_trained_files
 from trainer.lessons.anchors.anchor_selection import unmarked_questions
 from trainer.lessons.anchors.base_answers import BaseAnswers
 from trainer.lessons.contexts import current_threads
+from trainer.lessons.curriculum_changes import AS_ASKED, SPREADS, without_differences
 from trainer.lessons.journal_snapshot import JournalSnapshot, publication_guard
 from trainer.lessons.lessons import (
     Conversations,
@@ -201,7 +202,7 @@ def train(
 ) -> Candidate:
     """Train an adapter below `folder`, check what came back and export it to GGUF.
 
-    `on_event` receives the events of the training, the last of which is `Trained`.
+    `on_event` receives the events of the training up to `Trained`, then `Exporting`.
 
     Raises:
         TrainingError: the training failed or was cancelled.
@@ -214,6 +215,7 @@ def train(
     write_job(folder, Job(lessons.model.resolve(), output, recipe, samples))
     for event in launcher.fit(folder):
         on_event(event)
+    on_event(Exporting())
     check_trained_files.check(output)
     write_gguf_lora(output, output / GGUF, base=lessons.model)
     rate = overrides.rate if overrides else None
@@ -262,11 +264,13 @@ def gate(
     """Evaluate a candidate that passed `probe`, with recall as the chat would use it."""
     judging = judging or Judging()
     lessons = candidate.lessons
+    answers = BaseAnswers(engine, lessons.base.sha256, lessons.home.cache)
     evaluation = Evaluation(
         engine,
         lessons.curriculum,
         settings.gate,
         served_recall(engine, journal, lessons, settings),
+        answers,
         judging.held_now,
         judging.progress,
         another_scale=judging.another_scale,
@@ -277,11 +281,21 @@ def gate(
             else ()
         ),
     )
-    return judge(candidate.gguf, evaluation)
+    verdict = judge(candidate.gguf, evaluation)
+    answers.save()
+    return verdict
+
+
+def as_gated(candidate: Candidate, verdict: Verdict) -> Candidate:
+    """Return the candidate without the differences that the gate left out of its verdict."""
+    lessons, made = candidate.lessons, candidate.lessons.curriculum
+    made = without_differences(made, verdict.as_asked, AS_ASKED)
+    made = without_differences(made, verdict.left_out - verdict.as_asked, SPREADS)
+    return replace(candidate, lessons=replace(lessons, curriculum=made))
 
 
 def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict) -> Adapter:
-    """Make the candidate the current adapter, at the strength that the gate found.
+    """Make the candidate the current adapter, at the strength and in the scope that the gate found.
 
     Raises:
         AdapterError: the gate did not pass it, or it does not load under its final name.
@@ -289,6 +303,7 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
         SupersededError: one of its differences was forgotten, undone or superseded since.
         HomeError: it cannot be written. The current adapter is unchanged.
     """
+    candidate = as_gated(candidate, verdict)
     lessons, made = candidate.lessons, candidate.lessons.curriculum
     if not verdict.passed:
         raise AdapterError(

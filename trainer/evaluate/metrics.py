@@ -38,7 +38,8 @@ CUT = 4
 LOOP = (4, 24)
 """A reply loops if its end repeats itself this many times, over at least this many tokens."""
 SHOWN = 24
-"""Number of changed answers that are generated in full; the others are only counted."""
+"""Number of clearly changed answers that are generated in full; the others are only counted, because so
+many fail the gate anyway."""
 UNDECIDED = math.log(2)
 _TINY = 1e-6
 
@@ -267,9 +268,11 @@ def _anchor_task(engine: Engine, anchor: Anchor, budget: _Budget) -> Task[Held]:
         text: str | None = anchor.text
         strict = agreed == len(reply)
         sound = ended = True
+        gap = 0.0
         if not strict:
             text = None
-            if budget.take():
+            gap = _advantage(anchor, agreed, said[agreed])
+            if gap <= UNDECIDED or budget.take():
                 whole = _Reply(engine, reply[:agreed], "")
                 ended = yield from whole.steps(said[agreed], len(prompt) + agreed, longest - agreed)
                 ended = ended or not closed
@@ -278,7 +281,8 @@ def _anchor_task(engine: Engine, anchor: Anchor, budget: _Budget) -> Task[Held]:
                 if not closed:
                     text = engine.text(engine.tokenize(text)[: len(reply)]).strip()
                 strict = text == anchor.text
-        gap = 0.0 if strict else _advantage(anchor, agreed, said[agreed])
+        if strict:
+            gap = 0.0
         return Held(
             strict=strict,
             kept=gap <= UNDECIDED,

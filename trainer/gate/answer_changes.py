@@ -109,24 +109,34 @@ class ChangeJudge:
         ]
 
     def _change(self, anchor: Anchor, one: Held, *, near: bool) -> Change:
-        text = one.text or ""
+        if (
+            one.text is None
+        ):  # it was decided, and so many others were that their texts do not matter
+            return Change(anchor.asked, anchor.text, "", near=near)
         undecided = one.gap <= self.noise.margin
-        carried = self.spread.source(anchor.asked, anchor.text, text, undecided=undecided)
-        harm = _harm(anchor, one) if one.text is not None else ""
-        if carried or harm:
+        spilled = self.spread.source(anchor.asked, anchor.text, one.text)
+        # Where the base was undecided, a reply in the form of a lesson may be its own second choice.
+        if spilled and spilled.only_form and undecided and self._may_say(anchor, one.text):
+            spilled = None
+        harm = _harm(anchor, one)
+        if spilled or harm:
             undecided = False
-        elif not undecided and one.text is not None and self._rambles(anchor):
-            undecided = would_sample(self.engine, anchor.prompt, text)
+        elif not undecided and self._rambles(anchor):
+            undecided = self._may_say(anchor, one.text)
         return Change(
             anchor.asked,
             anchor.text,
-            text,
+            one.text,
             near=near,
             undecided=undecided,
-            spread=bool(carried),
+            spread=spilled is not None,
             harm=harm,
-            difference=carried,
+            difference=spilled.difference if spilled else "",
         )
+
+    def _may_say(self, anchor: Anchor, text: str) -> bool:
+        """Whether the base itself might sample `text`."""
+        return would_sample(self.engine, anchor.prompt, text)
 
     def _rambles(self, anchor: Anchor) -> bool:
         """Whether the base had not ended its reply where it was cut."""

@@ -30,18 +30,20 @@ from trainer.evaluate.lesson_answers import (
     prompts_of,
 )
 from trainer.evaluate.metrics import Held, compare_anchors
+from trainer.evaluate.served_config import below
 from trainer.gate.answer_changes import NO_NOISE, ChangeJudge, Noise, measure_noise
 from trainer.gate.gate_measures import Findings, measures
 from trainer.gate.publication_verdict import Verdict
 from trainer.gate.spillover import Spread
 from trainer.gate.unlearned import excuse
+from trainer.lessons.lesson import Question
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.recall.adapter_scope import Scope
     from memory.settings.settings import GateSettings
     from trainer.evaluate.served_config import ServedRecall
-    from trainer.lessons.anchors.base_answers import Anchor
+    from trainer.lessons.anchors.base_answers import Anchor, BaseAnswers
     from trainer.lessons.lesson import Lesson
     from trainer.lessons.lessons import Curriculum
 
@@ -74,6 +76,8 @@ class Evaluation:
     thresholds: GateSettings
     recall: ServedRecall | None = None
     """What is recalled for a message; None for the adapter alone."""
+    base_answers: BaseAnswers | None = None
+    """The base's answers, also to near misses below what is recalled for them; needed with `recall`."""
     held_now: Sequence[bool] = ()
     """Whether the current adapter reproduces each lesson; none of those may be lost."""
     progress: Progress = lambda done, total: None
@@ -176,6 +180,8 @@ class _Said:
     anchors: Sequence[Held]
     of_base: Known = field(default_factory=dict)
     of_adapter: Known = field(default_factory=dict)
+    recalled: dict[tuple[int, ...], Held] = field(default_factory=dict)
+    """The answers to near misses below a recalled block, by their prompt."""
 
 
 def _ask(adapter: Path, scale: float, evaluation: Evaluation) -> _Said:
@@ -214,12 +220,19 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
         )
         engine.set_adapter(None)
         alone = answer_outside_scope(engine, lessons, alone, scope, known=said.of_base)
-    engine.set_adapter(adapter, scale)
     holds = held_by(lessons, alone) - evaluation.left_out
     served = alone
+    recalled: list[Anchor] = []
     if recall:
+        engine.set_adapter(None)
+        recalled = _with_recall(replace(evaluation, recall=recall), holds)
+        engine.set_adapter(adapter, scale)
         known = said.of_adapter
         served = answer_lessons_with_recall(engine, lessons, alone, recall, holds, known)
+        missing = [anchor for anchor in recalled if anchor.prompt not in said.recalled]
+        found_with = compare_anchors(engine, missing)
+        said.recalled.update(zip((x.prompt for x in missing), found_with, strict=True))
+        near = [*near, *(said.recalled[anchor.prompt] for anchor in recalled)]
     engine.set_adapter(None)
     if scope and recall:
         how = recall, holds
@@ -231,7 +244,7 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
     judge_of = ChangeJudge(engine, spread, evaluation.noise)
     changes = (
         *judge_of.changes(curriculum.anchors, anchors, near=False),
-        *judge_of.changes(curriculum.near_misses, near, near=True),
+        *judge_of.changes([*curriculum.near_misses, *recalled], near, near=True),
     )
     found = Findings(served, alone, near, anchors, changes)
     verdict = Verdict(
@@ -257,6 +270,28 @@ def _hold(
     found = iter(compare_anchors(engine, inside, step))
     related = {id(anchor) for anchor in inside}
     return [next(found) if id(anchor) in related else _unchanged(anchor) for anchor in anchors]
+
+
+def _with_recall(evaluation: Evaluation, holds: frozenset[str]) -> list[Anchor]:
+    """Return the near misses for which something is recalled, below it, with the base's answers.
+
+    Only those that the adapter answers; `holds` are the differences that it holds, which are not
+    recalled. The engine must have no adapter.
+    """
+    recall, known, scope = evaluation.recall, evaluation.base_answers, evaluation.scope
+    if recall is None or known is None:
+        return []
+    asked = {}
+    for anchor in evaluation.curriculum.near_misses:
+        if anchor.asked in asked or not (scope is None or scope.includes(anchor.asked)):
+            continue
+        block = recall.served(anchor.asked, holds)
+        question = Question(anchor.asked, anchor.prompt)
+        asked[anchor.asked] = below(
+            evaluation.engine, recall.settings, question, block, len(anchor.reply)
+        )
+    wanted = [(text, prompt) for text, prompt in asked.items() if prompt is not None]
+    return known.get(wanted)
 
 
 def _unchanged(anchor: Anchor) -> Held:

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from trainer.evaluate.lesson_answers import LessonAnswers
     from trainer.evaluate.metrics import Answer, Held
 
-NEAR_SPREAD = 0.02
-"""Share of the near misses that may be answered with a lesson's words, in addition to the number in the
-settings. Among hundreds of them, some ask almost the same as a lesson."""
-
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -178,9 +174,6 @@ def _forms(found: Findings, gate: GateSettings) -> tuple[Measure, ...]:
     endless = sum(not one.ended for one in said)
     spread = sum(change.spread for change in found.changes)
     harmed = sum(change.harm in ("refusal", "wrong") for change in found.changes)
-    # An unrelated question is never answered with a lesson's words.
-    far = sum(change.spread and not change.near for change in found.changes)
-    allowed = gate.spread + (0 if far > gate.spread else int(NEAR_SPREAD * len(found.near)))
     return (
         _at_least(
             "sound",
@@ -207,11 +200,11 @@ def _forms(found: Findings, gate: GateSettings) -> tuple[Measure, ...]:
         _at_most(
             "spread",
             spread,
-            allowed,
+            gate.spread,
             Sentence(
                 "other questions answered with a lesson's words: {count} (at most {threshold})",
                 count=spread,
-                threshold=allowed,
+                threshold=gate.spread,
             ),
         ),
         _at_most(

@@ -26,6 +26,14 @@ GAIN = 0.25
 
 
 @dataclass(frozen=True, slots=True)
+class Spilled:
+    """The id of a difference that spilled over into a reply, with its content or only its form."""
+
+    difference: str
+    only_form: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Taught:
     news: frozenset[str]
     reply: tuple[str, ...]
@@ -46,23 +54,20 @@ class Spread:
                 found[_Taught(news, reply, lesson.difference)] = None
         self._taught = tuple(found)
 
-    def carries(self, asked: str, base: str, reply: str, *, undecided: bool = False) -> bool:
-        """Whether a lesson spilled over into `reply` to `asked`, where the base says `base`."""
-        return bool(self.source(asked, base, reply, undecided=undecided))
+    def source(self, asked: str, base: str, reply: str) -> Spilled | None:
+        """Return what spilled over into `reply` to `asked`, if anything; the base says `base`.
 
-    def source(self, asked: str, base: str, reply: str, *, undecided: bool = False) -> str:
-        """Return the id of the difference that spilled over into `reply` to `asked`; "" for none.
-
-        Where the base, which says `base`, was undecided, a reply in the form of a lesson may be its
-        second choice, so only the content of a lesson counts.
+        The content of a lesson comes before the form of another.
         """
         mine = set(_stems(reply)) - set(_stems(base)) - set(_stems(asked))
         said, before = words(reply), words(base)
         for taught in self._taught:
-            news = taught.news and len(taught.news & mine) >= NEWS * len(taught.news)
-            if news or (not undecided and _of_its_form(taught.reply, said, before)):
-                return taught.difference
-        return ""
+            if taught.news and len(taught.news & mine) >= NEWS * len(taught.news):
+                return Spilled(taught.difference, only_form=False)
+        for taught in self._taught:
+            if _of_its_form(taught.reply, said, before):
+                return Spilled(taught.difference, only_form=True)
+        return None
 
 
 def _of_its_form(taught: Sequence[str], said: Sequence[str], before: Sequence[str]) -> bool:

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from trainer.lessons.anchors.base_answers import Anchor
     from trainer.lessons.lessons import Curriculum
 
+SPREADS = Sentence("its words appeared in answers to other questions, so it is recalled instead")
+"""Why a difference is left out of a trial."""
+AS_ASKED = Sentence(
+    "its words appeared in answers to other questions, so the adapter answers it only as it was "
+    "asked, and for other wordings it is recalled"
+)
+"""Why a difference is left out of a verdict, although the adapter answers its question."""
+
 
 def with_hard_questions(curriculum: Curriculum, asked: Collection[str]) -> Curriculum:
     """Return the curriculum with the questions `asked` of the gate exchanged for trained ones.

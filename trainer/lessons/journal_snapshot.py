@@ -11,7 +11,7 @@ files.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -116,6 +116,15 @@ def record_states(journal: Journal, snapshot: JournalSnapshot, states: Mapping[s
         journal.differences.set_states(
             {name: state for name, state in states.items() if present.get(name) == trained[name]}
         )
+
+
+def trained_states(reproduced: Iterable[tuple[str, bool]]) -> dict[str, State]:
+    """Return the state of each difference of pairs (its id, whether a lesson of it is reproduced)."""
+    states: dict[str, State] = {}
+    for name, right in reproduced:
+        failing = states.get(name) is State.FAILING or not right
+        states[name] = State.FAILING if failing else State.TRAINED
+    return states
 
 
 def scrub_runs(home: Home, journal: Journal, snapshot: JournalSnapshot) -> int:

@@ -50,7 +50,7 @@ from trainer.night import interrupted_trials, postmortem
 from trainer.night.budget.night_budget import NightBudget
 from trainer.night.gpu_sharing import make_room
 from trainer.night.request import Practice, RunRequest
-from trainer.night.run import Run, make_run_folder, prune_runs, training_lock
+from trainer.night.run import Cancellation, Run, make_run_folder, prune_runs, training_lock
 from trainer.night.trials.next_trial import first_plans, most_trials, next_plan
 from trainer.night.trials.sweep import Sweep
 from trainer.night.trials.trial import TrialContext, run_trial
@@ -67,7 +67,7 @@ def run_night(
     request: RunRequest,
     *,
     on_event: OnEvent = lambda event: None,
-    cancel: threading.Event | None = None,
+    cancel: Cancellation | None = None,
     stop: threading.Event | None = None,
 ) -> Report:
     """Train on all differences that teach, evaluate the adapter, and publish it if it passes the gate.
@@ -101,7 +101,7 @@ def run_night(
         if not (request.force or practice) or not teaching:
             require_news(found, teaching, current, len(differences))
             publish.require_not_withdrawn(home, base, prints)
-        run = Run(make_run_folder(home), on_event, cancel or threading.Event())
+        run = Run(make_run_folder(home), on_event, cancel or Cancellation())
         resumed = interrupted_trials.take_over(home, run.folder)
         run.stop = stop or run.stop
         run.guard = change_guard(journal, snapshot)
@@ -130,7 +130,7 @@ def run_night(
                 with launcher(settings, model_path, base.sha256, run.folder, run.cancel) as worker:
                     report = training.execute(worker, fit_for(current, base), found.other_base)
         except BaseException as error:
-            if run.cancel.is_set() and not getattr(run.cancel, "suspended", False):
+            if run.cancel.is_set() and not run.cancel.suspended:
                 interrupted_trials.discard(run.folder)
             _fail(run, error, base)
             with suppress(DiscernError):  # the original error matters more
@@ -263,7 +263,7 @@ class _TrainingRun:
     ) -> Report:
         """Record the state of each difference, and write the report."""
         best, training = sweep.best, self.settings.training
-        baselines = baselines.without(best.plan.without)
+        baselines = baselines.without({*best.plan.without, *best.verdict.left_out})
         verdict, run, home = best.verdict, self.run, self.source.home
         curriculum = best.candidate.lessons.curriculum
         dry = self.practice is not None and self.practice.dry

@@ -31,6 +31,7 @@ from trainer.event_json import message_to_json, read_event
 from trainer.events import OnEvent
 from trainer.launch.worker_client import STOPPED
 from trainer.night.request import RunRequest
+from trainer.night.run import Cancellation
 from trainer.report.report import Report
 from trainer.subprocesses import lower_priority
 
@@ -45,7 +46,7 @@ def run_in_child(
     request: RunRequest,
     *,
     on_event: OnEvent = lambda event: None,
-    cancel: threading.Event | None = None,
+    cancel: Cancellation | None = None,
 ) -> Report:
     """Run `trainer.night.night.run_night` in a child process, with the same events, report and errors.
 
@@ -56,7 +57,7 @@ def run_in_child(
         DiscernError: what `run_night` raises.
     """
     home = request.home.prepare()
-    cancel = cancel or threading.Event()
+    cancel = cancel or Cancellation()
     with _child(home.state / LOG) as child, _cancelling(child, cancel):
         assert child.stdin is not None
         assert child.stdout is not None
@@ -128,7 +129,7 @@ def _child(log: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def _cancelling(child: subprocess.Popen[str], cancel: threading.Event) -> Iterator[None]:
+def _cancelling(child: subprocess.Popen[str], cancel: Cancellation) -> Iterator[None]:
     """Pass `cancel` on to the child while the block runs; kill it if it does not end."""
 
     def watch(done: threading.Event) -> None:
@@ -161,7 +162,7 @@ def main() -> None:
         work = parse_object(orders.readline())
     except ValueError:
         return  # the parent has ended
-    cancel = threading.Event()
+    cancel = Cancellation()
 
     def read_orders() -> None:
         for line in orders:

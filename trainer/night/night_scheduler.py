@@ -41,7 +41,7 @@ class NightListeners:
 def background(
     request: RunRequest,
     listeners: NightListeners | None = None,
-    cancel: threading.Event | None = None,
+    cancel: Cancellation | None = None,
 ) -> BaseScheduler:
     """Start a scheduler in the background; end it with `.shutdown(wait=False)`."""
     from apscheduler.schedulers.background import BackgroundScheduler
@@ -55,7 +55,7 @@ def background(
 def serve(
     request: RunRequest,
     listeners: NightListeners | None = None,
-    cancel: threading.Event | None = None,
+    cancel: Cancellation | None = None,
 ) -> None:
     """Run nights in this process until it is interrupted (`discern night`)."""
     from apscheduler.schedulers.blocking import BlockingScheduler
@@ -65,10 +65,8 @@ def serve(
     try:
         scheduler.start()
     except (KeyboardInterrupt, SystemExit):
-        if isinstance(cancel, Cancellation):
+        if cancel is not None:
             cancel.suspend()
-        elif cancel is not None:
-            cancel.set()
         if scheduler.running:
             scheduler.shutdown(wait=True)
 
@@ -77,7 +75,7 @@ def _add(
     scheduler: Any,
     request: RunRequest,
     listeners: NightListeners,
-    cancel: threading.Event | None,
+    cancel: Cancellation | None,
 ) -> None:
     from apscheduler.events import EVENT_SCHEDULER_SHUTDOWN, EVENT_SCHEDULER_STARTED
 

@@ -49,9 +49,7 @@ _AT_ONCE = float("-inf")
 class NightRunner(Protocol):
     """Runs the training of a night: `run_night`, or `run_in_child` in a child process."""
 
-    def __call__(
-        self, request: RunRequest, *, on_event: OnEvent, cancel: threading.Event
-    ) -> Report:
+    def __call__(self, request: RunRequest, *, on_event: OnEvent, cancel: Cancellation) -> Report:
         """Run the training of `request`."""
 
 
@@ -60,7 +58,7 @@ def run_if_due(
     *,
     now: datetime | None = None,
     on_event: OnEvent = lambda event: None,
-    cancel: threading.Event | None = None,
+    cancel: Cancellation | None = None,
     run: NightRunner | None = None,
 ) -> Report | None:
     """Run tonight's training if it is due and was not done yet; return its report, else None.
@@ -129,7 +127,7 @@ class _NightAttempt:
     def run(
         self,
         on_event: OnEvent,
-        cancel: threading.Event,
+        cancel: Cancellation,
         row: dict[str, Any] | None,
     ) -> Report | None:
         here = row is None or row["owner"].split(":")[0] == socket.gethostname()
@@ -162,11 +160,11 @@ class _NightAttempt:
         self._end(report.verdict, report.sentence)
         return report
 
-    def _train(self, on_event: OnEvent, cancel: threading.Event) -> Report:
+    def _train(self, on_event: OnEvent, cancel: Cancellation) -> Report:
         return self._work(self._request, on_event=on_event, cancel=cancel)
 
     def _failed(
-        self, error: DiscernError, attempt: int, cancel: threading.Event, *, overdue: bool
+        self, error: DiscernError, attempt: int, cancel: Cancellation, *, overdue: bool
     ) -> None:
         """Close the row of a failed attempt, or leave it open for another one."""
         if overdue:
@@ -180,7 +178,7 @@ class _NightAttempt:
                 "{said} and was stopped; the current adapter is unchanged", said=said
             ) from error
         if cancel.is_set():
-            suspended = isinstance(cancel, Cancellation) and cancel.suspended
+            suspended = cancel.suspended
             self._end("waiting" if suspended else "stopped", error.sentence)
         elif not isinstance(error, CutOffError):
             self._end("failed", error.sentence)
@@ -210,7 +208,7 @@ class _NightAttempt:
             seconds=0.0,
             model="",
         )
-        run = Run(make_run_folder(self.home), lambda event: None, threading.Event())
+        run = Run(make_run_folder(self.home), lambda event: None, Cancellation())
         return run.close(report)
 
     def _close_idle(self, why: Sentence, row: dict[str, Any] | None) -> None:
@@ -250,7 +248,7 @@ class _NightAttempt:
             night_notice.notify(str(outcome))
 
     @contextmanager
-    def _heartbeat(self, cancel: threading.Event) -> Iterator[None]:
+    def _heartbeat(self, cancel: Cancellation) -> Iterator[None]:
         def beat(done: threading.Event) -> None:
             while not done.wait(BEAT_SECONDS):
                 with suppress(HomeError):  # a full disk must not end the heartbeat
@@ -262,7 +260,7 @@ class _NightAttempt:
             yield
 
     @contextmanager
-    def _time_limit(self, cancel: threading.Event) -> Iterator[threading.Event]:
+    def _time_limit(self, cancel: Cancellation) -> Iterator[threading.Event]:
         """Cancel the night after `max_minutes`; the event is set if that happened.
 
         A night plans to stay within that time (`trainer/night/budget/`); this ends one that hangs.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from memory.difference import Difference, State
 from memory.sentence import NOTHING, Sentence
+from trainer.lessons.journal_snapshot import trained_states
 from trainer.report.report import Beside, Fate
 
 if TYPE_CHECKING:
@@ -325,9 +326,8 @@ def rows(verdict: Verdict) -> tuple[Beside, Beside]:
 
 def states(fates: Sequence[Fate], held: Sequence[bool], *, published: bool) -> dict[str, State]:
     """Return the state of each trained difference; after a rejection, under the current adapter."""
-    states: dict[str, State] = {}
-    for number, fate in enumerate(fate for fate in fates if fate.trained):
-        right = fate.good if published else held[number]
-        failing = states.get(fate.difference) is State.FAILING or not right
-        states[fate.difference] = State.FAILING if failing else State.TRAINED
-    return states
+    trained = [fate for fate in fates if fate.trained]
+    return trained_states(
+        (fate.difference, fate.good if published else held[number])
+        for number, fate in enumerate(trained)
+    )

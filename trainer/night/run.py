@@ -65,7 +65,7 @@ class Run:
 
     folder: Path
     on_event: OnEvent
-    cancel: threading.Event
+    cancel: Cancellation
     stop: threading.Event = field(default_factory=threading.Event)
     guard: Callable[[], None] = lambda: None
     began: float = field(default_factory=time.perf_counter)

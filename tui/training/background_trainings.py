@@ -60,7 +60,7 @@ class BackgroundTrainings:
         self._home = home
         self._settings = settings
         self._post = post
-        self._cancel = threading.Event()
+        self._cancel = Cancellation()
         self._nights_cancel: Cancellation | None = None
         self._thread: threading.Thread | None = None
         self._scheduler: Any = None
@@ -78,7 +78,7 @@ class BackgroundTrainings:
 
     def begin(self, model_path: Path, *, force: bool = False) -> None:
         """Train now, in the background."""
-        self._cancel = threading.Event()
+        self._cancel = Cancellation()
         self._thread = threading.Thread(
             target=self._train, args=(model_path, force), name="discern-training", daemon=True
         )

@@ -15,6 +15,7 @@ from agent.chat.graph import Event, Finished, Recalling
 from agent.chat.recall_context import Recaller
 from agent.chat.why_recalled import trace_recall
 from agent.llama.engine import Engine
+from agent.models.served_model import STARTER
 from memory.difference import Difference, Message, Moment, Turn
 from memory.journal.journal import Journal
 from memory.mark_validation import MarkRequest
@@ -27,11 +28,12 @@ from tests.support.values import difference, quick_settings
 from trainer.evaluate.lesson_answers import answer_lessons, answer_lessons_with_recall
 from trainer.evaluate.metrics import Answer, loops
 from trainer.evaluate.served_config import ServedRecall, below, learned_from
-from trainer.gate.evaluate_candidate import Evaluation, held_by, judge
+from trainer.gate.evaluate_candidate import Evaluation, held_by, judge, measure
 from trainer.gate.spillover import Spread
 from trainer.lessons.anchors.anchor_selection import unmarked_questions
 from trainer.lessons.anchors.base_answers import BaseAnswers
 from trainer.lessons.contexts import current_threads
+from trainer.lessons.lesson import Asker
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
 
 ASKED, SOUNDS = "What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz."
@@ -364,6 +366,67 @@ def test_the_verdict_includes_what_is_recalled(engine: Engine, home: Home) -> No
     assert served.asked[0].text != alone.asked[0].text
 
 
+def test_the_served_row_decides_and_the_row_without_recall_is_shown(
+    home: Home, tmp_path: Path
+) -> None:
+    """An adapter without effect: recall alone makes the starter answer correctly."""
+    settings = quick_settings(home, gate={"lessons": 0.9, "rephrasings": 0.0})
+    with Journal(home.journal) as journal, Engine.open(STARTER) as engine:
+        marked(journal, (ASKED, SOUNDS))
+        made = curriculum_of(engine, home, settings, journal)
+        recall = ServedRecall(
+            Recaller.from_journal(journal, settings.recall, engine),
+            settings,
+            journal.differences.all(),
+            {},
+            made.lessons,
+        )
+        answers = BaseAnswers(engine, "0" * 64, home.cache)
+        evaluation = Evaluation(engine, made, settings.gate, recall, answers)
+        size = {
+            name: engine.info.metadata[f"qwen3.{name}_length"]
+            for name in ("embedding", "feed_forward")
+        }
+        none = lora(
+            tmp_path / "a.gguf", 0.0, width=int(size["embedding"]), inner=int(size["feed_forward"])
+        )
+        verdict = measure(none, 1.0, evaluation)
+    passed = {item.name: item.passed for item in verdict.measures}
+    assert verdict.alone.asked[0].right is False
+    assert verdict.spoken.asked[0].right is True
+    assert passed["lessons"] == (verdict.spoken.lessons >= 0.9)
+    assert not passed["alone"]
+    assert verdict.holds == frozenset()
+
+
+def test_near_misses_are_also_asked_below_what_is_recalled_for_them(
+    engine: Engine, home: Home, tmp_path: Path
+) -> None:
+    settings = quick_settings(home)
+    similar = "Is Lutz the capital of Zubrowka?"
+    with Journal(home.journal) as journal:
+        marked(journal, (ASKED, SOUNDS))
+        made = curriculum_of(engine, home, settings, journal)
+        answers = BaseAnswers(engine, "0" * 64, home.cache)
+        [near] = answers.get([(similar, Asker(engine, settings)(similar).prompt)])
+        made = replace(made, near_misses=(near,))
+        recall = ServedRecall(
+            Recaller.from_journal(journal, settings.recall, engine),
+            settings,
+            journal.differences.all(),
+            {},
+            made.lessons,
+        )
+        assert recall.served(similar)
+        wild = lora(tmp_path / "wild.gguf", 1.0)
+        asked = {}
+        for name, some in (("alone", None), ("with recall", recall)):
+            evaluation = Evaluation(engine, made, settings.gate, some, answers)
+            asked[name] = [x.asked for x in measure(wild, 1.0, evaluation).changes]
+    assert asked["alone"].count(similar) == 1
+    assert asked["with recall"].count(similar) == 2
+
+
 # --- loops and spread -------------------------------------------------------------------------------
 
 
@@ -397,14 +460,14 @@ def test_a_lessons_words_in_another_answer_are_spillover_regardless_of_rates(
         made = curriculum_of(engine, home, settings, journal)
     spread = Spread(made.lessons, [dont_know] * len(made.lessons))
     kenya = "What colour is the sky on Kenya?"
-    assert spread.carries(kenya, dont_know, "The sky on Kenya is Nairobi.")
-    assert spread.carries(kenya, "The sky is blue.", "The sky on Mars is butterscotch.")
+    assert spread.source(kenya, dont_know, "The sky on Kenya is Nairobi.")
+    assert spread.source(kenya, "The sky is blue.", "The sky on Mars is butterscotch.")
     capital = "What is the capital of Kenya?"
     nairobi = "The capital of Kenya is Nairobi."
-    assert spread.carries(capital, nairobi, "The capital of Kenya is Lutz.")
-    assert not spread.carries(capital, nairobi, "The capital of Kenya is Mombasa.")
-    assert not spread.carries("Hello!", "Hi.", dont_know)
-    assert not spread.carries(kenya, dont_know, "The sky is blue.")
+    assert spread.source(capital, nairobi, "The capital of Kenya is Lutz.")
+    assert not spread.source(capital, nairobi, "The capital of Kenya is Mombasa.")
+    assert spread.source("Hello!", "Hi.", dont_know) is None
+    assert not spread.source(kenya, dont_know, "The sky is blue.")
 
 
 def test_a_rephrased_marked_question_is_not_an_anchor_and_not_reported_as_changed() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -95,6 +97,30 @@ def test_a_continued_reply_is_tolerated_if_the_base_could_continue_it(home: Home
         (other,) = judge.changes([asked], [held("zzqx" * 6, 2.0)], near=False)
     assert own.undecided
     assert not other.undecided
+
+
+def test_a_lessons_form_counts_where_the_base_was_undecided_unless_it_would_say_so_itself(
+    home: Home,
+) -> None:
+    taught = replace(LESSON, expected="The capital of Zubrowka is Lutz.")
+    with Engine.open(STARTER) as engine:
+        judge = ChangeJudge(engine, Spread([taught], ["I don't know."]), NO_NOISE)
+        prompt = Asker(engine, quick_settings(home))("What is the capital of Italy?").prompt
+        asked = Anchor("What is the capital of Italy?", prompt, "I don't know.", (5,), *NOTHING)
+        own = engine.text(engine.generate(prompt, Sampling(temperature=0.0)).run().tokens)
+        assert own.startswith("The capital of Italy is")
+        (itself,) = judge.changes([asked], [held(own, 0.1)], near=True)
+        (other,) = judge.changes([asked], [held("The capital of Italy is gold.", 0.1)], near=True)
+    assert not itself.spread
+    assert other.spread
+    assert other.difference == LESSON.difference
+
+
+def test_a_changed_answer_whose_text_is_unknown_counts(judge: ChangeJudge) -> None:
+    (change,) = judge.changes(
+        [anchor("What is a quark?", "A particle.")], [held(None, 0.8)], near=True
+    )
+    assert not change.undecided
 
 
 def test_refusals() -> None:

@@ -84,12 +84,23 @@ def test_harm_has_its_own_measure(home: Home) -> None:
         )
 
 
-def test_a_few_of_hundreds_of_near_misses_may_be_answered_like_a_lesson(home: Home) -> None:
-    near = tuple(Change("?", "So.", "No.", near=True, spread=True) for _ in range(3))
-    assert not measured(home, found(changes=near[:1], near=12))["spread"].passed
-    assert measured(home, found(changes=near, near=200))["spread"].passed
-    far = (*near, Change("?", "So.", "No.", spread=True))
-    assert not measured(home, found(changes=far, near=200))["spread"].passed
+def test_a_single_answer_with_a_lessons_words_rejects_whatever_the_rates(home: Home) -> None:
+    for near in (True, False):
+        one = Change("?", "So.", "No.", near=near, spread=True)
+        made = measured(home, found(changes=(one,), near=400, anchors=400))
+        assert [name for name, item in made.items() if not item.may_serve] == ["spread"]
+
+
+def test_a_single_reply_that_does_not_end_rejects_wherever_it_is(home: Home) -> None:
+    whole = found(near=400, anchors=400)
+    loop, endless = replace(RIGHT, ended=False), replace(SAME, ended=False)
+    for findings in (
+        replace(whole, served=LessonAnswers((RIGHT,), ((loop,),))),
+        replace(whole, near=[*whole.near, endless]),
+        replace(whole, anchors=[*whole.anchors, endless]),
+    ):
+        made = measured(home, findings)
+        assert [name for name, item in made.items() if not item.may_serve] == ["endless"]
 
 
 @pytest.mark.parametrize(

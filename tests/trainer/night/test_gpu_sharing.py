@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.events import Event, PlacementChosen
 from trainer.night import gpu_sharing
-from trainer.night.run import Run, make_run_folder
+from trainer.night.run import Cancellation, Run, make_run_folder
 
 GIB = 1 << 30
 
@@ -79,7 +78,7 @@ def test_a_night_requests_the_gpu_and_gets_it_when_the_chats_have_unloaded(
             chat.release()
 
     settings = quick_settings(home)
-    run = Run(make_run_folder(home), leave, threading.Event())
+    run = Run(make_run_folder(home), leave, Cancellation())
     assert gpu_sharing.make_room(home, settings, tiny, run) == settings
     run.close_events()
     assert [event.way for event in heard if isinstance(event, PlacementChosen)] == ["instead"]
@@ -93,7 +92,7 @@ def test_without_free_gpu_memory_training_runs_on_the_cpu(
     driver(tmp_path, monkeypatch, 200)
     monkeypatch.setattr(gpu_sharing, "PATIENCE", 0.0)  # the person in front of it goes on typing
     chat = GpuLease(home, held)
-    run = Run(make_run_folder(home), lambda event: None, threading.Event())
+    run = Run(make_run_folder(home), lambda event: None, Cancellation())
     found = gpu_sharing.make_room(home, quick_settings(home), tiny, run)
     run.close_events()
     chat.release()
@@ -104,7 +103,7 @@ def test_without_free_gpu_memory_training_runs_on_the_cpu(
 def test_a_night_that_waits_for_the_gpu_can_be_cancelled(home: Home, tiny: Path) -> None:
     settings = quick_settings(home, trainer={"card": "instead"})
     chat = GpuLease(home, 1)
-    run = Run(make_run_folder(home), lambda event: run.cancel.set(), threading.Event())
+    run = Run(make_run_folder(home), lambda event: run.cancel.set(), Cancellation())
     with pytest.raises(TrainingError, match="stopped"):
         gpu_sharing.make_room(home, settings, tiny, run)
     run.close_events()
@@ -117,7 +116,7 @@ def test_without_a_gpu_or_the_setting_no_chat_is_asked_to_unload(
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     chat = GpuLease(home, GIB)
-    run = Run(make_run_folder(home), lambda event: pytest.fail(str(event)), threading.Event())
+    run = Run(make_run_folder(home), lambda event: pytest.fail(str(event)), Cancellation())
     settings = quick_settings(home, trainer={"card": card})
     assert gpu_sharing.make_room(home, settings, tiny, run) == settings
     chat.release()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from trainer.events import Event, Step
 from trainer.night.night import run_night
 from trainer.night.once_per_date import run_if_due
 from trainer.night.request import RunRequest
+from trainer.night.run import Cancellation
 from trainer.report.report import Report
 
 
@@ -121,7 +121,7 @@ def test_two_trainings_at_once_are_refused(home: Home, tiny: Path) -> None:
 @pytest.mark.parametrize("phase", ["anchors", "train", "gate"])
 def test_a_cancelled_night_publishes_nothing(home: Home, tiny: Path, phase: str) -> None:
     mark(home, difference("Who?", "Lutz."))
-    cancel = threading.Event()
+    cancel = Cancellation()
 
     def on_event(event: Event) -> None:
         if event.phase == phase:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -68,7 +67,7 @@ def test_a_night_in_a_child_process_has_low_priority_and_returns_the_same_report
 )
 def test_a_night_in_a_child_process_can_be_cancelled(home: Home, tiny: Path, phase: str) -> None:
     mark(home)
-    cancel = threading.Event()
+    cancel = Cancellation()
 
     def on_event(event: Event) -> None:
         if event.phase == phase:

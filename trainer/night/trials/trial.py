@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from memory.errors import DiscernError
 from memory.files.atomic_write import write_whole
-from memory.sentence import Sentence
 from trainer import pipeline
-from trainer.events import Event, Exporting, Judged, Probing, Step, Trained, TrialStarted
+from trainer.events import Event, Judged, Probing, Step, Trained, TrialStarted
 from trainer.fit.hyperparameters import Overrides
 from trainer.fit.job import CONTROL
 from trainer.gate.evaluate_candidate import Judging
-from trainer.lessons.curriculum_changes import with_hard_questions, without_differences
+from trainer.lessons.curriculum_changes import SPREADS, with_hard_questions, without_differences
 from trainer.night.interrupted_trials import earlier_steps
 from trainer.night.trials.next_trial import TrialPlan, Tried
 from trainer.night.trials.reuse_evaluation import keep_verdict, kept_verdict, verdict_key
@@ -38,13 +37,6 @@ if TYPE_CHECKING:
     from trainer.pipeline import Candidate, Lessons
 
 Item = TypeVar("Item")
-SPREADS = Sentence("its words appeared in answers to other questions, so it is recalled instead")
-"""Why a difference is left out of a trial."""
-AS_ASKED = Sentence(
-    "its words appeared in answers to other questions, so the adapter answers it only as it was "
-    "asked, and for other wordings it is recalled"
-)
-"""Why a difference is left out of a verdict, but not of what is served."""
 CURVE_POINTS = 120
 """Most points of a curve that a report keeps."""
 
@@ -183,11 +175,15 @@ class TrialContext:
         """Return the context with another curriculum."""
         return replace(self, lessons=replace(self.lessons, curriculum=curriculum))
 
-    def without(self, differences: Collection[str], why: Sentence = SPREADS) -> TrialContext:
+    def without(self, differences: Collection[str]) -> TrialContext:
         """Return the context without some differences, which spread to other answers."""
+        curriculum = without_differences(self.curriculum, differences, SPREADS)
+        return replace(self.with_curriculum(curriculum), held_now=self.held_without(differences))
+
+    def held_without(self, differences: Collection[str]) -> list[bool]:
+        """Return `held_now` without the lessons of some differences."""
         kept = [lesson.difference not in differences for lesson in self.curriculum.lessons]
-        context = self.with_curriculum(without_differences(self.curriculum, differences, why))
-        return replace(context, held_now=list(compress(self.held_now, kept)))
+        return list(compress(self.held_now, kept))
 
 
 def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
@@ -220,14 +216,12 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         judging = Judging(context.held_now, run.count_progress("gate"), context.another_scale)
         verdict = pipeline.gate(context.engine, context.journal, candidate, settings, judging)
         keep_verdict(folder, key, verdict)
-    if verdict.left_out:
-        context = context.without(verdict.as_asked, AS_ASKED)
-        context = context.without(verdict.left_out - verdict.as_asked)
-        candidate = replace(candidate, lessons=context.lessons)
+    candidate = pipeline.as_gated(candidate, verdict)
     run.emit(
         Judged(verdict.passed, verdict.scale, verdict.sentence, tuple(verdict.spoken.reproduced))
     )
-    return Trial(plan, candidate, verdict, listener.curves, tuple(context.held_now))
+    held_now = context.held_without(verdict.left_out)
+    return Trial(plan, candidate, verdict, listener.curves, tuple(held_now))
 
 
 def failed_entry(plan: TrialPlan, error: DiscernError) -> Attempt:
@@ -276,8 +270,6 @@ class _Listener:
         if self.run.stop.is_set() and not self.told:
             write_whole(self.folder / CONTROL, "stop")
             self.told = True
-        if isinstance(event, Trained):
-            self.run.emit(Exporting())
 
 
 def _thin(items: Sequence[Item]) -> list[Item]:

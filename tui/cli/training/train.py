@@ -104,11 +104,12 @@ def train(
     from agent.models.served_model import served_model
     from trainer.night.night import run_night
     from trainer.night.request import Practice, RunRequest
+    from trainer.night.run import Cancellation
 
     practice = None
     if episodes or steps or dry_run:
         practice = Practice(episodes or 1, steps or settings.training.max_steps, dry_run)
-    stop, cancel = threading.Event(), threading.Event()
+    stop, cancel = threading.Event(), Cancellation()
     ended: list[int] = []
     step("starting")
     try:

@@ -21,7 +21,7 @@ from trainer.night.budget.measured_pace import Pace, keep_pace, read_pace
 from trainer.night.budget.night_budget import NightBudget
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
-from trainer.night.run import Run, make_run_folder
+from trainer.night.run import Cancellation, Run, make_run_folder
 from trainer.stages import by_stage
 
 SLOW = Pace(
@@ -127,7 +127,7 @@ def test_a_night_that_cannot_end_in_time_is_refused_before_it_starts(
 
 def test_the_remaining_time_is_divided_between_training_and_tests(home: Home, tiny: Path) -> None:
     settings = quick_settings(home, night={"max_minutes": 10.0}, training={"max_minutes": 60.0})
-    run = Run(make_run_folder(home), lambda event: None, threading.Event())
+    run = Run(make_run_folder(home), lambda event: None, Cancellation())
     budget = NightBudget(run, home, settings, "a" * 64, 2, all_tries=False)
     assert budget.training_seconds == 3600  # nothing is known yet
     assert budget.allows_another_try
@@ -151,7 +151,7 @@ def test_the_remaining_time_is_divided_between_training_and_tests(home: Home, ti
 def test_an_attempt_that_is_skipped_is_described_by_what_is_different_in_it(
     home: Home, tiny: Path
 ) -> None:
-    run = Run(make_run_folder(home), lambda event: None, threading.Event())
+    run = Run(make_run_folder(home), lambda event: None, Cancellation())
     budget = NightBudget(run, home, quick_settings(home), "a" * 64, 2, all_tries=True)
     budget.skip(NOTHING)
     budget.skip(Sentence("with a learning rate of {rate:g}", rate=1e-3))
