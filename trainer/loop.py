@@ -95,7 +95,9 @@ def compose(
             )
         source = pipeline.Source(home, model, base, snapshot)
         with Engine.open(model, settings.model) as engine:
-            return pipeline.compose(engine, journal, source, settings, pipeline.Composing(progress))
+            return pipeline.compose(
+                engine, journal, source, settings, pipeline.CompositionOptions(progress)
+            )
 
 
 def train(

@@ -59,7 +59,7 @@ def _everything(plan: CurriculumPlan, _answers: BaseAnswers) -> CurriculumPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Composing:
+class CompositionOptions:
     """How lessons are composed.
 
     `progress` reports how many of the base's answers are ready. `choose` may leave out prompts before
@@ -119,7 +119,7 @@ def compose(
     journal: Journal,
     source: Source,
     settings: Settings,
-    how: Composing | None = None,
+    how: CompositionOptions | None = None,
 ) -> Lessons:
     """Make the lessons of the differences in `source.snapshot`.
 
@@ -128,7 +128,7 @@ def compose(
     Raises:
         NothingToTrainError: no difference can be made a lesson.
     """
-    how = how or Composing()
+    how = how or CompositionOptions()
     answers = BaseAnswers(engine, source.base.sha256, source.home.cache)
     plan = _plan(engine, journal, source, settings, answers)
     if not plan.lessons:

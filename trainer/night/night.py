@@ -208,7 +208,7 @@ class _TrainingRun:
         self, engine: Engine, worker: Launcher, current: Adapter | None
     ) -> pipeline.Lessons:
         budget, model = self.budget, self.source.model
-        how = pipeline.Composing(
+        how = pipeline.CompositionOptions(
             self.run.count_progress("anchors"),
             budget.planner(engine, worker, model, current=current is not None),
             budget.asking_is_over,

@@ -13,7 +13,7 @@ from trainer.events import Judged, Reported, Step
 from tui.training.log_text import entry_text
 from tui.training.progress import clock
 from tui.training.run_follower import LessonText, RunView
-from tui.training.state import Entry
+from tui.training.state import LogEntry
 from tui.widgets.common.rows import Rows
 from tui.widgets.training.lesson_rows import named
 
@@ -36,7 +36,7 @@ class TrainingLog(Rows[Line]):
         super().__init__(self._row, id="log")
         self.border_title = tr("log")
         self._made_for: object = None
-        self._log: tuple[Entry, ...] = ()
+        self._log: tuple[LogEntry, ...] = ()
         self._lines_shown: list[Line] = []
 
     def begin(self, view: RunView, texts: Mapping[str, LessonText]) -> None:
@@ -53,7 +53,7 @@ class TrainingLog(Rows[Line]):
         ]
         self.show(self._lines_shown)
 
-    def _lines(self, entry: Entry, view: RunView, texts: Mapping[str, LessonText]) -> list[Line]:
+    def _lines(self, entry: LogEntry, view: RunView, texts: Mapping[str, LessonText]) -> list[Line]:
         at = clock(entry.at)
         if view.began is not None:
             at = f"{(view.began + timedelta(seconds=entry.at)).astimezone():%H:%M:%S}"
@@ -74,7 +74,7 @@ class TrainingLog(Rows[Line]):
         )
 
 
-def _tone(entry: Entry) -> str:
+def _tone(entry: LogEntry) -> str:
     match entry.item:
         case Step():
             return "muted"
