@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from trainer.launch.launch import Launcher
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 def _everything(plan: CurriculumPlan, _answers: BaseAnswers) -> CurriculumPlan:
@@ -66,7 +66,7 @@ class CompositionOptions:
     the base is asked. Once `over` returns true, only what is required is asked.
     """
 
-    progress: Progress = lambda done, total: None
+    progress: OnProgress = lambda done, total: None
     choose: Callable[[CurriculumPlan, BaseAnswers], CurriculumPlan] = _everything
     over: Callable[[], bool] = lambda: False
 
@@ -153,7 +153,7 @@ def ask_ahead(
     journal: Journal,
     source: Source,
     settings: Settings,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
 ) -> int:
     """Ask the base everything that `compose` would ask, to fill the cache; return how many were new.
 

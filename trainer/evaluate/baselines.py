@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ASKED = 120
 """Most prompts with a recalled block that are asked; each is several times as long as without."""
 
-Step = Callable[[], None]
+OnStep = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ SCALE_STEPS = 3
 LOWEST_SCALE = 0.75
 HALF = 0.5
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Judging:
     """
 
     held_now: Sequence[bool] = ()
-    progress: Progress = lambda done, total: None
+    progress: OnProgress = lambda done, total: None
     another_scale: Callable[[], bool] = lambda: True
 
 
@@ -76,7 +76,7 @@ class Evaluation:
     """What is recalled for a message; None for the adapter alone."""
     held_now: Sequence[bool] = ()
     """Whether the current adapter reproduces each lesson; none of those may be lost."""
-    progress: Progress = lambda done, total: None
+    progress: OnProgress = lambda done, total: None
     scope: Scope | None = None
     """What the adapter answers when it serves; None for all messages."""
     fallbacks: Sequence[Callable[[frozenset[str]], Scope]] = ()
@@ -285,7 +285,7 @@ def _wrong(lessons: Sequence[Lesson], said: LessonAnswers) -> frozenset[str]:
     )
 
 
-def _counter(progress: Progress, total: int) -> Callable[[], None]:
+def _counter(progress: OnProgress, total: int) -> Callable[[], None]:
     done = 0
 
     def step() -> None:

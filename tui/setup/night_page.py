@@ -18,7 +18,7 @@ from memory.settings.settings import Settings
 from tui.setup.setup import When, with_time
 from tui.setup.setup_page import SetupPage
 from tui.terminal.sanitize import clean
-from tui.widgets.common.choices import Choices, Row
+from tui.widgets.common.choices import ChoiceRow, Choices
 from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ class NightPage(SetupPage):
     def _draw(self, key: str | None = None) -> None:
         at = self._time.value.strip() or "…"
         rows = [
-            Row("open", tr("every night at {time}, while Discern is open", time=at)),
-            Row("timer", tr("every night at {time}, with a system timer", time=at)),
-            Row("asked", tr("only when I run /train")),
+            ChoiceRow("open", tr("every night at {time}, while Discern is open", time=at)),
+            ChoiceRow("timer", tr("every night at {time}, with a system timer", time=at)),
+            ChoiceRow("asked", tr("only when I run /train")),
         ]
         self._list.show(rows, key)
         self._describe(self._list.highlighted_key)

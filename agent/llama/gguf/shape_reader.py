@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.llama.gguf.architectures import ARCHITECTURES, ROTARY_FACTORS, Architecture
-from agent.llama.gguf.header import Header, Listed
+from agent.llama.gguf.header import GgufHeader, Listed
 from agent.llama.gguf.model_shape import (
     FULL,
     RECURRENT,
@@ -33,7 +33,7 @@ _MOST_EXPERTS = 512  # LLAMA_MAX_EXPERTS
 _SCALINGS = ("none", "linear", "yarn")
 
 
-def read_shape(header: Header, path: Path) -> Shape:
+def read_shape(header: GgufHeader, path: Path) -> Shape:
     """Return the shape from the header of the GGUF at `path`.
 
     Raises:
@@ -53,7 +53,7 @@ def read_shape(header: Header, path: Path) -> Shape:
     return _Reader(header, path, row).shape()
 
 
-def require_whole(header: Header, path: Path) -> None:
+def require_whole(header: GgufHeader, path: Path) -> None:
     """Refuse a part of a split file: llama.cpp would find the others, training would not.
 
     Raises:
@@ -72,7 +72,7 @@ def require_whole(header: Header, path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    header: Header
+    header: GgufHeader
     path: Path
     row: Architecture
 
