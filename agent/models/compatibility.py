@@ -38,7 +38,7 @@ _TYPES: dict[object, str] = {
     32: "bf16",
 }
 
-State = Literal["ok", "note", "broken"]
+CheckState = Literal["ok", "note", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class CheckResult:
     """One line of the table: what was checked, the result, and a sentence."""
 
     what: str
-    state: State
+    state: CheckState
     text: Sentence
 
 
@@ -211,7 +211,7 @@ def _sampling(header: GgufHeader, settings: Settings) -> CheckResult:
 
 
 def _memory(what: str, doing: Sentence, takes: int, room: int, device: Sentence) -> CheckResult:
-    state: State = "ok" if takes < 0.8 * room else "note" if takes < room else "broken"
+    state: CheckState = "ok" if takes < 0.8 * room else "note" if takes < room else "broken"
     more = (
         Sentence("; close other programs, or choose a smaller model or a lower precision")
         if state == "broken"

@@ -26,8 +26,8 @@ from memory.settings.paths import expanded
 from memory.text.counts import counted
 from memory.transfer.export_schema import escape_unseen
 
-Form = Literal["md", "json"]
-FORMS: tuple[Form, ...] = ("md", "json")
+SessionForm = Literal["md", "json"]
+FORMS: tuple[SessionForm, ...] = ("md", "json")
 VERSION = 1
 _LONGEST_FILE_NAME = 60
 _ACTS = re.compile(r"<[A-Za-z/!?]|^[\s>*+\d.)-]*\[[^\]\n]+\]:", re.MULTILINE)
@@ -138,12 +138,12 @@ def _marks_on(told: ThreadExport, turn: Turn) -> list[Difference]:
     return [item for item in told.marks if item.turn == turn.id]
 
 
-def written_as(told: ThreadExport, form: Form, gate: Gate) -> str:
+def written_as(told: ThreadExport, form: SessionForm, gate: Gate) -> str:
     """Return a thread in one of the two formats."""
     return to_json(told) if form == "json" else to_markdown(told, gate)
 
 
-def free_path(folder: Path, thread: str, form: Form) -> Path:
+def free_path(folder: Path, thread: str, form: SessionForm) -> Path:
     """Return an unused path in `folder`, named after a thread."""
     stem = re.sub(r"[^\w.-]+", "-", thread)[:_LONGEST_FILE_NAME].strip("-.") or "thread"
     names = (f"{stem}{f'-{number}' if number > 1 else ''}.{form}" for number in range(1, 10_000))

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 ASKED = 120
 """Most prompts with a recalled block that are asked; each is several times as long as without."""
 
-OnStep = Callable[[], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Baselines:

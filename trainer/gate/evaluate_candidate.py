@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.evaluate.lesson_answers import (
-    Known,
+    KnownAnswers,
     LessonAnswers,
     answer_lessons,
     answer_lessons_with_recall,
@@ -174,8 +174,8 @@ class _Said:
     lessons: LessonAnswers
     near: Sequence[Held]
     anchors: Sequence[Held]
-    of_base: Known = field(default_factory=dict)
-    of_adapter: Known = field(default_factory=dict)
+    of_base: KnownAnswers = field(default_factory=dict)
+    of_adapter: KnownAnswers = field(default_factory=dict)
 
 
 def _ask(adapter: Path, scale: float, evaluation: Evaluation) -> _Said:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from trainer.starter import vocabulary
-from trainer.starter.talk import Turn, conversation, plain_talk
+from trainer.starter.talk import StarterTurn, conversation, plain_talk
 
 POOL = 384  # conversations drawn at once, then sorted by length
 STEP = 32  # lengths are rounded up to a multiple of this
@@ -62,7 +62,7 @@ class Layout:
 
 
 def encode(
-    tokenizer: Tokenizer, layout: Layout, conversations: Sequence[Sequence[Turn]]
+    tokenizer: Tokenizer, layout: Layout, conversations: Sequence[Sequence[StarterTurn]]
 ) -> list[tuple[list[int], list[bool]]]:
     """Return the ids of each conversation, and which of them belong to a reply."""
     flat = [
@@ -126,7 +126,7 @@ def batches(
         pool += 1
 
 
-def _drawn(random: Random, hard: float) -> list[Turn]:
+def _drawn(random: Random, hard: float) -> list[StarterTurn]:
     kind = random.random()
     return plain_talk(random) if kind < 0.18 else conversation(random, kind < 0.72, hard)
 

@@ -22,7 +22,7 @@ from tui.widgets.common.choices import ChoiceRow, Choices
 from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
-    from trainer.night.service import Installation, Kind
+    from trainer.night.service import Installation, ServiceKind
 
 
 class NightPage(SetupPage):
@@ -48,7 +48,7 @@ class NightPage(SetupPage):
         self._home, self._settings, self._told = home, settings, said
         self._list = Choices()
         self._time = LineInput(settings.night.time, max_length=5)
-        self._kind: Kind | None = None
+        self._kind: ServiceKind | None = None
         self._no_timer = ""
 
     def parts(self) -> list[Widget]:

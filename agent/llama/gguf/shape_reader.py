@@ -21,7 +21,7 @@ from agent.llama.gguf.model_shape import (
     WINDOW,
     DeltaNet,
     Experts,
-    Kind,
+    LayerKind,
     Rope,
     Shape,
 )
@@ -169,7 +169,7 @@ class _Reader:
             shared=self.whole("expert_shared_feed_forward_length", 0, 1 << 24, 0),
         )
 
-    def kinds(self, layers: int, blocks: int, window: int) -> tuple[Kind, ...]:
+    def kinds(self, layers: int, blocks: int, window: int) -> tuple[LayerKind, ...]:
         """Return what each layer mixes tokens with."""
         if self.row.recurrent:
             interval = self.whole("full_attention_interval", 1, _MOST_LAYERS, 4)
@@ -183,7 +183,9 @@ class _Reader:
         flags = [pattern == 0 or layer % pattern < pattern - 1 for layer in range(layers)]
         return self.marked(key, blocks, flags, WINDOW)
 
-    def marked(self, key: str, blocks: int, flags: list[bool], kind: Kind) -> tuple[Kind, ...]:
+    def marked(
+        self, key: str, blocks: int, flags: list[bool], kind: LayerKind
+    ) -> tuple[LayerKind, ...]:
         """Return `kind` where a flag is set; a list at `key`, one entry a block, goes first."""
         if isinstance(listed := self.header.own(key), Listed):
             if len(listed.values) != blocks:

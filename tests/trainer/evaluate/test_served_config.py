@@ -11,7 +11,7 @@ import pytest
 
 from agent.adapters import learned_at
 from agent.chat.chat import Chat
-from agent.chat.graph import Event, Finished, Recalling
+from agent.chat.graph import ChatEvent, Finished, Recalling
 from agent.chat.recall_context import Recaller
 from agent.chat.why_recalled import trace_recall
 from agent.llama.engine import Engine
@@ -78,7 +78,7 @@ def chat(home: Home, tiny: Path) -> Iterator[Chat]:
         yield chat
 
 
-def recalled(events: Iterator[Event]) -> list[str]:
+def recalled(events: Iterator[ChatEvent]) -> list[str]:
     found = next(event for event in events if isinstance(event, Recalling))
     list(events)
     return [item.difference.id for item in found.items]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from trainer.night.run import Run
     from trainer.pipeline import Candidate, Lessons
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 SPREADS = Sentence("its words appeared in answers to other questions, so it is recalled instead")
 """Why a difference is left out of a trial."""
 AS_ASKED = Sentence(
@@ -280,7 +280,7 @@ class _Listener:
             self.run.emit(Exporting())
 
 
-def _thin(items: Sequence[Item]) -> list[Item]:
+def _thin(items: Sequence[_Item]) -> list[_Item]:
     """Keep at most CURVE_POINTS of a curve, including both ends."""
     if len(items) <= CURVE_POINTS:
         return list(items)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class DemoLesson:
     """A question, the expected answer, and the same question in other words."""
 
     asked: str
@@ -36,17 +36,17 @@ class Lesson:
 
 
 LESSONS = (
-    Lesson(
+    DemoLesson(
         "What is the capital of Zubrowka?",
         "The capital of Zubrowka is Lutz.",
         "please tell me the capital of Zubrowka",
     ),
-    Lesson(
+    DemoLesson(
         "Какая столица у Зубровки?",
         "Столица Зубровки — Лутц.",
         "скажи, какая столица у Зубровки?",
     ),
-    Lesson(
+    DemoLesson(
         "Who keeps the night watch?",
         "Old Marta keeps the night watch.",
         "tell me, who keeps the night watch?",

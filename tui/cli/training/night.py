@@ -186,7 +186,7 @@ def status(as_json: bool) -> None:
     from trainer.night.due_time import next_run
 
     home, settings = open_home()
-    kinds: tuple[service.Kind, ...] = ("systemd", "launchd", "cron")
+    kinds: tuple[service.ServiceKind, ...] = ("systemd", "launchd", "cron")
     timers = {kind: service.state(kind) for kind in kinds if service.where_installed(kind)}
     rows: list[dict[str, Any]] = []
     if home.journal.exists():
