@@ -25,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.plugin.adapter_watch import Watch, current, on_change, wear_current
+from agent.plugin.adapter_watch import Watch, current, on_change, use_current, wear_current
 from memory.difference import Difference
 from memory.errors import NothingToTrainError
 from memory.journal.journal import Journal
@@ -57,6 +57,7 @@ __all__ = [
     "on_change",
     "publish",
     "train",
+    "use_current",
     "wear_current",
 ]
 

@@ -237,7 +237,7 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
     verdict = Verdict(
         scale=scale,
         measures=measures(found, evaluation.thresholds, held_now, evaluation.noise.kl),
-        spoken=served,
+        served=served,
         changes=changes,
         alone=alone,
         holds=holds,

@@ -271,7 +271,7 @@ class _TrainingRun:
         if not dry:
             states = postmortem.states(fates, baselines.held, published=adapter is not None)
             record_states(self.journal, self.source.snapshot, states)
-        better = no_better(baselines.rows, verdict.spoken)
+        better = no_better(baselines.rows, verdict.served)
         warned = [item.sentence for item in verdict.measures if item.warned and verdict.passed]
         conflicts = [conflict.sentence for conflict in curriculum.conflicts]
         capped = postmortem.capped(best, self.settings)

@@ -49,10 +49,10 @@ def test_an_adapter_changes_answers_and_two_runs_of_the_base_agree(
     settings = quick_settings(home)
     asked = [ComparedPrompt("Who?"), ComparedPrompt("Where?"), ComparedPrompt("Why?")]
     with Journal(home.journal) as journal:
-        base, worn = Side("base"), side(home, "current", entry_of(tiny, home))
+        base, adapted = Side("base"), side(home, "current", entry_of(tiny, home))
         twice = list(compare(engine, journal, settings, (base, base), asked))
         assert all(pair.first == pair.second for pair in twice)
-        apart = list(compare(engine, journal, settings, (base, worn), asked))
+        apart = list(compare(engine, journal, settings, (base, adapted), asked))
     assert [pair.first for pair in apart] == [pair.first for pair in twice]
     assert any(pair.first != pair.second for pair in apart)
     assert engine.adapter is None

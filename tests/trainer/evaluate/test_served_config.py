@@ -317,7 +317,7 @@ def test_without_recall_the_served_row_equals_the_adapter_alone(
         verdict = judge(
             lora(tmp_path / "a.gguf", 0.0), Evaluation(engine, made, settings.gate, recall)
         )
-    assert verdict.spoken == verdict.alone
+    assert verdict.served == verdict.alone
 
 
 def test_a_difference_counts_as_learned_only_if_correct_in_every_context(

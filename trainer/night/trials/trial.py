@@ -122,7 +122,7 @@ class Trial:
             for measure in (values["near_misses"], values["anchors"])
         )
         # Learning comes first: two thirds of the lessons weigh as much as all unrelated answers.
-        learnt = 1.5 * (verdict.spoken.lessons + verdict.spoken.rephrasings)
+        learnt = 1.5 * (verdict.served.lessons + verdict.served.rephrasings)
         return (
             verdict.passed,
             -len(verdict.left_out),
@@ -143,8 +143,8 @@ class Trial:
             passed=verdict.passed,
             scale=verdict.scale,
             sentence=verdict.sentence,
-            lessons=round(verdict.spoken.lessons, 4),
-            rephrasings=round(verdict.spoken.rephrasings, 4),
+            lessons=round(verdict.served.lessons, 4),
+            rephrasings=round(verdict.served.rephrasings, 4),
             curve=tuple(_thin(curves.points)),
             margins={name: tuple(_thin(points)) for name, points in curves.margins.items()},
             chosen=chosen,
@@ -225,7 +225,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         context = context.without(verdict.left_out - verdict.as_asked)
         candidate = replace(candidate, lessons=context.lessons)
     run.emit(
-        Judged(verdict.passed, verdict.scale, verdict.sentence, tuple(verdict.spoken.reproduced))
+        Judged(verdict.passed, verdict.scale, verdict.sentence, tuple(verdict.served.reproduced))
     )
     return Trial(plan, candidate, verdict, listener.curves, tuple(context.held_now))
 
