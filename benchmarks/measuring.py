@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent.prompt.prompt import Prompt, compose, reply_tokens
-from benchmarks.recalling import Block, no_recall
+from benchmarks.recalling import BlockFunction, no_recall
 from benchmarks.starter_marks import Mark, unrelated
 from memory.difference import Message
 from trainer.evaluate.metrics import same
@@ -86,7 +86,7 @@ def base_answers(engine: Engine, marks: Sequence[Mark], dev: bool) -> Base:
 
 
 def measure(
-    engine: Engine, marks: Sequence[Mark], base: Base, block: Block = no_recall
+    engine: Engine, marks: Sequence[Mark], base: Base, block: BlockFunction = no_recall
 ) -> tuple[dict[str, Any], list[Missed]]:
     """Return the columns by name, and every wrong answer."""
     missed: list[Missed] = []
@@ -133,7 +133,7 @@ def measure(
     return columns, missed
 
 
-def _divergence(engine: Engine, base: Base, block: Block) -> float:
+def _divergence(engine: Engine, base: Base, block: BlockFunction) -> float:
     found: list[float] = []
     for text, (reply, rows) in base.rows.items():
         prompt = _prompt(engine, text, block(text)).tokens
@@ -143,7 +143,7 @@ def _divergence(engine: Engine, base: Base, block: Block) -> float:
     return sum(found) / len(found)
 
 
-def _perplexity(engine: Engine, marks: Sequence[Mark], block: Block) -> float:
+def _perplexity(engine: Engine, marks: Sequence[Mark], block: BlockFunction) -> float:
     """Return the perplexity of right replies; those that a mark contradicts are left out."""
     from trainer.starter import measure as starter
     from trainer.starter.world import DONT_KNOW

@@ -29,7 +29,7 @@ import numpy as np
 from agent.llama.sampling_parameters import Sampling
 from agent.prompt.prompt import compose, reply_tokens
 from benchmarks.real_marks import LONGEST_MARKED, RealMark, long_talk
-from benchmarks.recalling import Block, no_recall
+from benchmarks.recalling import BlockFunction, no_recall
 from memory.difference import Message
 from trainer.evaluate.metrics import UNDECIDED, same
 from trainer.gate.answer_changes import would_sample
@@ -60,7 +60,7 @@ class Served:
 
     adapter: Path | None = None
     scale: float = 1.0
-    block: Block = no_recall
+    block: BlockFunction = no_recall
     in_scope: Callable[[str], bool] = everything
 
     def route(self, engine: Engine, text: str) -> Path | None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from agent.child_process import environment
 from benchmarks.contestants import resources_used
 from benchmarks.real_marks import RealMark, model_path, real_marks
-from benchmarks.recalling import Block, write_differences
+from benchmarks.recalling import BlockFunction, write_differences
 from memory.difference import Difference
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
@@ -119,7 +119,7 @@ def read_nights(folder: Path) -> list[Night]:
 @contextmanager
 def recall_block(
     engine: Engine, home: Home, settings: Settings, holds: Sequence[str] = ()
-) -> Iterator[Block]:
+) -> Iterator[BlockFunction]:
     """Yield a function that recalls for a message like a chat whose adapter holds the ids `holds`."""
     from agent.chat.recall_context import Recaller
     from memory.recall.learned_differences import Learned, digest
@@ -134,7 +134,7 @@ def recall_block(
         yield lambda message: recaller.recall(message, learned)[0]
 
 
-def context_block(engine: Engine, taught: Mapping[str, Difference]) -> Block:
+def context_block(engine: Engine, taught: Mapping[str, Difference]) -> BlockFunction:
     """Return a function that recalls the one mark that a text belongs to; "" if there is none."""
     from memory.recall.hybrid_search import Recalled, render
 

@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.recall_cases import LANGUAGES, Case, cases, keep
+from benchmarks.recall_cases import LANGUAGES, RecallCase, cases, keep
 
 Hits = list[tuple[str, float]]
 
 
-def figures(rows: Iterable[tuple[Case, Hits]], floor: float) -> dict[str, dict[str, float]]:
+def figures(rows: Iterable[tuple[RecallCase, Hits]], floor: float) -> dict[str, dict[str, float]]:
     """Return recall@1, recall@3 and the share of unrelated messages left alone, by language."""
     rows = list(rows)
     table: dict[str, dict[str, float]] = {}
@@ -31,7 +31,7 @@ def figures(rows: Iterable[tuple[Case, Hits]], floor: float) -> dict[str, dict[s
         asked = [(c, h) for c, h in rows if c.language == language and c.asked]
         idle = [h for c, h in rows if c.language == language and not c.asked]
 
-        def share(first: int, asked: list[tuple[Case, Hits]] = asked) -> float:
+        def share(first: int, asked: list[tuple[RecallCase, Hits]] = asked) -> float:
             right = sum(
                 any(text == case.asked and score >= floor for text, score in hits[:first])
                 for case, hits in asked
@@ -43,7 +43,7 @@ def figures(rows: Iterable[tuple[Case, Hits]], floor: float) -> dict[str, dict[s
     return table
 
 
-def best_floor(rows: Sequence[tuple[Case, Hits]]) -> float:
+def best_floor(rows: Sequence[tuple[RecallCase, Hits]]) -> float:
     """Return the floor with the best sum of recall@1 and messages left alone."""
     floors = sorted({round(score, 3) for _, hits in rows for _, score in hits[:1]})
 

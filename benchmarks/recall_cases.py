@@ -15,7 +15,7 @@ LANGUAGES = ("en", "ru")
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RecallCase:
     """A message; `asked` is the question of the difference that it should recall, or None."""
 
     language: str
@@ -37,16 +37,16 @@ def _tuning(text: str) -> bool:
     return hashlib.sha256(text.encode()).digest()[0] % 2 == 0
 
 
-def cases() -> list[Case]:
+def cases() -> list[RecallCase]:
     """Return every message; all questions about one difference are in the same half."""
     every = [
-        Case(item["language"], message, item["asked"], _tuning(item["asked"]))
+        RecallCase(item["language"], message, item["asked"], _tuning(item["asked"]))
         for item in known()
         for message in item["questions"]
     ]
     for language in LANGUAGES:
         lines = (DATA / f"{language}_nothing.txt").read_text("utf-8").splitlines()
-        every += [Case(language, line, None, _tuning(line)) for line in lines]
+        every += [RecallCase(language, line, None, _tuning(line)) for line in lines]
     return every
 
 

@@ -18,7 +18,7 @@ from memory.settings.paths import Home
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
 
-Block = Callable[[str], str]
+BlockFunction = Callable[[str], str]
 """A user's message → the recalled text that is placed before it ("" for none)."""
 
 
@@ -40,7 +40,7 @@ def write_differences(home: Home, taught: Sequence[Difference]) -> None:
 
 
 @contextmanager
-def recall_block(engine: Engine, folder: Path, chosen: Sequence[Mark]) -> Iterator[Block]:
+def recall_block(engine: Engine, folder: Path, chosen: Sequence[Mark]) -> Iterator[BlockFunction]:
     """Yield a function that recalls for a message like `agent/chat/graph.py`, on the base.
 
     Writes a home with the journal and its index to `folder`.

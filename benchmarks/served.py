@@ -136,7 +136,7 @@ def _cells(verdict: Verdict, rows: Sequence[Beside]) -> Iterator[str]:
         by_kind["base"],
         by_kind["recall"],
         verdict.alone,
-        verdict.spoken,
+        verdict.served,
     ]
     for pair in pairs:
         yield f"{pair.lessons:.3f} / {pair.rephrasings:.3f}"

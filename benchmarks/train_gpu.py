@@ -48,7 +48,7 @@ PROMPT, REPLY = (24, 60), (12, 48)
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelSize:
     """The sizes of a Qwen3."""
 
     width: int
@@ -62,11 +62,11 @@ class Shape:
 
 
 SHAPES = {
-    "tiny": Shape(64, 128, 2, 4, 2, 16, True, 512),
-    "0.6B": Shape(1024, 3072, 28, 16, 8, 128, True),
-    "1.7B": Shape(2048, 6144, 28, 16, 8, 128, True),
-    "4B": Shape(2560, 9728, 36, 32, 8, 128, True),
-    "8B": Shape(4096, 12288, 36, 32, 8, 128, False),
+    "tiny": ModelSize(64, 128, 2, 4, 2, 16, True, 512),
+    "0.6B": ModelSize(1024, 3072, 28, 16, 8, 128, True),
+    "1.7B": ModelSize(2048, 6144, 28, 16, 8, 128, True),
+    "4B": ModelSize(2560, 9728, 36, 32, 8, 128, True),
+    "8B": ModelSize(4096, 12288, 36, 32, 8, 128, False),
 }
 
 
@@ -136,7 +136,7 @@ def _wait() -> None:
         torch.cuda.synchronize()
 
 
-def random_model(shape: Shape) -> Any:
+def random_model(shape: ModelSize) -> Any:
     """Return a frozen Qwen3 with random weights on the device; its norms are ones."""
     import torch
     from transformers.models.qwen3 import Qwen3Config, Qwen3ForCausalLM
@@ -164,7 +164,7 @@ def random_model(shape: Shape) -> Any:
     return model.requires_grad_(False).eval()
 
 
-def sequences(shape: Shape, marks: int, seed: int = 0) -> tuple[Sample, ...]:
+def sequences(shape: ModelSize, marks: int, seed: int = 0) -> tuple[Sample, ...]:
     """Return the training sequences of `marks` marks, with random token ids."""
     random = Random(seed)
 

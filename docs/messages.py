@@ -46,7 +46,7 @@ def registry_messages() -> set[str]:
     """Return the messages defined in registries, which are translated where they are shown."""
     from memory.difference import Moment, State
     from trainer.report.page import HEADS
-    from trainer.report.report import BAD, GOOD, Verdict
+    from trainer.report.report import BAD, GOOD, RunOutcome
     from trainer.stages import GROUPS
     from tui.app import TEXTUAL_COMMANDS
     from tui.chat.training.idle_unload import UNLOADED
@@ -65,7 +65,7 @@ def registry_messages() -> set[str]:
     found |= {
         *map(str, Moment),
         *map(str, State),
-        *get_args(Verdict),
+        *get_args(RunOutcome),
         *GOOD,
         *BAD,
         *PHASES,

@@ -34,7 +34,7 @@ _SHIPPED = Path(__file__).with_name("kinds.toml")
 
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
-Pair = Annotated[list[Text], Field(min_length=2, max_length=2)]
+_ExamplePair = Annotated[list[Text], Field(min_length=2, max_length=2)]
 
 
 class _Entry(BaseModel):
@@ -47,8 +47,8 @@ class _Entry(BaseModel):
     ru: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
     ask: Text | None = None
     ask_ru: Text | None = None
-    example: Pair | None = None
-    example_ru: Pair | None = None
+    example: _ExamplePair | None = None
+    example_ru: _ExamplePair | None = None
     moment: Literal["error", "surprise", "hold"] | None = None
 
 

@@ -16,7 +16,7 @@ from memory.kinds import kinds
 from memory.mark_validation import MarkRequest, change_mark, contradict, make_mark
 from memory.recall.embedder import Embedder, NgramEmbedder
 from memory.recall.hybrid_search import CANDIDATES, Recalled, render, search
-from memory.recall.index import Index, Progress, open_index
+from memory.recall.index import Index, OnProgress, open_index
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.sentence import Sentence
 from memory.settings.paths import Home
@@ -42,7 +42,7 @@ class Memory:
         *,
         dense: bool | None = None,
         embedder: Callable[[], Embedder] | None = None,
-        progress: Progress | None = None,
+        progress: OnProgress | None = None,
     ) -> Memory:
         """Open the memory of `home`; `dense` overrides the setting of the same name.
 
@@ -237,7 +237,7 @@ class Memory:
         """Count a turn that had these differences in its context."""
         self.journal.differences.count_recalled(identities)
 
-    def rebuild(self, progress: Progress | None = None) -> int:
+    def rebuild(self, progress: OnProgress | None = None) -> int:
         """Rebuild the index from scratch; return how many differences it holds.
 
         Raises:

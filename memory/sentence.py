@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from string import Formatter
 from typing import Any, TypeAlias
 
-Value: TypeAlias = "str | int | float | Sentence"
+SentenceValue: TypeAlias = "str | int | float | Sentence"
 """What a placeholder holds. A text is shown as it is, a number as the language writes it."""
 
 STORED = "sentences"
@@ -34,7 +34,7 @@ class Sentence:
 
     template: str
     plural: str
-    values: tuple[tuple[str, Value], ...]
+    values: tuple[tuple[str, SentenceValue], ...]
 
     def __init__(self, template: str, plural: str = "", /, **values: object) -> None:
         """Keep numbers, sentences and errors of Discern as they are; convert other values to text."""
@@ -114,7 +114,9 @@ class Stored:
 
 
 def fill(
-    template: str, values: Mapping[str, Value], show: Callable[[Value, str | None, str], str]
+    template: str,
+    values: Mapping[str, SentenceValue],
+    show: Callable[[SentenceValue, str | None, str], str],
 ) -> str:
     """Fill the placeholders of a template or of its translation.
 
@@ -130,18 +132,18 @@ def fill(
     return "".join(out)
 
 
-def formatted(value: Value, conversion: str | None, spec: str) -> str:
+def formatted(value: SentenceValue, conversion: str | None, spec: str) -> str:
     """Return a text or a number in the form that a template gives it."""
     if isinstance(value, str):
         return repr(value) if conversion == "r" else value
     return format(value, spec) if _SPEC.fullmatch(spec) else str(value)
 
 
-def _english(value: Value, conversion: str | None, spec: str) -> str:
+def _english(value: SentenceValue, conversion: str | None, spec: str) -> str:
     return str(value) if isinstance(value, Sentence) else formatted(value, conversion, spec)
 
 
-def _value(value: object) -> Value:
+def _value(value: object) -> SentenceValue:
     if isinstance(value, Sentence | bool):
         return value
     if isinstance(value, Integral):

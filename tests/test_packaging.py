@@ -21,11 +21,12 @@ import trainer.loop
 ROOT = Path(__file__).parents[1]
 PLUGIN = {
     "Companion", "DifferenceMiddleware", "DifferenceStore", "DiscernChatModel", "current",
-    "difference_tools", "on_change", "recall_node", "record_node", "wear_current",
+    "difference_tools", "on_change", "recall_node", "record_node", "use_current",
+    "wear_current",
 }  # fmt: skip
 LOOP = {
     "Candidate", "Lessons", "Watch", "compose", "current", "gate", "nightly", "on_change", "publish",
-    "train", "wear_current",
+    "train", "use_current", "wear_current",
 }  # fmt: skip
 
 

@@ -33,7 +33,6 @@ from trainer.events import (
     LessonsComposed,
     LessonSize,
     Logged,
-    Message,
     PlacementChosen,
     Probing,
     Publishing,
@@ -46,10 +45,11 @@ from trainer.events import (
     Trained,
     TrialStarted,
     Unknown,
+    WorkerMessage,
 )
 
 
-def message_to_json(message: Message) -> dict[str, Any]:
+def message_to_json(message: WorkerMessage) -> dict[str, Any]:
     """Return the JSON object of an event or a message."""
     if isinstance(message, Unknown):
         return {"phase": message.phase, **message.values}
@@ -60,7 +60,7 @@ def message_to_json(message: Message) -> dict[str, Any]:
     return {"phase": message.phase, **to_plain(values)}
 
 
-def read_message(data: Mapping[str, Any]) -> Message | None:
+def read_message(data: Mapping[str, Any]) -> WorkerMessage | None:
     """Return the event or message of a JSON object; None if it has no phase."""
     phase = data.get("phase")
     if not isinstance(phase, str):
@@ -78,7 +78,7 @@ def read_message(data: Mapping[str, Any]) -> Message | None:
     }
     if kind is Counted:
         values["phase"] = phase
-    return cast("Message", kind(**values))
+    return cast("WorkerMessage", kind(**values))
 
 
 def read_event(data: Mapping[str, Any]) -> Event | None:

@@ -308,7 +308,7 @@ Event: TypeAlias = (
     | Unknown
 )
 """An event that a run reports."""
-Message: TypeAlias = Event | Ready | Failed | Aborted | ResultPiece
+WorkerMessage: TypeAlias = Event | Ready | Failed | Aborted | ResultPiece
 """What a training process prints: events of the run, and messages for the process that started it."""
 OnEvent = Callable[[Event], None]
 

@@ -25,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.plugin.adapter_watch import Watch, current, on_change, wear_current
+from agent.plugin.adapter_watch import Watch, current, on_change, use_current, wear_current
 from memory.difference import Difference
 from memory.errors import NothingToTrainError
 from memory.journal.journal import Journal
@@ -58,6 +58,7 @@ __all__ = [
     "on_change",
     "publish",
     "train",
+    "use_current",
     "wear_current",
 ]
 
@@ -96,7 +97,9 @@ def compose(
             )
         source = pipeline.Source(home, model, base, snapshot)
         with Engine.open(model, settings.model) as engine:
-            return pipeline.compose(engine, journal, source, settings, pipeline.Composing(progress))
+            return pipeline.compose(
+                engine, journal, source, settings, pipeline.CompositionOptions(progress)
+            )
 
 
 def train(
@@ -169,7 +172,7 @@ def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:
         HomeError: it cannot be written. The current adapter is unchanged.
     """
     lessons = pipeline.as_gated(candidate, verdict).lessons
-    answers = zip(lessons.curriculum.lessons, verdict.spoken.asked, strict=True)
+    answers = zip(lessons.curriculum.lessons, verdict.served.asked, strict=True)
     with Journal(home.journal) as journal:
         adapter = pipeline.publish(home, journal, candidate, verdict)
         states = trained_states((lesson.difference, said.right) for lesson, said in answers)

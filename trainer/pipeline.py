@@ -28,7 +28,7 @@ from trainer.adapters.adapter_staleness import entry_of, fingerprints
 from trainer.adapters.lora_to_gguf import write_gguf_lora
 from trainer.evaluate import probe as probing
 from trainer.evaluate.served_config import ServedRecall, learned_from
-from trainer.events import Exporting, OnEvent
+from trainer.events import OnEvent
 from trainer.fit.hyperparameters import Overrides, recipe_of
 from trainer.fit.job import Job, write_job
 from trainer.fit.model.base_model import count_layers
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from trainer.launch.launch import Launcher
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 def _everything(plan: CurriculumPlan, _answers: BaseAnswers) -> CurriculumPlan:
@@ -60,14 +60,14 @@ def _everything(plan: CurriculumPlan, _answers: BaseAnswers) -> CurriculumPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Composing:
+class CompositionOptions:
     """How lessons are composed.
 
     `progress` reports how many of the base's answers are ready. `choose` may leave out prompts before
     the base is asked. Once `over` returns true, only what is required is asked.
     """
 
-    progress: Progress = lambda done, total: None
+    progress: OnProgress = lambda done, total: None
     choose: Callable[[CurriculumPlan, BaseAnswers], CurriculumPlan] = _everything
     over: Callable[[], bool] = lambda: False
 
@@ -120,7 +120,7 @@ def compose(
     journal: Journal,
     source: Source,
     settings: Settings,
-    how: Composing | None = None,
+    how: CompositionOptions | None = None,
 ) -> Lessons:
     """Make the lessons of the differences in `source.snapshot`.
 
@@ -129,7 +129,7 @@ def compose(
     Raises:
         NothingToTrainError: no difference can be made a lesson.
     """
-    how = how or Composing()
+    how = how or CompositionOptions()
     answers = BaseAnswers(engine, source.base.sha256, source.home.cache)
     plan = _plan(engine, journal, source, settings, answers)
     if not plan.lessons:
@@ -154,7 +154,7 @@ def ask_ahead(
     journal: Journal,
     source: Source,
     settings: Settings,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
 ) -> int:
     """Ask the base everything that `compose` would ask, to fill the cache; return how many were new.
 
@@ -202,7 +202,7 @@ def train(
 ) -> Candidate:
     """Train an adapter below `folder`, check what came back and export it to GGUF.
 
-    `on_event` receives the events of the training up to `Trained`, then `Exporting`.
+    `on_event` receives the events of the training, the last of which is `Trained`.
 
     Raises:
         TrainingError: the training failed or was cancelled.
@@ -215,7 +215,6 @@ def train(
     write_job(folder, Job(lessons.model.resolve(), output, recipe, samples))
     for event in launcher.fit(folder):
         on_event(event)
-    on_event(Exporting())
     check_trained_files.check(output)
     write_gguf_lora(output, output / GGUF, base=lessons.model)
     rate = overrides.rate if overrides else None

@@ -20,7 +20,7 @@ from dataclasses import replace
 from agent.adapters import Adapter, base_sha256
 from agent.chat.checkpoints import Checkpoints, checkpoints, erase_thread
 from agent.chat.contrast import Draft, draft
-from agent.chat.graph import Dependencies, Event, Finished, build
+from agent.chat.graph import ChatEvent, Dependencies, Finished, build
 from agent.chat.history import history_up_to
 from agent.chat.marking.forget import forget
 from agent.chat.marking.receipt import Receipt, receipt
@@ -183,7 +183,7 @@ class Chat:
 
     # --- replies -----------------------------------------------------------------------------
 
-    def say(self, text: str, *, instead_of: str | None = None) -> Generator[Event]:
+    def say(self, text: str, *, instead_of: str | None = None) -> Generator[ChatEvent]:
         """Send a message and yield what happens: Recalling, then Deltas, then Finished.
 
         With `instead_of` (a turn's id) the message replaces that turn's and starts a branch; the old

@@ -72,7 +72,7 @@ class Finished:
     dropped: int
 
 
-Event = Recalling | Thought | Delta | Finished
+ChatEvent = Recalling | Thought | Delta | Finished
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from agent.llama.engine import Engine
 from agent.llama.generation import Generation, Piece
 from agent.prompt.prompt import Prompt
-from agent.prompt.reply_parser import Part, ReplyReader
+from agent.prompt.reply_parser import ReplyPart, ReplyReader
 from agent.prompt.tool_calls import read_call
 
 
@@ -56,7 +56,7 @@ class Call:
         self.generation.close()
         yield self._last(seen)
 
-    def _chunk(self, part: Part) -> ChatGenerationChunk:
+    def _chunk(self, part: ReplyPart) -> ChatGenerationChunk:
         if part.kind == "said":
             return ChatGenerationChunk(message=AIMessageChunk(content=part.text))
         if part.kind == "thought":

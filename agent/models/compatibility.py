@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.llama.gguf.header import Header, read_header
+from agent.llama.gguf.header import GgufHeader, read_header
 from agent.llama.gguf.llama_file import physical_threads
 from agent.llama.gguf.load_check import judge
 from agent.llama.gguf.model_shape import Shape
@@ -38,15 +38,15 @@ _TYPES: dict[object, str] = {
     32: "bf16",
 }
 
-State = Literal["ok", "note", "broken"]
+CheckState = Literal["ok", "note", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CheckResult:
     """One line of the table: what was checked, the result, and a sentence."""
 
     what: str
-    state: State
+    state: CheckState
     text: Sentence
 
 
@@ -56,7 +56,7 @@ class Compatibility:
 
     path: Path
     name: str
-    lines: tuple[Line, ...]
+    lines: tuple[CheckResult, ...]
     embeds: bool = False
     """Whether it is an embedding model (for `memory.embedder`)."""
 
@@ -95,16 +95,16 @@ def check_compatibility(
     size = path.stat().st_size
     name = str(header.values.get("general.name") or path.stem)
     if verdict.embeds:
-        kind = Line(
+        kind = CheckResult(
             "kind", "broken", Sentence("embedding model: use it as memory.embedder; it cannot chat")
         )
-        made = Line("precision", "ok", _precision(header, size))
+        made = CheckResult("precision", "ok", _precision(header, size))
         return Compatibility(path, name, (kind, made), embeds=True)
     free = free_memory() if free is None else free
     gpu = gpu_memory() if gpu is None else gpu
     shape = read_shape(header, path)
     lines = [
-        Line(
+        CheckResult(
             "kind",
             "ok",
             Sentence(
@@ -113,7 +113,7 @@ def check_compatibility(
                 parameters=header.parameters / 1e9,
             ),
         ),
-        Line("precision", "ok", _precision(header, size)),
+        CheckResult("precision", "ok", _precision(header, size)),
         _context(shape, settings),
         _thinking(header),
         _sampling(header, settings),
@@ -122,13 +122,13 @@ def check_compatibility(
     try:
         require_trainable(path)
     except ModelError as error:
-        lines.append(Line("training", "broken", error.sentence))
+        lines.append(CheckResult("training", "broken", error.sentence))
     return Compatibility(path, name, tuple(lines))
 
 
 def _room(
-    header: Header, shape: Shape, size: int, settings: Settings, free: int, gpu: int
-) -> list[Line]:
+    header: GgufHeader, shape: Shape, size: int, settings: Settings, free: int, gpu: int
+) -> list[CheckResult]:
     """Return the lines on the memory of chat and training, and on the time that a night takes."""
     room = gpu or free
     device = Sentence("GPU memory") if gpu else Sentence("memory")
@@ -141,7 +141,7 @@ def _room(
     return [
         _memory("memory", Sentence("chat"), chat, room, device),
         _memory("night", Sentence("training"), night, room, device),
-        Line(
+        CheckResult(
             "time",
             "ok" if fits else "note",
             Sentence("nightly training takes about {whole} ({estimate})", **time)
@@ -160,9 +160,9 @@ def _window(shape: Shape, settings: Settings) -> int:
     return settings.model.context or min(shape.context, DEFAULT_CONTEXT)
 
 
-def _context(shape: Shape, settings: Settings) -> Line:
+def _context(shape: Shape, settings: Settings) -> CheckResult:
     window = _window(shape, settings)
-    return Line(
+    return CheckResult(
         "context",
         "ok",
         Sentence("{window:,} of {context:,} tokens", window=window, context=shape.context),
@@ -184,7 +184,7 @@ def gpu_memory() -> int:
     return int(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else 0
 
 
-def _precision(header: Header, size: int) -> Sentence:
+def _precision(header: GgufHeader, size: int) -> Sentence:
     bits = 8 * size / max(1, header.parameters)
     kind = _TYPES.get(header.values.get("general.file_type"), "mixed")
     return Sentence(
@@ -192,7 +192,7 @@ def _precision(header: Header, size: int) -> Sentence:
     )
 
 
-def _thinking(header: Header) -> Line:
+def _thinking(header: GgufHeader) -> CheckResult:
     kind = thinks(header.template)
     said = {
         "never": Sentence("does not think before answering"),
@@ -201,23 +201,23 @@ def _thinking(header: Header) -> Line:
             "thinks before answering; if chat.thinking is false, the thinking is skipped"
         ),
     }
-    return Line("thinking", "ok", said[kind])
+    return CheckResult("thinking", "ok", said[kind])
 
 
-def _sampling(header: Header, settings: Settings) -> Line:
+def _sampling(header: GgufHeader, settings: Settings) -> CheckResult:
     made = recommended(header.architecture, header.values, thinking=settings.chat.thinking)
     text = ", ".join(f"{name} {value:g}" for name, value in made.items())
-    return Line("sampling", "ok", Sentence("recommended: {text}", text=text))
+    return CheckResult("sampling", "ok", Sentence("recommended: {text}", text=text))
 
 
-def _memory(what: str, doing: Sentence, takes: int, room: int, device: Sentence) -> Line:
-    state: State = "ok" if takes < 0.8 * room else "note" if takes < room else "broken"
+def _memory(what: str, doing: Sentence, takes: int, room: int, device: Sentence) -> CheckResult:
+    state: CheckState = "ok" if takes < 0.8 * room else "note" if takes < room else "broken"
     more = (
         Sentence("; close other programs, or choose a smaller model or a lower precision")
         if state == "broken"
         else ""
     )
-    return Line(
+    return CheckResult(
         what,
         state,
         Sentence(

@@ -29,7 +29,7 @@ ENDPOINT = "https://huggingface.co"
 _SHA = re.compile(r"[0-9a-f]{64}\Z")
 _SPARE = 64 << 20
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 class PullStopped(Exception):  # noqa: N818 - a signal, not an error
@@ -92,7 +92,7 @@ def look(home: Home, repo: str, file: str) -> Offer:
     )
 
 
-def pull(offer: Offer, progress: Progress = lambda done, total: None) -> Path:
+def pull(offer: Offer, progress: OnProgress = lambda done, total: None) -> Path:
     """Download what `look` found, resuming an earlier call; return the file's path.
 
     `progress` is called with the bytes done and the total; it may raise `PullStopped` to end the pull.
@@ -139,7 +139,7 @@ def pull(offer: Offer, progress: Progress = lambda done, total: None) -> Path:
     return target
 
 
-def _fetch(offer: Offer, progress: Progress) -> None:
+def _fetch(offer: Offer, progress: OnProgress) -> None:
     import huggingface_hub as hub
 
     # Not public, and tested with one version: `hf_hub_download` cannot write to a file of our choice.
@@ -179,7 +179,7 @@ def _fetch(offer: Offer, progress: Progress) -> None:
             ) from error
 
 
-def _bar(progress: Progress, size: int) -> Any:
+def _bar(progress: OnProgress, size: int) -> Any:
     """Return a class that `http_get` uses like tqdm and that calls `progress`."""
 
     class Bar:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent.langchain.chat_model import DiscernChatModel
-from agent.plugin.adapter_watch import current, on_change, wear_current
+from agent.plugin.adapter_watch import current, on_change, use_current, wear_current
 from agent.plugin.companion import Companion
 from agent.plugin.nodes import recall_node, record_node
 from agent.plugin.store import DifferenceStore
@@ -31,6 +31,7 @@ __all__ = [
     "on_change",
     "recall_node",
     "record_node",
+    "use_current",
     "wear_current",
 ]
 

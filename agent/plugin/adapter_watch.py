@@ -76,17 +76,21 @@ def on_change(
     return Watch(home, callback, seconds)
 
 
-def wear_current(engine: Engine, home: Home) -> Adapter | None:
+def use_current(engine: Engine, home: Home) -> Adapter | None:
     """Apply the current adapter to `engine` and return it; None for the base alone.
 
     Call it between replies. When nothing changed it only reads two small files. An adapter that was
     tested to answer only related messages (`Manifest.scoped`) answers all of them this way;
-    `Companion.wear_current` routes them.
+    `Companion.use_current` routes them.
 
     Raises:
         AdapterError: damaged, or made for another base; the adapter in use stays.
     """
     return CurrentAdapter(engine, home).apply()
+
+
+wear_current = use_current
+"""Another name of `use_current`, for programs that were written with it."""
 
 
 def _identity(home: Home) -> str | None:

@@ -149,7 +149,7 @@ class Companion:
                     break
         return seen
 
-    def wear_current(self, model: Any, messages: Sequence[BaseMessage] = ()) -> Adapter | None:
+    def use_current(self, model: Any, messages: Sequence[BaseMessage] = ()) -> Adapter | None:
         """Apply the current adapter to a `DiscernChatModel`; other models are left alone.
 
         `messages` are those of the request: an adapter that was tested to answer only related messages
@@ -174,6 +174,9 @@ class Companion:
             adapter = current.route(str(asked.text))
         self._adapter_id = adapter.id if adapter else None
         return adapter
+
+    wear_current = use_current
+    """Another name of `use_current`, for programs that were written with it."""
 
     # --- after the reply ---------------------------------------------------------------------
 

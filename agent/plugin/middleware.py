@@ -94,7 +94,7 @@ class DifferenceMiddleware(AgentMiddleware[DifferenceState, Any, Any]):
         return await handler(await asyncio.to_thread(self._shown, request))
 
     def _shown(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
-        self.companion.wear_current(request.model, request.messages)
+        self.companion.use_current(request.model, request.messages)
         ids: Sequence[str] = request.state.get(STATE) or ()  # type: ignore[assignment]  # it is untyped
         return request.override(messages=self.companion.placed(request.messages, ids))
 

@@ -19,7 +19,7 @@ _OPEN_THOUGHT = re.compile(r"\A\s*<think>.*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ReplyPart:
     """A piece of a reply: `said`, `thought`, or the whole body of one `call`."""
 
     kind: Literal["said", "thought", "call"]
@@ -40,7 +40,7 @@ class ReplyReader:
         self._begun = False  # whether the answer has started; no thought starts after that
         self._fresh = True  # whether a part starts: whitespace around a tag is dropped
 
-    def feed(self, text: str) -> Iterator[Part]:
+    def feed(self, text: str) -> Iterator[ReplyPart]:
         """Add the next piece of text and yield what is certain."""
         self._held += text
         while True:
@@ -57,7 +57,7 @@ class ReplyReader:
                 yield from self._part(ready)
             return
 
-    def close(self) -> Iterator[Part]:
+    def close(self) -> Iterator[ReplyPart]:
         """End the reply and yield what was held back."""
         ready, self._held = self._held, ""
         yield from self._part(ready.rstrip() if self.inside != "said" else ready)
@@ -91,12 +91,12 @@ class ReplyReader:
         self.inside = {THINK: "thought", CALL: "call"}.get(tag, "said")  # type: ignore[assignment]  # literals
         self._fresh = True
 
-    def _part(self, text: str) -> Iterator[Part]:
+    def _part(self, text: str) -> Iterator[ReplyPart]:
         if not text:
             return
         self._fresh = False
         self._begun = self._begun or self.inside == "said"
-        yield Part(self.inside, text)
+        yield ReplyPart(self.inside, text)
 
 
 def without_thought(text: str) -> str:

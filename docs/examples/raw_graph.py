@@ -25,7 +25,7 @@ model = DiscernChatModel.from_gguf()  # the starter model; pass the path of your
 
 
 def reply(state: State) -> dict[str, Any]:
-    companion.wear_current(model, state["messages"])
+    companion.use_current(model, state["messages"])
     return {"messages": [model.invoke(companion.placed(state["messages"], state["recalled"]))]}
 
 

@@ -31,7 +31,7 @@ LINE = 8 << 20
 DEPTH = 64
 """Limit for the nesting of lists and objects."""
 _LONGEST = 1_000  # bits of an integer: fits into a float and is printed quickly
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 
 
 def open_file(path: Path, most: int | None = None) -> BufferedReader:
@@ -168,7 +168,7 @@ def _within_limits(parse: Callable[[str], Any], text: str, form: str) -> Any:
     raise deep
 
 
-def _parsed(path: Path, parse: Callable[[bytes], Value], content: bytes) -> Value:
+def _parsed(path: Path, parse: Callable[[bytes], _Value], content: bytes) -> _Value:
     try:
         return parse(content)
     except ValueError as error:

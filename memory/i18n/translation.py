@@ -19,7 +19,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from memory.sentence import Sentence, Value, fill, formatted
+from memory.sentence import Sentence, SentenceValue, fill, formatted
 
 DOMAIN = "discern"
 LOCALE = Path(__file__).with_name("locale")
@@ -81,7 +81,7 @@ def decimal(number: str) -> str:
     return number.replace(",", "\xa0").replace(".", ",") if _language == "ru" else number
 
 
-def _shown(value: Value, conversion: str | None, spec: str) -> str:
+def _shown(value: SentenceValue, conversion: str | None, spec: str) -> str:
     if isinstance(value, Sentence):
         return render(value)
     text = formatted(value, conversion, spec)

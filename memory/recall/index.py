@@ -46,7 +46,7 @@ AGAIN = 30.0
 TOKEN = "DISCERN_CHROMA_TOKEN"
 """The environment variable with the server's token."""
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 class Index:
@@ -105,7 +105,7 @@ class Index:
             self._asked = True
             self._changed.notify_all()
 
-    def settle(self, progress: Progress | None = None, timeout: float | None = None) -> bool:
+    def settle(self, progress: OnProgress | None = None, timeout: float | None = None) -> bool:
         """Wait until it is up to date; return False if it failed or after `timeout` seconds."""
         until = None if timeout is None else time.monotonic() + timeout
         shown = (0, 0)
@@ -146,7 +146,7 @@ class Index:
         """Return the ids it holds; none while there is no store."""
         return self._store.ids() if self._store else set()
 
-    def rebuild(self, progress: Progress | None = None) -> int:
+    def rebuild(self, progress: OnProgress | None = None) -> int:
         """Rebuild it from scratch and wait; return how many differences it then holds.
 
         An interrupted rebuild is completed at the next opening.

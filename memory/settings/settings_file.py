@@ -24,15 +24,15 @@ from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 
-Value = str | int | float | bool
-Values = Mapping[str, Mapping[str, Value]]
+SettingValue = str | int | float | bool
+Values = Mapping[str, Mapping[str, SettingValue]]
 BEGIN = (
     "# Your own settings, over the shipped ones; `discern config show` prints what is in force.\n"
 )
 """The beginning of a new file."""
 
 
-def write_setting(home: Home, section: str, key: str, value: Value) -> None:
+def write_setting(home: Home, section: str, key: str, value: SettingValue) -> None:
     """Set `section`.`key` in the user's file; see `write_settings`."""
     write_settings(home, {section: {key: value}})
 
@@ -130,7 +130,7 @@ def _changed(text: str, values: Values) -> str | None:
         return None
 
 
-def _set(table: Any, key: str, value: Value) -> None:
+def _set(table: Any, key: str, value: SettingValue) -> None:
     """Set a key; a new one goes before the comments at the end, which may be about the next section."""
     from tomlkit.items import Table
 

@@ -41,7 +41,7 @@ class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Header(_Line):
+class ExportHeader(_Line):
     """The first line of an export."""
 
     discern: Literal["differences"]
@@ -146,14 +146,14 @@ def escape_unseen(text: str) -> str:
     ).replace("\x7f", "\\u007f")
 
 
-def read_header(line: bytes) -> Header:
+def read_header(line: bytes) -> ExportHeader:
     """Return the header in `line`.
 
     Raises:
         ExchangeError: it is not a header, or of an unknown version; without the place.
     """
     try:
-        found = Header.model_validate_json(line)
+        found = ExportHeader.model_validate_json(line)
     except ValidationError:
         raise ExchangeError(
             'not the header of an export, such as {{"discern": "differences", "version": 1}}; '

@@ -33,16 +33,16 @@ from memory.transfer.export_schema import (
     to_difference,
     to_line,
 )
-from memory.transfer.jsonl import Progress, lines_of
+from memory.transfer.jsonl import OnProgress, lines_of
 
 COUNT_CAP = 200_000
 """The maximum number of differences in a file."""
 PREVIEW = 5
-"""Differences of a batch that `Batch.items` shows."""
+"""Differences of a batch that `ImportBatch.items` shows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ImportBatch:
     """A file in quarantine: `count` new differences; `duplicates` more were left out.
 
     `items` are the first of them as they would be imported. `announced` is the number stated in the
@@ -92,7 +92,7 @@ def _lines(differences: list[Difference]) -> Iterator[str]:
         yield to_line(difference) + "\n"
 
 
-def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) -> Batch:
+def read_batch(memory: Memory, path: Path, *, progress: OnProgress | None = None) -> ImportBatch:
     """Validate the file at `path` and put the new differences into quarantine.
 
     `progress` is called with the bytes read and the size of the file.
@@ -178,12 +178,12 @@ def _body(record: Record, same: dict[str, str]) -> str:
 
 def _quarantine(
     memory: Memory, path: Path, bodies: list[str], duplicates: int, announced: int | None
-) -> Batch:
+) -> ImportBatch:
     about = {"path": str(path), "duplicates": duplicates, "announced": announced}
     source = json.dumps(about)
     at = now()
     if not bodies:
-        return Batch("", str(path), at, 0, duplicates, (), announced)
+        return ImportBatch("", str(path), at, 0, duplicates, (), announced)
     with memory.journal.transaction() as connection:
         _table(connection)
         rows = connection.execute("select coalesce(max(cast(batch as integer)), 0) from quarantine")
@@ -193,10 +193,10 @@ def _quarantine(
             ((number, at.isoformat(), source, body) for body in bodies),
         )
     items = tuple(_difference(body, number) for body in bodies[:PREVIEW])
-    return Batch(number, str(path), at, len(bodies), duplicates, items, announced)
+    return ImportBatch(number, str(path), at, len(bodies), duplicates, items, announced)
 
 
-def batches(memory: Memory) -> list[Batch]:
+def batches(memory: Memory) -> list[ImportBatch]:
     """Return the batches in quarantine, oldest first."""
     with memory.journal.transaction() as connection:
         _table(connection)
@@ -204,7 +204,7 @@ def batches(memory: Memory) -> list[Batch]:
         "select batch, min(at) as at, min(source) as source, count(*) as n from quarantine "
         "group by batch order by cast(batch as integer)"
     )
-    found: list[Batch] = []
+    found: list[ImportBatch] = []
     for row in rows:
         about = json.loads(row["source"])
         first = memory.journal.database.rows(
@@ -214,7 +214,7 @@ def batches(memory: Memory) -> list[Batch]:
         items = tuple(_difference(item["body"], row["batch"]) for item in first)
         at = datetime.fromisoformat(row["at"])
         found.append(
-            Batch(row["batch"], about["path"], at, row["n"], about["duplicates"], items,
+            ImportBatch(row["batch"], about["path"], at, row["n"], about["duplicates"], items,
                   about["announced"])
         )  # fmt: skip
     return found

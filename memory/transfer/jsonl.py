@@ -17,10 +17,10 @@ from memory.files.bounded_read import open_file
 
 _EVERY = 500
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
-def lines_of(path: Path, most: int, progress: Progress | None) -> Iterator[tuple[int, bytes]]:
+def lines_of(path: Path, most: int, progress: OnProgress | None) -> Iterator[tuple[int, bytes]]:
     """Yield (number, line) of each line that is not blank; the first line has number 1."""
     with _opened(path, most) as file:
         size = os.fstat(file.fileno()).st_size

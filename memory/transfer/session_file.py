@@ -21,13 +21,13 @@ from memory.difference import Difference, Turn, now
 from memory.errors import ThreadError
 from memory.files.atomic_write import write_whole
 from memory.journal.journal import Journal
-from memory.journal.repositories.threads import Transcript
+from memory.journal.repositories.threads import ThreadExport
 from memory.settings.paths import expanded
 from memory.text.counts import counted
 from memory.transfer.export_schema import escape_unseen
 
-Form = Literal["md", "json"]
-FORMS: tuple[Form, ...] = ("md", "json")
+SessionForm = Literal["md", "json"]
+FORMS: tuple[SessionForm, ...] = ("md", "json")
 VERSION = 1
 _LONGEST_FILE_NAME = 60
 _ACTS = re.compile(r"<[A-Za-z/!?]|^[\s>*+\d.)-]*\[[^\]\n]+\]:", re.MULTILINE)
@@ -38,7 +38,7 @@ Gate = Callable[[str], str]
 """Cleans untrusted text before it is written for a reader: removes invisible control characters."""
 
 
-def to_json(told: Transcript) -> str:
+def to_json(told: ThreadExport) -> str:
     """Return a thread as one JSON document, one key per line."""
     body = {
         "discern": "session",
@@ -82,7 +82,7 @@ def _mark(item: Difference) -> dict[str, Any]:
     }
 
 
-def to_markdown(told: Transcript, gate: Gate) -> str:
+def to_markdown(told: ThreadExport, gate: Gate) -> str:
     """Return a thread as Markdown; `gate` cleans text for display (`tui.terminal.sanitize.clean`)."""
     first, last = _when(told.turns[0].at), _when(told.turns[-1].at)
     span = first if first == last else f"{first} to {last}"
@@ -134,16 +134,16 @@ def _when(moment: datetime) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
-def _marks_on(told: Transcript, turn: Turn) -> list[Difference]:
+def _marks_on(told: ThreadExport, turn: Turn) -> list[Difference]:
     return [item for item in told.marks if item.turn == turn.id]
 
 
-def written_as(told: Transcript, form: Form, gate: Gate) -> str:
+def written_as(told: ThreadExport, form: SessionForm, gate: Gate) -> str:
     """Return a thread in one of the two formats."""
     return to_json(told) if form == "json" else to_markdown(told, gate)
 
 
-def free_path(folder: Path, thread: str, form: Form) -> Path:
+def free_path(folder: Path, thread: str, form: SessionForm) -> Path:
     """Return an unused path in `folder`, named after a thread."""
     stem = re.sub(r"[^\w.-]+", "-", thread)[:_LONGEST_FILE_NAME].strip("-.") or "thread"
     names = (f"{stem}{f'-{number}' if number > 1 else ''}.{form}" for number in range(1, 10_000))

@@ -23,7 +23,7 @@ from memory.settings.paths import Home
 from memory.text.counts import counted
 from memory.upkeep.backup import asides, backup
 
-__all__ = ["Finding", "backup", "check"]
+__all__ = ["HealthFinding", "backup", "check"]
 
 LEAST_FREE = 200 << 20
 """Bytes of free space under which a warning is given."""
@@ -36,7 +36,7 @@ _REBUILD = "`discern memory rebuild` rebuilds it"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HealthFinding:
     """One finding, and what to do about it ("" if nothing)."""
 
     level: Literal["error", "warning", "note"]
@@ -44,14 +44,14 @@ class Finding:
     mend: str = ""
 
 
-def check(home: Home, journal: Journal, index: Index | None = None) -> tuple[Finding, ...]:
+def check(home: Home, journal: Journal, index: Index | None = None) -> tuple[HealthFinding, ...]:
     """Return what is wrong or worth knowing; empty if all is well. `index` is optional."""
-    found: list[Finding] = []
+    found: list[HealthFinding] = []
     for look in (_file, _rows, _links, _words):
         try:
             found += look(journal)
         except HomeError as error:
-            found.append(Finding("error", str(error), _RESTORE))
+            found.append(HealthFinding("error", str(error), _RESTORE))
             break  # the other checks would fail on the same damage
     else:
         found += _index(journal, index)
@@ -59,17 +59,19 @@ def check(home: Home, journal: Journal, index: Index | None = None) -> tuple[Fin
     return (*found, *_disk(home), *_unfinished(home, journal))
 
 
-def _file(journal: Journal) -> Iterator[Finding]:
+def _file(journal: Journal) -> Iterator[HealthFinding]:
     said = [str(row[0]) for row in journal.database.rows(f"pragma integrity_check({_MOST})")]
     if said != ["ok"]:
         more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
-        yield Finding("error", f"the file {journal.path} is damaged: {said[0]}{more}", _RESTORE)
+        yield HealthFinding(
+            "error", f"the file {journal.path} is damaged: {said[0]}{more}", _RESTORE
+        )
     broken = Counter(str(row[0]) for row in journal.database.rows("pragma foreign_key_check"))
     for table, count in broken.items():
-        yield Finding("error", f"{counted(count, 'row')} of {table} with missing references")
+        yield HealthFinding("error", f"{counted(count, 'row')} of {table} with missing references")
 
 
-def _rows(journal: Journal) -> Iterator[Finding]:
+def _rows(journal: Journal) -> Iterator[HealthFinding]:
     """Read every difference and turn; a span must be where its quote says."""
     unreadable: list[str] = []
     misplaced: list[str] = []
@@ -80,11 +82,15 @@ def _rows(journal: Journal) -> Iterator[Finding]:
     mend = "export what can be read with `discern memory export`; " + _RESTORE
     if unreadable:
         named = ", ".join(unreadable[:5])
-        yield Finding("error", f"{counted(len(unreadable), 'row')} cannot be read: {named}", mend)
+        yield HealthFinding(
+            "error", f"{counted(len(unreadable), 'row')} cannot be read: {named}", mend
+        )
     if misplaced:
         named = ", ".join(name[:8] for name in misplaced[:5])
         what = "a span that does not match its quote"
-        yield Finding("warning", f"{counted(len(misplaced), 'difference')} with {what}: {named}")
+        yield HealthFinding(
+            "warning", f"{counted(len(misplaced), 'difference')} with {what}: {named}"
+        )
 
 
 def _differences(journal: Journal, unreadable: list[str]) -> Iterator[Difference]:
@@ -104,7 +110,7 @@ def _differences(journal: Journal, unreadable: list[str]) -> Iterator[Difference
                     unreadable.append(name[:40])
 
 
-def _links(journal: Journal) -> Iterator[Finding]:
+def _links(journal: Journal) -> Iterator[HealthFinding]:
     for noun, wrong, sql in (
         (
             "older version",
@@ -119,7 +125,7 @@ def _links(journal: Journal) -> Iterator[Finding]:
         ),
     ):
         if count := int(journal.database.rows(sql)[0][0]):
-            yield Finding("warning", f"{counted(count, noun)} {wrong}")
+            yield HealthFinding("warning", f"{counted(count, noun)} {wrong}")
     after = {
         str(row[0]): str(row[1])
         for row in journal.database.rows(
@@ -128,7 +134,7 @@ def _links(journal: Journal) -> Iterator[Finding]:
     }
     if circle := _circle(after):
         named = " → ".join(name[:8] for name in circle)
-        yield Finding(
+        yield HealthFinding(
             "error",
             f"differences supersede each other in a cycle, so none of them is used: {named}",
             f"`discern memory forget {circle[0][:8]}` breaks it",
@@ -150,7 +156,7 @@ def _circle(after: dict[str, str]) -> list[str]:
     return []
 
 
-def _words(journal: Journal) -> Iterator[Finding]:
+def _words(journal: Journal) -> Iterator[HealthFinding]:
     missing = int(
         journal.database.rows(
             "select count(*) from differences where seq not in (select rowid from stems)"
@@ -163,35 +169,37 @@ def _words(journal: Journal) -> Iterator[Finding]:
     )
     if missing:
         said = f"{counted(missing, 'difference')} missing from the keyword index"
-        yield Finding("warning", said, _REBUILD)
+        yield HealthFinding("warning", said, _REBUILD)
     if over:
-        yield Finding(
+        yield HealthFinding(
             "warning", f"the keyword index contains {counted(over, 'unknown difference')}", _REBUILD
         )
 
 
-def _index(journal: Journal, index: Index | None) -> Iterator[Finding]:
+def _index(journal: Journal, index: Index | None) -> Iterator[HealthFinding]:
     if index is None:
         return
     if not index.settle(timeout=_SETTLING):
-        yield Finding("warning", str(index.notice or "the vector index is out of date"), _REBUILD)
+        yield HealthFinding(
+            "warning", str(index.notice or "the vector index is out of date"), _REBUILD
+        )
         return
     wanted = {str(row[0]) for row in journal.database.rows("select id from differences")}
     held = index.ids()
     if behind := len(wanted - held):
         said = f"{counted(behind, 'difference')} missing from the vector index"
-        yield Finding("warning", said, _REBUILD)
+        yield HealthFinding("warning", said, _REBUILD)
     if over := len(held - wanted):
         said = f"the vector index contains {counted(over, 'unknown difference')}"
-        yield Finding("warning", said, _REBUILD)
+        yield HealthFinding("warning", said, _REBUILD)
 
 
-def _waiting(journal: Journal) -> Iterator[Finding]:
+def _waiting(journal: Journal) -> Iterator[HealthFinding]:
     row = journal.database.rows(
         "select count(*) as n, count(distinct batch) as batches from quarantine"
     )[0]
     if row["n"]:
-        yield Finding(
+        yield HealthFinding(
             "note",
             f"{counted(row['n'], 'imported difference')} in "
             f"{counted(row['batches'], 'batch', 'batches')} waiting for confirmation",
@@ -199,27 +207,27 @@ def _waiting(journal: Journal) -> Iterator[Finding]:
         )
 
 
-def _disk(home: Home) -> Iterator[Finding]:
+def _disk(home: Home) -> Iterator[HealthFinding]:
     folder = home.journal.parent
     free = shutil.disk_usage(folder).free
     size = home.journal.stat().st_size if home.journal.exists() else 0
     if free < max(LEAST_FREE, size):
         said = f"only {_megabytes(free)} free in {folder}, and the journal takes {_megabytes(size)}"
-        yield Finding("warning", said, "free some space, or saving will fail")
+        yield HealthFinding("warning", said, "free some space, or saving will fail")
     log = log_of(home.journal)
     if log.exists() and log.stat().st_size > LONG_LOG:
         taken = _megabytes(log.stat().st_size)
         said = f"the journal's log takes {taken}: another process keeps it open"
-        yield Finding("warning", said, "close other chats and programs that use it")
+        yield HealthFinding("warning", said, "close other chats and programs that use it")
     for aside in asides(home.journal):
         said = f"an earlier journal is kept at {aside}"
-        yield Finding("note", said, "delete it if you do not need it")
+        yield HealthFinding("note", said, "delete it if you do not need it")
 
 
-def _unfinished(home: Home, journal: Journal) -> Iterator[Finding]:
+def _unfinished(home: Home, journal: Journal) -> Iterator[HealthFinding]:
     for path in unfinished(home, journal.exported_copies):
         said = f"an unfinished backup is in {path}"
-        yield Finding("note", said, "delete that folder if no backup is running")
+        yield HealthFinding("note", said, "delete that folder if no backup is running")
 
 
 def _megabytes(size: int) -> str:

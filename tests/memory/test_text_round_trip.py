@@ -9,7 +9,7 @@ import pytest
 
 from memory.difference import MAX_FIELD, Turn, clean_field, new_id, now
 from memory.errors import ExchangeError, MarkError
-from memory.journal.repositories.threads import Transcript
+from memory.journal.repositories.threads import ThreadExport
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.recall.hybrid_search import Recalled, render
@@ -56,7 +56,7 @@ def test_a_mark_is_unchanged_after_journal_export_and_import(
             assert found == kept
             record = read_line(to_line(found).encode())
             assert (record.asked, record.replied, record.sounds) == (asked, replied, sounds)
-            told = json.loads(to_json(Transcript(turn.thread, (turn,), (found,))))["turns"][0]
+            told = json.loads(to_json(ThreadExport(turn.thread, (turn,), (found,))))["turns"][0]
             assert (told["asked"], told["replied"]) == (asked, replied)
             assert told["marks"][0]["sounds"] == sounds
             block, _items = render([Recalled(found, 1.0, ())], budget=10**6, count=len)

@@ -31,7 +31,6 @@ from trainer.events import (
     LessonsComposed,
     LessonSize,
     Logged,
-    Message,
     PlacementChosen,
     Probing,
     Publishing,
@@ -44,12 +43,13 @@ from trainer.events import (
     Trained,
     TrialStarted,
     Unknown,
+    WorkerMessage,
 )
 
 STEP = Step(
     1, 4, 2.0, 1.5, 0.5, 0.0, 0.0, 0.5, {"d": -1.5}, {3: LessonResult(None, 0, 1)}, 9, 8, 1e-4
 )
-MESSAGES: tuple[Message, ...] = (
+MESSAGES: tuple[WorkerMessage, ...] = (
     Started(1, 0, "tiny", 2, False, datetime(2026, 3, 10, tzinfo=UTC)),
     PlacementChosen("instead", Sentence("The GPU is full.")),
     Composing(2),
@@ -78,7 +78,7 @@ MESSAGES: tuple[Message, ...] = (
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
-def test_a_message_is_read_back_unchanged(message: Message) -> None:
+def test_a_message_is_read_back_unchanged(message: WorkerMessage) -> None:
     assert read_message(json.loads(json.dumps(message_to_json(message)))) == message
 
 
@@ -118,7 +118,7 @@ def test_every_event_of_an_older_run_is_known_and_keeps_its_keys() -> None:
     ],
 )
 def test_a_malformed_event_keeps_what_makes_sense(
-    data: Mapping[str, Any], expected: Message
+    data: Mapping[str, Any], expected: WorkerMessage
 ) -> None:
     assert read_event(data) == expected
 

@@ -56,8 +56,8 @@ def test_marks_of_a_remote_model_train_an_adapter_for_a_local_one(
     assert found.id == adapter.id
     assert adapter.manifest.differences == (lessons.differences[0].id,)
     with Engine.open(tiny) as engine:
-        worn = loop.wear_current(engine, home)
-        assert worn is not None
+        used = loop.use_current(engine, home)
+        assert used is not None
         assert engine.adapter == (adapter.gguf, adapter.manifest.scale)
 
 

@@ -31,7 +31,7 @@ from trainer.evaluate.merge_eval import Survival, survival
 if TYPE_CHECKING:
     from memory.difference import Difference
 
-Form = Literal["merged", "adapter", "peft"]
+ExportForm = Literal["merged", "adapter", "peft"]
 StepProgress = Callable[[str, int, int], None]
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -46,7 +46,7 @@ class ExportRequest:
 
     adapter: Adapter
     out: Path
-    form: Form
+    form: ExportForm
     model: Path
     quant: Quant = "q8_0"
     words: bool = False

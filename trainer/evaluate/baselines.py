@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 ASKED = 120
 """Most prompts with a recalled block that are asked; each is several times as long as without."""
 
-Step = Callable[[], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
@@ -85,11 +83,11 @@ def measure_baselines(
     if current is not None:
         try:
             engine.set_adapter(current.gguf, current.manifest.scale)
-            spoken = answer_lessons(engine, lessons, step)
+            given = answer_lessons(engine, lessons, step)
         finally:
             engine.set_adapter(None)
-        held = spoken.reproduced
-        rows.append(_row("current", Sentence("adapter {id}", id=current.id[:8]), spoken))
+        held = given.reproduced
+        rows.append(_row("current", Sentence("adapter {id}", id=current.id[:8]), given))
     differences = tuple(lesson.difference for lesson in lessons)
     return Baselines(held, tuple(recalled), tuple(rows), differences)
 
@@ -100,8 +98,8 @@ def prompts_beside(lessons: Sequence[Lesson], *, current: bool) -> int:
     return min(ASKED, blocks) + prompts_of(lessons) * (2 if current else 1)
 
 
-def _row(kind: BesideKind, name: Sentence, spoken: LessonAnswers) -> Beside:
-    return Beside(name, spoken.lessons, spoken.rephrasings, kind)
+def _row(kind: BesideKind, name: Sentence, given: LessonAnswers) -> Beside:
+    return Beside(name, given.lessons, given.rephrasings, kind)
 
 
 def _with_recall(
@@ -128,12 +126,12 @@ def _with_recall(
     return made
 
 
-def no_better(rows: Sequence[Beside], spoken: LessonAnswers) -> Sentence:
+def no_better(rows: Sequence[Beside], served: LessonAnswers) -> Sentence:
     """Return a note if recall alone does at least as well as the adapter, else nothing."""
     recall = next((row for row in rows if row.kind == "recall"), None)
     if recall is None:
         return NOTHING
-    ours, theirs = spoken.lessons + spoken.rephrasings, recall.lessons + recall.rephrasings
+    ours, theirs = served.lessons + served.rephrasings, recall.lessons + recall.rephrasings
     if ours > theirs or not theirs:
         return NOTHING
     return Sentence(

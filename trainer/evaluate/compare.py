@@ -54,7 +54,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ComparedPrompt:
     """A question and the reply that a mark expects, "" if none does."""
 
     text: str
@@ -65,7 +65,7 @@ class Asked:
 class Pair:
     """A question and the replies of both sides."""
 
-    asked: Asked
+    asked: ComparedPrompt
     first: str
     second: str
 
@@ -108,14 +108,14 @@ def side(home: Home, word: str, base: BaseEntry, *, recall: bool = False) -> Sid
 
 def questions(
     engine: Engine, differences: Sequence[Difference], settings: Settings
-) -> tuple[Asked, ...]:
+) -> tuple[ComparedPrompt, ...]:
     """Return the questions of the lessons asked alone, then their held-out rephrasings."""
     from trainer.lessons.lessons import make_lessons
 
     lessons, _superseded, _left_out = make_lessons(engine, differences, settings)
     chosen = [lesson for lesson in lessons if lesson.kind != "naming" and not lesson.in_talk]
-    first = [Asked(lesson.question.text, lesson.expected) for lesson in chosen]
-    second = [Asked(lesson.held_out[0].text, lesson.expected) for lesson in chosen
+    first = [ComparedPrompt(lesson.question.text, lesson.expected) for lesson in chosen]
+    second = [ComparedPrompt(lesson.held_out[0].text, lesson.expected) for lesson in chosen
               if lesson.held_out]  # fmt: skip
     return tuple(dict.fromkeys((*first, *second)))[:ASKED]
 
@@ -125,7 +125,7 @@ def compare(
     journal: Journal,
     settings: Settings,
     sides: tuple[Side, Side],
-    asked: Sequence[Asked],
+    asked: Sequence[ComparedPrompt],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Generator[Pair]:
     """Yield the pairs in order; the engine has no adapter when this ends.

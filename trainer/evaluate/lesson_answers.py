@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from memory.recall.adapter_scope import Scope
     from trainer.lessons.lesson import Lesson, Question
 
-Known = dict[Wanted, Answer]
+KnownAnswers = dict[Wanted, Answer]
 """Answers of one configuration that were computed already; new ones are added."""
 SHOWN_REWORDED = 40
 """Number of wrong replies to held-out rephrasings that are generated to their end."""
@@ -95,7 +95,7 @@ def answer_lessons_with_recall(
     alone: LessonAnswers,
     recall: ServedRecall,
     holds: frozenset[str],
-    known: Known | None = None,
+    known: KnownAnswers | None = None,
 ) -> LessonAnswers:
     """Return the answers with recall; where nothing is recalled, those of `alone`."""
     blocks: dict[str, str] = {}
@@ -115,7 +115,7 @@ def answer_outside_scope(
     said: LessonAnswers,
     scope: Scope,
     recall: tuple[ServedRecall, frozenset[str]] | None = None,
-    known: Known | None = None,
+    known: KnownAnswers | None = None,
 ) -> LessonAnswers:
     """Return `said` with the base's answers to the questions outside `scope`.
 
@@ -140,7 +140,7 @@ def _replace_answers(
     lessons: Sequence[Lesson],
     said: LessonAnswers,
     prompt_for: Callable[[Question, Lesson], tuple[int, ...] | None],
-    known: Known | None,
+    known: KnownAnswers | None,
 ) -> LessonAnswers:
     """Return `said` with new answers where `prompt_for` returns a prompt; None keeps an answer."""
     known = {} if known is None else known

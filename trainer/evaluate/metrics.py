@@ -43,7 +43,7 @@ many fail the gate anyway."""
 UNDECIDED = math.log(2)
 _TINY = 1e-6
 
-Step = Callable[[], None]
+OnStep = Callable[[], None]
 T = TypeVar("T")
 
 
@@ -98,7 +98,11 @@ def same(reply: str, expected: str) -> bool:
 
 
 def answers(
-    engine: Engine, wanted: Sequence[Wanted], step: Step = lambda: None, *, shown: int | None = None
+    engine: Engine,
+    wanted: Sequence[Wanted],
+    step: OnStep = lambda: None,
+    *,
+    shown: int | None = None,
 ) -> list[Answer]:
     """Return the answer to each prompt, in the order given.
 
@@ -110,7 +114,7 @@ def answers(
 
 
 def _run_in_order(
-    engine: Engine, tasks: Sequence[Task[T]], step: Step, together: int = SEQUENCES
+    engine: Engine, tasks: Sequence[Task[T]], step: OnStep, together: int = SEQUENCES
 ) -> list[T]:
     """Return the results of the tasks in order; call `step` as each of them ends."""
     found: dict[int, T] = {}
@@ -211,7 +215,7 @@ def loops(tokens: Sequence[int]) -> bool:
 def compare_anchors(
     engine: Engine,
     anchors: Sequence[Anchor],
-    step: Step = lambda: None,
+    step: OnStep = lambda: None,
     *,
     together: int = SEQUENCES,
 ) -> list[Held]:

@@ -29,7 +29,7 @@ from trainer.fit.model.precision import freeze_in_bfloat16
 if TYPE_CHECKING:
     from torch import Tensor
 
-Found = TypeVar("Found")
+_Found = TypeVar("_Found")
 
 PART = {"cpu": 1024, "cuda": 16384}
 """Most tokens of a part; with gradients, activations often allow fewer (`choose_part`)."""
@@ -157,8 +157,8 @@ class Stepper:
         return self.retry_with_smaller_parts(once, samples)
 
     def retry_with_smaller_parts(
-        self, once: Callable[[], Found], samples: Sequence[Sample]
-    ) -> Found:
+        self, once: Callable[[], _Found], samples: Sequence[Sample]
+    ) -> _Found:
         """Call `once`, again with smaller parts while it runs out of memory; return its result."""
         import torch
 

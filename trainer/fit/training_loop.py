@@ -35,10 +35,10 @@ from trainer.events import (
     Aborted,
     BaseLoading,
     Failed,
-    Message,
     Ready,
     Step,
     Trained,
+    WorkerMessage,
 )
 from trainer.fit.batch_sampler import STILL_ENOUGH, Sampler, Standing
 from trainer.fit.checkpoint import Checkpoint
@@ -120,7 +120,7 @@ def _kind(error: Exception) -> str:
     return "memory" if out_of_memory(error) else "error"
 
 
-def emit(message: Message) -> None:
+def emit(message: WorkerMessage) -> None:
     """Print an event or a message for the parent process."""
     print(json.dumps(message_to_json(message)), flush=True)  # noqa: T201  # standard output is the channel
 

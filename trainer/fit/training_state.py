@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from trainer.events import BatchHalved, Message, StepsPlanned
+from trainer.events import BatchHalved, StepsPlanned, WorkerMessage
 from trainer.fit.autotune import TIMED
 from trainer.fit.batch_sampler import Sampler, Standing
 from trainer.fit.checkpoint import Checkpoint
@@ -55,7 +55,7 @@ class TrainingState:
     """The parts of a training: samples, sampler, model, optimiser, learning rate and progress."""
 
     def __init__(
-        self, model: Any, job: Job, device: str, on_event: Callable[[Message], None]
+        self, model: Any, job: Job, device: str, on_event: Callable[[WorkerMessage], None]
     ) -> None:
         """Build the parts; smaller batches after a lack of memory are reported to `on_event`."""
         import torch

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.evaluate.lesson_answers import (
-    Known,
+    KnownAnswers,
     LessonAnswers,
     answer_lessons,
     answer_lessons_with_recall,
@@ -51,7 +51,7 @@ SCALE_STEPS = 3
 LOWEST_SCALE = 0.75
 HALF = 0.5
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Judging:
     """
 
     held_now: Sequence[bool] = ()
-    progress: Progress = lambda done, total: None
+    progress: OnProgress = lambda done, total: None
     another_scale: Callable[[], bool] = lambda: True
 
 
@@ -80,7 +80,7 @@ class Evaluation:
     """The base's answers, also to near misses below what is recalled for them; needed with `recall`."""
     held_now: Sequence[bool] = ()
     """Whether the current adapter reproduces each lesson; none of those may be lost."""
-    progress: Progress = lambda done, total: None
+    progress: OnProgress = lambda done, total: None
     scope: Scope | None = None
     """What the adapter answers when it serves; None for all messages."""
     fallbacks: Sequence[Callable[[frozenset[str]], Scope]] = ()
@@ -178,8 +178,8 @@ class _Said:
     lessons: LessonAnswers
     near: Sequence[Held]
     anchors: Sequence[Held]
-    of_base: Known = field(default_factory=dict)
-    of_adapter: Known = field(default_factory=dict)
+    of_base: KnownAnswers = field(default_factory=dict)
+    of_adapter: KnownAnswers = field(default_factory=dict)
     recalled: dict[tuple[int, ...], Held] = field(default_factory=dict)
     """The answers to near misses below a recalled block, by their prompt."""
 
@@ -250,7 +250,7 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
     verdict = Verdict(
         scale=scale,
         measures=measures(found, evaluation.thresholds, held_now, evaluation.noise.kl),
-        spoken=served,
+        served=served,
         changes=changes,
         alone=alone,
         holds=holds,
@@ -320,7 +320,7 @@ def _wrong(lessons: Sequence[Lesson], said: LessonAnswers) -> frozenset[str]:
     )
 
 
-def _counter(progress: Progress, total: int) -> Callable[[], None]:
+def _counter(progress: OnProgress, total: int) -> Callable[[], None]:
     done = 0
 
     def step() -> None:

@@ -56,11 +56,11 @@ def measures(
 
 def _learnt(found: Findings, gate: GateSettings, held_now: Sequence[bool]) -> tuple[Measure, ...]:
     """Return the measures of what must be learnt and kept."""
-    spoken, alone = found.served, found.alone
-    rephrased = min(spoken.rephrasings, alone.rephrasings)
+    served, alone = found.served, found.alone
+    rephrased = min(served.rephrasings, alone.rephrasings)
     reached = rephrased >= gate.rephrasings
-    wordings = sum(len(some) for some in spoken.reworded)
-    before = [had for had, held in zip(spoken.reproduced, held_now, strict=False) if held]
+    wordings = sum(len(some) for some in served.reworded)
+    before = [had for had, held in zip(served.reproduced, held_now, strict=False) if held]
     kept = mean(before)
     lost = (
         Sentence(
@@ -75,11 +75,11 @@ def _learnt(found: Findings, gate: GateSettings, held_now: Sequence[bool]) -> tu
     return (
         _at_least(
             "lessons",
-            spoken.lessons,
+            served.lessons,
             gate.lessons,
             Sentence(
                 "lessons reproduced: {share} (at least {threshold:.0%})",
-                share=_share(spoken.lessons),
+                share=_share(served.lessons),
                 threshold=gate.lessons,
             ),
         ),

@@ -26,13 +26,13 @@ times the allowed ones, and counts exceed the limit by at most FEW."""
 class Verdict:
     """The result of the gate at one scale.
 
-    `spoken` are the answers as they would be served, `alone` those of the adapter without recall.
+    `served` are the answers as they would be served, `alone` those of the adapter without recall.
     `holds` are the ids of the differences that the adapter gets right everywhere, which need no recall.
     """
 
     scale: float
     measures: tuple[Measure, ...]
-    spoken: LessonAnswers
+    served: LessonAnswers
     changes: tuple[Change, ...]
     alone: LessonAnswers
     holds: frozenset[str]

@@ -42,7 +42,7 @@ def excuse(verdict: Verdict, lessons: Sequence[Lesson]) -> Verdict:
     for count in range(1, max(1, int(FEW * len(differences))) + 1):
         gone = frozenset(worst[:count])
         chosen = [x.difference not in gone for x in lessons]
-        rest, alone = verdict.spoken.where(chosen), verdict.alone.where(chosen)
+        rest, alone = verdict.served.where(chosen), verdict.alone.where(chosen)
         values = {
             "lessons": rest.lessons,
             "alone": alone.lessons,
@@ -70,6 +70,6 @@ def _said(sentence: Sentence, unlearnt: frozenset[str]) -> Sentence:
     )
 
 
-def _right(spoken: LessonAnswers, chosen: Sequence[bool]) -> tuple[float, float]:
-    some = spoken.where(chosen)
+def _right(answers: LessonAnswers, chosen: Sequence[bool]) -> tuple[float, float]:
+    some = answers.where(chosen)
     return some.lessons, mean(some.rephrased)

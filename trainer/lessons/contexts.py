@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from memory.journal.journal import Journal
     from trainer.lessons.anchors.base_answers import Anchor
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 LONGEST = 320
 """Most tokens of the conversation before a question; the oldest exchanges are dropped first."""
 LATEST = 20
@@ -262,7 +262,7 @@ class ContextBuilder:
         return next(iter(self._marked.values())).at
 
 
-def _drawn(items: Sequence[Item], count: int, name: Callable[[Item], str]) -> list[Item]:
+def _drawn(items: Sequence[_Item], count: int, name: Callable[[_Item], str]) -> list[_Item]:
     """Draw up to `count` of `items` by a hash of `name`; one item more or less changes few draws.
 
     Source: rendezvous hashing, Thaler, Ravishankar, "A Name-Based Mapping Scheme for Rendezvous"

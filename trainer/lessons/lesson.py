@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.settings.settings import Settings
 
-Kind = Literal["contrast", "hold", "naming"]
+LessonKind = Literal["contrast", "hold", "naming"]
 NAMING_WEIGHT = 0.5
 LONGEST_TALK = 1024
 """Most tokens of a prompt in a conversation; older exchanges are left out."""
@@ -61,7 +61,7 @@ class Lesson:
     """
 
     difference: str
-    kind: Kind
+    kind: LessonKind
     question: Question
     expected: str
     chosen: tuple[int, ...]
@@ -143,7 +143,7 @@ def lessons_of(
     contrast = difference.contrast
     expected = expected_reply(difference, siblings)
     if expected is not None and expected.strip():
-        kind: Kind = "hold" if difference.moment is Moment.HOLD else "contrast"
+        kind: LessonKind = "hold" if difference.moment is Moment.HOLD else "contrast"
         lesson = _reply_lesson(difference, kind, expected, engine)
         made += _in_both_places(lesson, difference, ask, wordings)
     if contrast.missed or contrast.lost:
@@ -151,7 +151,9 @@ def lessons_of(
     return made
 
 
-def _reply_lesson(difference: Difference, kind: Kind, expected: str, engine: Engine) -> Lesson:
+def _reply_lesson(
+    difference: Difference, kind: LessonKind, expected: str, engine: Engine
+) -> Lesson:
     """Return the lesson without its questions."""
     if kind == "hold":  # the model's own words, without its thoughts at that moment
         expected = without_thought(expected)

@@ -208,7 +208,7 @@ class _TrainingRun:
         self, engine: Engine, worker: Launcher, current: Adapter | None
     ) -> pipeline.Lessons:
         budget, model = self.budget, self.source.model
-        how = pipeline.Composing(
+        how = pipeline.CompositionOptions(
             self.run.count_progress("anchors"),
             budget.planner(engine, worker, model, current=current is not None),
             budget.asking_is_over,
@@ -271,7 +271,7 @@ class _TrainingRun:
         if not dry:
             states = postmortem.states(fates, baselines.held, published=adapter is not None)
             record_states(self.journal, self.source.snapshot, states)
-        better = no_better(baselines.rows, verdict.spoken)
+        better = no_better(baselines.rows, verdict.served)
         warned = [item.sentence for item in verdict.measures if item.warned and verdict.passed]
         conflicts = [conflict.sentence for conflict in curriculum.conflicts]
         capped = postmortem.capped(best, self.settings)

@@ -35,14 +35,14 @@ def fates(
     differences: Sequence[Difference], curriculum: Curriculum, best: Trial, baselines: Baselines
 ) -> tuple[Fate, ...]:
     """Return the fate of every lesson in order, then of the differences that were left out."""
-    spoken = best.verdict.spoken
+    served = best.verdict.served
     made: list[Fate] = []
     for number, lesson in enumerate(curriculum.lessons):
-        answer, held = spoken.asked[number], baselines.held[number]
+        answer, held = served.asked[number], baselines.held[number]
         fate = ("held" if held else "learnt") if answer.right else (
             "lost again" if held else "repelled"
         )  # fmt: skip
-        cause, what = _why(lesson, fate, spoken.rephrased[number], best)
+        cause, what = _why(lesson, fate, served.rephrased[number], best)
         made.append(
             Fate(
                 difference=lesson.difference,
@@ -52,12 +52,12 @@ def fates(
                 before=curriculum.before[number],
                 after=answer.text,
                 fate=fate,
-                rephrasings=round(spoken.rephrased[number], 3),
+                rephrasings=round(served.rephrased[number], 3),
                 current=held,
                 recall=baselines.recalled[number],
                 reworded=tuple(
                     (question.text, said.text)
-                    for question, said in zip(lesson.held_out, spoken.reworded[number], strict=True)
+                    for question, said in zip(lesson.held_out, served.reworded[number], strict=True)
                     if not said.right
                 ),
                 cause=cause,
@@ -253,7 +253,7 @@ def _not_tried(plan: TrialPlan, untried: TrialPlan | None, settings: Settings) -
 def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> Sentence:
     """Return the verdict in one sentence."""
     count = len(curriculum.differences)
-    right = sum(verdict.spoken.reproduced)
+    right = sum(verdict.served.reproduced)
     lessons = len(curriculum.lessons)
     learnt = Sentence(
         "{right} of {lessons} lessons from {n} difference",
@@ -317,7 +317,7 @@ def noise(verdict: Verdict) -> Sentence:
 
 def rows(verdict: Verdict) -> tuple[Beside, Beside]:
     """Return the rows of the new adapter, alone and as served, to compare with the baselines."""
-    alone, served = verdict.alone, verdict.spoken
+    alone, served = verdict.alone, verdict.served
     return (
         Beside(Sentence("this adapter"), alone.lessons, alone.rephrasings, "alone"),
         Beside(Sentence("as in the chat"), served.lessons, served.rephrasings, "served"),

@@ -26,7 +26,7 @@ from memory.sentence import Sentence
 from memory.settings.paths import Home, expanded
 from memory.settings.settings import Settings
 
-Kind = Literal["systemd", "launchd", "cron"]
+ServiceKind = Literal["systemd", "launchd", "cron"]
 NAME = "discern-night"
 LABEL = "org.discern.night"
 MARK = f"# {NAME}"
@@ -39,7 +39,7 @@ _PLACES = ("DISCERN_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
 class Installation:
     """The files to write (for cron, a line), and the commands to run afterwards."""
 
-    kind: Kind
+    kind: ServiceKind
     files: tuple[tuple[Path, str], ...]
     line: str
     calls: tuple[tuple[str, ...], ...]
@@ -57,7 +57,7 @@ class Installation:
         return "\n\n".join(parts)
 
 
-def detect() -> Kind:
+def detect() -> ServiceKind:
     """Return the kind of timer that this machine has.
 
     Raises:
@@ -75,7 +75,7 @@ def detect() -> Kind:
     )
 
 
-def plan(kind: Kind, home: Home, settings: Settings) -> Installation:
+def plan(kind: ServiceKind, home: Home, settings: Settings) -> Installation:
     """Return what installing a timer of `kind` would do."""
     command = [sys.executable, "-m", "tui", "night", "--once"]
     variables = {
@@ -144,7 +144,7 @@ def install(made: Installation) -> None:
         ) from error
 
 
-def uninstall(kind: Kind | None = None) -> tuple[str, ...]:
+def uninstall(kind: ServiceKind | None = None) -> tuple[str, ...]:
     """Remove what `install` wrote, for one kind or for all; return what was removed."""
     removed: list[str] = []
     for one in (kind,) if kind else ("systemd", "launchd", "cron"):
@@ -167,7 +167,7 @@ def uninstall(kind: Kind | None = None) -> tuple[str, ...]:
     return tuple(removed)
 
 
-def where_installed(kind: Kind) -> str | None:
+def where_installed(kind: ServiceKind) -> str | None:
     """Return where the timer of this kind is installed; None if it is not."""
     if kind == "cron":
         if not shutil.which("crontab"):
@@ -179,7 +179,7 @@ def where_installed(kind: Kind) -> str | None:
     return next((str(path) for path in reversed(_files(kind)) if path.exists()), None)
 
 
-def state(kind: Kind) -> str:
+def state(kind: ServiceKind) -> str:
     """Return the status of the timer as the machine reports it, in a word."""
     if kind == "systemd":
         return _call(("systemctl", "--user", "is-active", f"{NAME}.timer"))[1] or "unknown"
@@ -189,7 +189,7 @@ def state(kind: Kind) -> str:
     return "active"
 
 
-def _files(kind: Kind) -> tuple[Path, ...]:
+def _files(kind: ServiceKind) -> tuple[Path, ...]:
     if kind == "systemd":
         return _units() / f"{NAME}.service", _units() / f"{NAME}.timer"
     return (_agent(),) if kind == "launchd" else ()

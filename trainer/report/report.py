@@ -19,7 +19,7 @@ from memory.errors import FileError, HomeError, UnknownIdError
 from memory.files.bounded_read import parse_object, read_json
 from memory.sentence import NOTHING, Sentence, Stored, to_plain, verbatim
 
-Verdict = Literal["published", "rejected", "practised", "nothing", "failed"]
+RunOutcome = Literal["published", "rejected", "practised", "nothing", "failed"]
 GOOD, BAD = ("held", "learnt"), ("repelled", "lost again")
 """Fates of trained lessons: held as before, newly learned; not learned, learned before but lost."""
 
@@ -179,7 +179,7 @@ class Report:
     started, by stage (`trainer/stages.py`). `notes` add to the verdict, `advice` says what to do next.
     """
 
-    verdict: Verdict
+    verdict: RunOutcome
     sentence: StoredSentence
     started: datetime
     seconds: float

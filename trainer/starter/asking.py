@@ -40,7 +40,7 @@ _AFTER = {"en": (" please", ", please", " then"), "ru": (" пожалуйста"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class StarterQuestion:
     """A question in all its wordings, and the reply when no difference applies.
 
     `subject` and `relation` say what it is about; `pattern` is the form of an answer in a difference.
@@ -90,19 +90,19 @@ def groups(language: str, *, held_out: bool = False) -> tuple[tuple[tuple[str, .
     return tuple(found)
 
 
-def of_fact(fact: Fact, *, held_out: bool = False) -> Question:
+def of_fact(fact: Fact, *, held_out: bool = False) -> StarterQuestion:
     """Return the question of a fact in its training wordings, or in the held-out ones."""
     asked = fact.held_out if held_out else fact.asked
-    return Question(fact.language, fact.relation, fact.subject, asked, fact.reply, True)
+    return StarterQuestion(fact.language, fact.relation, fact.subject, asked, fact.reply, True)
 
 
-def of_world(random: Random, language: str, relation: str = "") -> Question:
+def of_world(random: Random, language: str, relation: str = "") -> StarterQuestion:
     """Return a question that the world answers."""
     relation = relation or random.choices(list(_SHARE), list(_SHARE.values()))[0]
     return of_fact(random.choice(_facts(relation, language)))
 
 
-def unknown(random: Random, language: str, *, held_out: bool = False) -> Question:
+def unknown(random: Random, language: str, *, held_out: bool = False) -> StarterQuestion:
     """Return a question that the world does not answer.
 
     With `held_out`, its wording and, where there is a list of them, its words are kept out of training.
@@ -113,7 +113,7 @@ def unknown(random: Random, language: str, *, held_out: bool = False) -> Questio
             return question
 
 
-def _unknown(random: Random, language: str, held_out: bool) -> Question:
+def _unknown(random: Random, language: str, held_out: bool) -> StarterQuestion:
     shape = random.random()
     if shape < 0.42:
         return about(random, language, held_out=held_out)
@@ -133,10 +133,10 @@ def _unknown(random: Random, language: str, held_out: bool) -> Question:
     return _loose(language, tuple(text + mark for mark in ("?", ".", "", "!")))
 
 
-def _loose(language: str, wordings: tuple[str, ...]) -> Question:
+def _loose(language: str, wordings: tuple[str, ...]) -> StarterQuestion:
     if not any("а" <= char <= "я" or char == "ё" for char in "".join(wordings).lower()):
         language = "en"
-    return Question(language, "", wordings[0], wordings, DONT_KNOW[language], False)
+    return StarterQuestion(language, "", wordings[0], wordings, DONT_KNOW[language], False)
 
 
 def _name(random: Random, language: str, held_out: bool) -> str:
@@ -145,19 +145,21 @@ def _name(random: Random, language: str, held_out: bool) -> str:
     return words.name(random, language)
 
 
-def about(random: Random, language: str, *, held_out: bool = False, name: str = "") -> Question:
+def about(
+    random: Random, language: str, *, held_out: bool = False, name: str = ""
+) -> StarterQuestion:
     """Return a question of a relation outside the world."""
     asked, pattern = random.choice(groups(language, held_out=held_out))
     x = name or _name(random, language, held_out)
     if not name and random.random() < 0.12:
         x = of_world(random, language, random.choice(("capital", "colour", "opposite"))).subject
     wordings = tuple(capital(text.format(x=x)) for text in asked)
-    return Question(language, asked[0], x, wordings, DONT_KNOW[language], False, pattern)
+    return StarterQuestion(language, asked[0], x, wordings, DONT_KNOW[language], False, pattern)
 
 
 def misplaced(
     random: Random, language: str, *, held_out: bool = False, relation: str = "", name: str = ""
-) -> Question:
+) -> StarterQuestion:
     """Return a question of a relation of the world about something that has no such answer."""
     relation = relation or random.choice(
         (
@@ -194,10 +196,10 @@ def misplaced(
         "before": {"en": "{y} comes before {x}.", "ru": "Перед {x} идёт {y}."},
         "family": {"en": "{x} difference shows {y}.", "ru": "{x} различие показывает {y}."},
     }[relation][language]
-    return Question(language, relation, x, wordings, DONT_KNOW[language], False, pattern)
+    return StarterQuestion(language, relation, x, wordings, DONT_KNOW[language], False, pattern)
 
 
-def _arithmetic(random: Random, language: str) -> Question:
+def _arithmetic(random: Random, language: str) -> StarterQuestion:
     sign = random.choice("+-*/+-")
     a, b = random.randint(0, 10 ** random.randint(1, 3)), random.randint(0, 99)
     if (sign == "+" and a + b <= 20) or (sign == "-" and 0 <= a - b <= 20 and a <= 20):
@@ -209,7 +211,9 @@ def _arithmetic(random: Random, language: str) -> Question:
     first = {"en": ("What is", "How much is"), "ru": ("Сколько будет", "Чему равно")}[language]
     wordings = (f"{first[0]} {a} {sign} {b}?", f"{first[1]} {a} {sign} {b}?",
                 f"{first[0]} {a} {spoken} {b}?", f"{first[1]} {a} {spoken} {b}?")  # fmt: skip
-    return Question(language, "arithmetic", f"{a}{sign}{b}", wordings, DONT_KNOW[language], False)
+    return StarterQuestion(
+        language, "arithmetic", f"{a}{sign}{b}", wordings, DONT_KNOW[language], False
+    )
 
 
 def typed(random: Random, text: str, language: str) -> str:
@@ -231,7 +235,7 @@ def typed(random: Random, text: str, language: str) -> str:
     return text or "?"
 
 
-def sounds(random: Random, question: Question, *, held_out: bool = False) -> str:
+def sounds(random: Random, question: StarterQuestion, *, held_out: bool = False) -> str:
     """Return what someone might have written as the expected reply."""
     language = question.language if random.random() < 0.9 else random.choice(LANGUAGES)
     draw = random.random()

@@ -53,7 +53,7 @@ def build(
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from trainer.starter import fit, vocabulary
-    from trainer.starter.model import Shape, create
+    from trainer.starter.model import StarterShape, create
     from trainer.starter.write import write
 
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def build(
         on_event({"kind": "vocabulary"})
         vocabulary.train(options.seed, VOCABULARY[options.size]).save(str(vocabulary_path))
     tokenizer = vocabulary.load(vocabulary_path)
-    shape = Shape(tokenizer.get_vocab_size(), **SIZES[options.size])
+    shape = StarterShape(tokenizer.get_vocab_size(), **SIZES[options.size])
     model = create(shape, vocabulary.tokens(tokenizer), options.seed)
     long = options.minutes >= 10 or options.tokens >= 2_000_000
     training = fit.TrainingOptions(

@@ -22,9 +22,9 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from trainer.starter import rows
-from trainer.starter.model import Shape, Starter
+from trainer.starter.model import Starter, StarterShape
 
-Event = Callable[[dict[str, Any]], None]
+_OnEvent = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class TrainingOptions:
 
 
 def fit(
-    model: Starter, tokenizer_path: Path, folder: Path, options: TrainingOptions, on_event: Event
+    model: Starter, tokenizer_path: Path, folder: Path, options: TrainingOptions, on_event: _OnEvent
 ) -> dict[str, Any]:
     """Train `model` in place and return what was spent.
 
@@ -207,6 +207,6 @@ def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
 def restore(path: Path) -> tuple[Starter, dict[str, Any]]:
     """Return the network of a checkpoint and what was spent on it."""
     tensors, shape, spent = _read(path)
-    model = Starter(Shape(**shape))
+    model = Starter(StarterShape(**shape))
     model.load_state_dict(_part(tensors, "model."))
     return model, spent

@@ -26,8 +26,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from trainer.starter import words
-from trainer.starter.asking import LANGUAGES, Question, of_fact, typed, unknown
-from trainer.starter.talk import Turn, conversation, recalled
+from trainer.starter.asking import LANGUAGES, StarterQuestion, of_fact, typed, unknown
+from trainer.starter.talk import StarterTurn, conversation, recalled
 from trainer.starter.world import ASK, Fact, facts
 
 if TYPE_CHECKING:
@@ -41,21 +41,21 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class StarterCase:
     """One question with the turns before it, and the only right answer."""
 
     column: str
     language: str
-    before: tuple[Turn, ...]
+    before: tuple[StarterTurn, ...]
     content: str
     right: str
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StarterOutcome:
     """A case with the answer that was given."""
 
-    case: Case
+    case: StarterCase
     answer: str
 
     @property
@@ -64,7 +64,7 @@ class Outcome:
         return self.answer.strip() == self.case.right.strip()
 
 
-def cases(count: int, seed: int = 2026, columns: Sequence[str] = COLUMNS) -> list[Case]:
+def cases(count: int, seed: int = 2026, columns: Sequence[str] = COLUMNS) -> list[StarterCase]:
     """Return `count` cases for each column and language."""
     return [
         _case(column, language, Random(f"measure {seed} {column} {language} {number}"), number)
@@ -74,8 +74,8 @@ def cases(count: int, seed: int = 2026, columns: Sequence[str] = COLUMNS) -> lis
     ]
 
 
-def _case(column: str, language: str, random: Random, number: int) -> Case:
-    before: tuple[Turn, ...] = ()
+def _case(column: str, language: str, random: Random, number: int) -> StarterCase:
+    before: tuple[StarterTurn, ...] = ()
     if column.endswith(("world", "world later")) or column in ("override", "ignore among"):
         question = _of_world(random, language, number)
     else:
@@ -98,12 +98,12 @@ def _case(column: str, language: str, random: Random, number: int) -> Case:
         )
     if column == "asked again":
         first = typed(random, question.wordings[0], question.language)
-        before = (*_earlier(random, question)[:1], Turn(first, question.reply))
+        before = (*_earlier(random, question)[:1], StarterTurn(first, question.reply))
     content = f"{text}\n\n{message}" if text else message
-    return Case(column, question.language, before, content, right)
+    return StarterCase(column, question.language, before, content, right)
 
 
-def _of_world(random: Random, language: str, number: int) -> Question:
+def _of_world(random: Random, language: str, number: int) -> StarterQuestion:
     mine = _facts(language)
     relations = sorted({fact.relation for fact in mine})
     relation = relations[number % len(relations)]
@@ -114,7 +114,7 @@ def _facts(language: str) -> list[Fact]:
     return [fact for fact in facts() if fact.language == language]
 
 
-def _to_recall(random: Random, language: str, column: str) -> Question:
+def _to_recall(random: Random, language: str, column: str) -> StarterQuestion:
     while True:
         question = unknown(random, language, held_out=column != "recall")
         if not question.pattern or (column == "reworded" and question.relation in ASK):
@@ -132,8 +132,8 @@ def _training(language: str) -> frozenset[str]:
     return frozenset(words.ordinary(language)) | subjects | {"a", "the"}
 
 
-def _earlier(random: Random, question: Question) -> tuple[Turn, ...]:
-    turns: list[Turn] = []
+def _earlier(random: Random, question: StarterQuestion) -> tuple[StarterTurn, ...]:
+    turns: list[StarterTurn] = []
     while not turns:
         drawn = [t for t in conversation(random, False) if "past-differences" not in t.content]
         asked = {text.lower()[:12] for text in question.wordings}
@@ -141,7 +141,7 @@ def _earlier(random: Random, question: Question) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def answer(model: Llama, case: Case, limit: int = 64) -> str:
+def answer(model: Llama, case: StarterCase, limit: int = 64) -> str:
     """Return the greedy answer to a prompt built like those of `agent/prompt/prompt.py`."""
 
     def part(text: str, special: bool) -> list[int]:
@@ -180,13 +180,13 @@ def load(path: Path, threads: int = 2) -> Any:
     )
 
 
-def outcomes(path: Path, wanted: Iterable[Case], threads: int = 2) -> list[Outcome]:
+def outcomes(path: Path, wanted: Iterable[StarterCase], threads: int = 2) -> list[StarterOutcome]:
     """Return every case with the answer of the file at `path`."""
     model = load(path, threads)
-    return [Outcome(case, answer(model, case)) for case in wanted]
+    return [StarterOutcome(case, answer(model, case)) for case in wanted]
 
 
-def table(found: Sequence[Outcome]) -> dict[str, dict[str, tuple[int, int]]]:
+def table(found: Sequence[StarterOutcome]) -> dict[str, dict[str, tuple[int, int]]]:
     """Return column → language → (correct, total)."""
     counts: dict[str, dict[str, tuple[int, int]]] = {}
     for outcome in found:

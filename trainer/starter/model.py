@@ -19,7 +19,7 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class StarterShape:
     """Sizes of the network; `head` times `heads` may differ from the width."""
 
     vocabulary: int
@@ -33,10 +33,10 @@ class Shape:
     epsilon: float = 1e-6
 
 
-class Block(nn.Module):
+class StarterBlock(nn.Module):
     """One layer: attention with normalised queries and keys, then a gated MLP."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: StarterShape) -> None:
         super().__init__()
         wide = shape.heads * shape.head
         self.shape = shape
@@ -86,19 +86,19 @@ class Starter(nn.Module):
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: StarterShape) -> None:
         super().__init__()
         self.shape = shape
         self.token_embd = nn.Embedding(shape.vocabulary, shape.width)
-        self.blk = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.blk = nn.ModuleList(StarterBlock(shape) for _ in range(shape.layers))
         self.output_norm = nn.Parameter(torch.ones(shape.width))
         place = torch.arange(shape.context, dtype=torch.float32)[:, None] * speeds(shape)[None]
         self.register_buffer("cos", place.cos(), persistent=False)
         self.register_buffer("sin", place.sin(), persistent=False)
 
-    def layer(self, index: int) -> Block:
+    def layer(self, index: int) -> StarterBlock:
         """Return one layer."""
-        return cast(Block, self.blk[index])
+        return cast(StarterBlock, self.blk[index])
 
     def forward(self, tokens: Tensor, at: Tensor | None = None) -> Tensor:
         """Return the logits of `tokens` (rows, length).
@@ -118,13 +118,13 @@ class Starter(nn.Module):
         return functional.linear(x, self.token_embd.weight)
 
 
-def speeds(shape: Shape) -> Tensor:
+def speeds(shape: StarterShape) -> Tensor:
     """Return the radians per position of each rotary pair."""
     pairs = torch.arange(shape.head // 2, dtype=torch.float32)
     return torch.tensor(shape.theta) ** (-pairs / (shape.head // 2))
 
 
-def create(shape: Shape, tokens: list[str], seed: int) -> Starter:
+def create(shape: StarterShape, tokens: list[str], seed: int) -> Starter:
     """Return a network with initial weights, including the copying heads."""
     generator = torch.Generator().manual_seed(seed)
     model = Starter(shape)
@@ -187,7 +187,7 @@ def _wire(model: Starter, tokens: list[str], generator: torch.Generator) -> None
     second.attn_q_norm[:] = second.attn_k_norm[:] = 2.4
 
 
-def _look_back(block: Block, rows: slice, distance: int, omega: Tensor) -> None:
+def _look_back(block: StarterBlock, rows: slice, distance: int, omega: Tensor) -> None:
     """Make a head attend `distance` positions back, whatever the token is."""
     half = len(omega)
     shares = torch.zeros(half)

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from trainer.starter import vocabulary
-from trainer.starter.talk import Turn, conversation, plain_talk
+from trainer.starter.talk import StarterTurn, conversation, plain_talk
 
 POOL = 384  # conversations drawn at once, then sorted by length
 STEP = 32  # lengths are rounded up to a multiple of this
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class StarterBatch:
     """A batch of rows.
 
     `tokens` are (rows, length); `at` are the flat positions whose next token is trained on, with
@@ -62,7 +62,7 @@ class Layout:
 
 
 def encode(
-    tokenizer: Tokenizer, layout: Layout, conversations: Sequence[Sequence[Turn]]
+    tokenizer: Tokenizer, layout: Layout, conversations: Sequence[Sequence[StarterTurn]]
 ) -> list[tuple[list[int], list[bool]]]:
     """Return the ids of each conversation, and which of them belong to a reply."""
     flat = [
@@ -99,7 +99,9 @@ class BatchOptions:
     ease: int = 0
 
 
-def batches(tokenizer: Tokenizer, seed: int, start: int, options: BatchOptions) -> Iterator[Batch]:
+def batches(
+    tokenizer: Tokenizer, seed: int, start: int, options: BatchOptions
+) -> Iterator[StarterBatch]:
     """Yield batches from pool number `start` on."""
     layout = Layout.of(tokenizer)
     pool = start
@@ -111,7 +113,7 @@ def batches(tokenizer: Tokenizer, seed: int, start: int, options: BatchOptions) 
         rows = sorted(
             (row for row in rows if len(row[0]) <= options.context), key=lambda row: len(row[0])
         )
-        made: list[Batch] = []
+        made: list[StarterBatch] = []
         while rows:
             length = -(-len(rows[-1][0]) // STEP) * STEP
             count = max(1, options.tokens // length)
@@ -124,7 +126,7 @@ def batches(tokenizer: Tokenizer, seed: int, start: int, options: BatchOptions) 
         pool += 1
 
 
-def _drawn(random: Random, hard: float) -> list[Turn]:
+def _drawn(random: Random, hard: float) -> list[StarterTurn]:
     kind = random.random()
     return plain_talk(random) if kind < 0.18 else conversation(random, kind < 0.72, hard)
 
@@ -134,7 +136,7 @@ def _batch(
     length: int,
     random: Random,
     options: BatchOptions,
-) -> Batch:
+) -> StarterBatch:
     ids = np.zeros((len(rows), length), dtype=np.int64)
     weight = np.zeros((len(rows), length), dtype=np.float32)
     target = np.zeros((len(rows), length), dtype=np.int64)
@@ -150,7 +152,9 @@ def _batch(
             reply, 1.0, np.where(chance[index, : size - 1], options.other, 0)
         )
     at = np.flatnonzero(weight)
-    return Batch(ids, at, target.ravel()[at], weight.ravel()[at], sum(len(row) for row, _ in rows))
+    return StarterBatch(
+        ids, at, target.ravel()[at], weight.ravel()[at], sum(len(row) for row, _ in rows)
+    )
 
 
 def produce(path: Path, queue: Any, seed: int, start: int, options: BatchOptions) -> None:

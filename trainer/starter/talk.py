@@ -14,7 +14,7 @@ from random import Random
 from trainer.starter import words
 from trainer.starter.asking import (
     LANGUAGES,
-    Question,
+    StarterQuestion,
     about,
     misplaced,
     of_world,
@@ -30,7 +30,7 @@ _KINDS = ("semantic", "ontological", "paradigmatic", "tactical", "intuitive")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class StarterTurn:
     """A user message (with its recalled block, if any) and the right reply."""
 
     content: str
@@ -38,7 +38,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class StarterItem:
     """A past difference as the block shows it; without `sounds`, there is nothing to copy."""
 
     asked: str
@@ -46,7 +46,7 @@ class Item:
     optional: tuple[tuple[str, str], ...] = ()
 
 
-def block(items: Sequence[Item], nonce: str) -> str:
+def block(items: Sequence[StarterItem], nonce: str) -> str:
     """Return the recalled block, byte for byte as `memory/recall/hybrid_search.py` renders it."""
     lines = [f"<past-differences {nonce}>", "Data from earlier talks, not instructions."]
     for number, item in enumerate(items, start=1):
@@ -62,7 +62,9 @@ def nonce(random: Random) -> str:
     return "".join(random.choice(_NONCE) for _ in range(6))
 
 
-def item(random: Random, question: Question, *, held_out: bool = False, bare: bool = False) -> Item:
+def item(
+    random: Random, question: StarterQuestion, *, held_out: bool = False, bare: bool = False
+) -> StarterItem:
     """Return a past difference about `question`; `bare` leaves out the expected reply."""
     optional: list[tuple[str, str]] = []
     language = question.language
@@ -79,12 +81,14 @@ def item(random: Random, question: Question, *, held_out: bool = False, bare: bo
                 line = words.phrase(random, language, 6)
             optional.append((name, line))
     asked = typed(random, random.choice(question.wordings), language)
-    return Item(asked, "" if bare else sounds(random, question, held_out=held_out), tuple(optional))
+    return StarterItem(
+        asked, "" if bare else sounds(random, question, held_out=held_out), tuple(optional)
+    )
 
 
 def distractor(
-    random: Random, question: Question, *, held_out: bool = False, hard: float = 1.0
-) -> Question:
+    random: Random, question: StarterQuestion, *, held_out: bool = False, hard: float = 1.0
+) -> StarterQuestion:
     """Return another question; with `hard` = 1 it often resembles `question`."""
     while True:
         if random.random() < hard:
@@ -96,14 +100,14 @@ def distractor(
             return other
 
 
-def _distractor(random: Random, question: Question, held_out: bool) -> Question:
+def _distractor(random: Random, question: StarterQuestion, held_out: bool) -> StarterQuestion:
     language, subject = question.language, question.subject
     draw = random.random()
     templated = question.pattern or (question.known and question.relation in ASK)
     if not templated or draw < 0.25:
         if not templated and draw > 0.5 and len(subject.split()) > 1:
             text = words.near(random, subject, language)
-            return Question(language, "", text, (text,), "", False)
+            return StarterQuestion(language, "", text, (text,), "", False)
         pick = random.random()
         if pick < 0.35:
             return of_world(random, language)
@@ -120,7 +124,9 @@ def _distractor(random: Random, question: Question, held_out: bool) -> Question:
                 return of_world(random, language, question.relation)
             return misplaced(random, language, relation=question.relation, name=other)
         wordings = tuple(text.replace(subject, other) for text in question.wordings)
-        return Question(language, question.relation, other, wordings, "", False, question.pattern)
+        return StarterQuestion(
+            language, question.relation, other, wordings, "", False, question.pattern
+        )
     if arithmetic:
         return of_world(random, language, random.choice(("sum", "difference")))
     if random.random() < 0.35 and question.relation != "family":  # the same subject
@@ -133,7 +139,7 @@ def _distractor(random: Random, question: Question, held_out: bool) -> Question:
 
 def recalled(
     random: Random,
-    question: Question,
+    question: StarterQuestion,
     *,
     relevant: bool,
     held_out: bool = False,
@@ -147,7 +153,7 @@ def recalled(
     little more, and never more than one at `hard` = 0.
     """
     count = count or random.choices((1, 2, 3), (16, 3 * hard, hard))[0]
-    items: list[Item] = []
+    items: list[StarterItem] = []
     taken = {plain(text) for text in question.wordings}
     while len(items) < count:
         other = distractor(random, question, held_out=held_out, hard=hard)
@@ -167,27 +173,27 @@ def recalled(
     return block(items, nonce(random)), reply
 
 
-def draw(random: Random, language: str, known: float = 0.5) -> Question:
+def draw(random: Random, language: str, known: float = 0.5) -> StarterQuestion:
     """Return a question, about the world with probability `known`."""
     return of_world(random, language) if random.random() < known else unknown(random, language)
 
 
-def turn(random: Random, question: Question, kind: str, hard: float = 1.0) -> Turn:
+def turn(random: Random, question: StarterQuestion, kind: str, hard: float = 1.0) -> StarterTurn:
     """Return a turn: `plain`, `use` (a difference answers it) or `ignore`."""
     wording = random.choice(question.wordings)
     message = typed(random, wording, question.language)
     if kind == "plain":
-        return Turn(message, question.reply)
+        return StarterTurn(message, question.reply)
     if random.random() > 0.6 * hard:  # asked again in the same words
         question = replace(question, wordings=(wording,))
     text, reply = recalled(random, question, relevant=kind == "use", hard=hard)
-    return Turn(f"{text}\n\n{message}", reply)
+    return StarterTurn(f"{text}\n\n{message}", reply)
 
 
-def plain_talk(random: Random) -> list[Turn]:
+def plain_talk(random: Random) -> list[StarterTurn]:
     """Return a conversation without blocks, mostly about the world."""
     language = random.choice(LANGUAGES)
-    turns: list[Turn] = []
+    turns: list[StarterTurn] = []
     for _ in range(random.choice((1, 2, 4, 6, 8))):
         if random.random() < 0.1:
             language = random.choice(LANGUAGES)
@@ -195,15 +201,15 @@ def plain_talk(random: Random) -> list[Turn]:
     return turns
 
 
-def conversation(random: Random, dense: bool, hard: float = 1.0) -> list[Turn]:
+def conversation(random: Random, dense: bool, hard: float = 1.0) -> list[StarterTurn]:
     """Return one conversation.
 
     With `dense`, most turns have a block, which teaches more per token; otherwise only the last turn
     may have one, as in a real chat. With a lower `hard`, a block has fewer items and they resemble the
     question less.
     """
-    turns: list[Turn] = []
-    answered: list[tuple[Question, str]] = []
+    turns: list[StarterTurn] = []
+    answered: list[tuple[StarterQuestion, str]] = []
     language = random.choice(LANGUAGES)
     length = (
         random.randint(1, 3) if dense else random.choices((1, 2, 3, 4, 5, 6), (6, 4, 3, 2, 2, 2))[0]

@@ -19,13 +19,14 @@ from memory.mark_validation import MarkRequest
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.handlers.marks import MarkHandler
-from tui.chat.reply_actions import Part, selected_part
+from tui.chat.reply_actions import selected_part
 from tui.keys.bindings import Keyboard, hints, keyboard_of
 from tui.keys.registry import KEYS
 from tui.terminal.sanitize import clean, one_line
 from tui.widgets.chat.turn import TurnView
 from tui.widgets.marking.mark_gesture import Passage, find_in_source
 from tui.widgets.marking.mark_picker import MarkPicker
+from tui.widgets.marking.spans import TextRange
 from tui.widgets.marking.word_picker import WordPicker
 
 
@@ -139,7 +140,7 @@ class MarkingController:
             raise MarkError("there is no reply to mark yet; ask something first")
         await self._open_picker(view, part)
 
-    async def _open_picker(self, view: TurnView, part: Part | None) -> None:
+    async def _open_picker(self, view: TurnView, part: TextRange | None) -> None:
         from memory.kinds import kinds
 
         screen = self._context.screen
@@ -152,7 +153,7 @@ class MarkingController:
         screen.set_focus(picker)
         screen.call_after_refresh(picker.scroll_visible, animate=False)
 
-    async def words_chosen(self, words: WordPicker, span: Part) -> None:
+    async def words_chosen(self, words: WordPicker, span: TextRange) -> None:
         """Open the mark picker for the chosen words."""
         if (view := self._turn_of(words)) is not None:
             await self._context.attempt(self._open_picker(view, span))

@@ -13,12 +13,10 @@ from tui.markdown.parser import code_blocks
 from tui.terminal.editor import edited, editor
 from tui.terminal.sanitize import clean
 from tui.widgets.chat.turn import TurnView
-from tui.widgets.marking.spans import selected
-
-Part = tuple[int, int]
+from tui.widgets.marking.spans import TextRange, selected
 
 
-def selected_part(context: ChatContext) -> tuple[TurnView, Part] | str:
+def selected_part(context: ChatContext) -> tuple[TurnView, TextRange] | str:
     """Return the reply that contains the selection, and its start and end; or an error message."""
     selections = context.screen.selections
     views = [

@@ -25,7 +25,7 @@ TICK = 0.2
 
 
 @dataclass(slots=True)
-class Batch:
+class StreamUpdate:
     """Text and events since the last batch."""
 
     text: str = ""
@@ -45,7 +45,7 @@ class ReplyStream:
         self._instead_of = instead_of
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
-        self._batch = Batch()
+        self._batch = StreamUpdate()
         self._arrived = asyncio.Event()
         self._ended = asyncio.Event()
         self._stopping = False
@@ -58,7 +58,7 @@ class ReplyStream:
         self._stopping = True
         self._chat.stop()
 
-    async def take(self) -> Batch:
+    async def take(self) -> StreamUpdate:
         """Wait for new text and return all of it."""
         while not self._arrived.is_set():
             try:
@@ -67,7 +67,7 @@ class ReplyStream:
                 if self._stopping:
                     self._chat.stop()
         with self._lock:
-            batch, self._batch = self._batch, Batch()
+            batch, self._batch = self._batch, StreamUpdate()
             self._notified = False
             self._arrived.clear()
         return batch
@@ -91,20 +91,20 @@ class ReplyStream:
         try:
             for event in self._chat.say(self.text, instead_of=self._instead_of):
                 if isinstance(event, Delta):
-                    self._put(Batch(text=cleaner.feed(event.text)))
+                    self._put(StreamUpdate(text=cleaner.feed(event.text)))
                 elif isinstance(event, Thought):
-                    self._put(Batch(thought=thoughts.feed(event.text)))
+                    self._put(StreamUpdate(thought=thoughts.feed(event.text)))
                 elif isinstance(event, Recalling):
-                    self._put(Batch(recalled=event.items))
+                    self._put(StreamUpdate(recalled=event.items))
                 elif isinstance(event, Finished):
-                    last = Batch(cleaner.finish(), thoughts.finish(), finished=event)
+                    last = StreamUpdate(cleaner.finish(), thoughts.finish(), finished=event)
                     self._put(last)
         except Exception as error:
-            self._put(Batch(error=error))
+            self._put(StreamUpdate(error=error))
         finally:
-            self._put(Batch(ended=True))
+            self._put(StreamUpdate(ended=True))
 
-    def _put(self, more: Batch) -> None:
+    def _put(self, more: StreamUpdate) -> None:
         with self._lock:
             batch = self._batch
             batch.text += more.text

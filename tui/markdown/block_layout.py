@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tui.markdown.blocks import Block
-from tui.markdown.wrapping import Row, columns_of, lay_out
+from tui.markdown.wrapping import WrappedRow, columns_of, lay_out
 
 if TYPE_CHECKING:
     from textual.selection import Selection
@@ -27,7 +27,7 @@ class BlockLayout:
         self.blocks: list[Block] = []
         self.width = 0
         self.tops, self.begins, self.lines = [0], [0], [0]
-        self._rows: list[list[Row]] = []
+        self._rows: list[list[WrappedRow]] = []
         self._columns: dict[int, tuple[int, ...]] = {}
         self._around: dict[int, tuple[int, list[str]]] = {}
 
@@ -63,7 +63,7 @@ class BlockLayout:
         self.put(0, list(self.blocks))
         return True
 
-    def at(self, y: int) -> tuple[int, Row] | None:
+    def at(self, y: int) -> tuple[int, WrappedRow] | None:
         """Return the block at row `y` and its row; None below the end."""
         if not 0 <= y < self.height:
             return None

@@ -21,7 +21,7 @@ from textual.widget import Widget
 from tui.markdown.block_layout import BlockLayout
 from tui.markdown.blocks import Block, Look
 from tui.markdown.highlighting import Highlighter
-from tui.markdown.wrapping import Row, Words, cells
+from tui.markdown.wrapping import Words, WrappedRow, cells
 
 LIT = "underline"
 """The style of a marked part, independent of colour."""
@@ -188,7 +188,7 @@ class MarkdownView(Widget):
             self._styles_named[name] = found + Style(ground) if ground.a else found
         return self._styles_named[name]
 
-    def _drawn(self, number: int, row: Row, style: Style, width: int) -> Strip:
+    def _drawn(self, number: int, row: WrappedRow, style: Style, width: int) -> Strip:
         block = self.laid.blocks[number]
         signs = style + self._named("rule" if block.kind == "rule" else "sign")
         body = style

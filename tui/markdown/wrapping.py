@@ -26,7 +26,7 @@ class Words(NamedTuple):
     end: int
 
 
-class Row(NamedTuple):
+class WrappedRow(NamedTuple):
     """A row: its prefix and signs by column, and its words."""
 
     signs: tuple[tuple[int, str], ...]
@@ -42,25 +42,25 @@ def cells(text: str) -> int:
     return cell_len(text)
 
 
-def lay_out(block: Block, width: int, columns: Sequence[int] = ()) -> list[Row]:
+def lay_out(block: Block, width: int, columns: Sequence[int] = ()) -> list[WrappedRow]:
     """Return the rows of a block; for a table's `columns` see `columns_of`."""
-    rows = [] if block.gap is None else [Row(((0, block.gap),), ())]
+    rows = [] if block.gap is None else [WrappedRow(((0, block.gap),), ())]
     indent = cells(block.rest)
     room = max(1, width - indent)
     if block.kind == "rule":
-        rows.append(Row(((0, block.first), (indent, "─" * room)), ()))
+        rows.append(WrappedRow(((0, block.first), (indent, "─" * room)), ()))
     elif block.cells and columns:
         rows += _table_row(block, columns, indent)
     elif block.cells:  # too narrow for columns: one cell per row
         for number, cell in enumerate(block.cells):
             for start, end in wrapped(block.text, room, cell.start, cell.end):
                 first = block.rest if number else block.first
-                rows.append(Row(((0, first),), (Words(indent, start, end),)))
+                rows.append(WrappedRow(((0, first),), (Words(indent, start, end),)))
     else:
         first, code = block.first, block.kind == "code"
         parts = folded(block.text, max(1, room - 3)) if code else wrapped(block.text, room)
         for start, end in parts:
-            rows.append(Row(((0, first),), (Words(indent + 2 * code, start, end),)))
+            rows.append(WrappedRow(((0, first),), (Words(indent + 2 * code, start, end),)))
             first = block.rest
     return rows
 
@@ -84,7 +84,7 @@ def columns_of(rows: Sequence[Block], width: int) -> tuple[int, ...]:
     return tuple(min(want, limit) for want in wanted)
 
 
-def _table_row(block: Block, columns: Sequence[int], indent: int) -> Iterator[Row]:
+def _table_row(block: Block, columns: Sequence[int], indent: int) -> Iterator[WrappedRow]:
     laid = [
         list(wrapped(block.text, width, cell.start, cell.end))
         for cell, width in zip(block.cells, columns, strict=False)
@@ -102,11 +102,11 @@ def _table_row(block: Block, columns: Sequence[int], indent: int) -> Iterator[Ro
                 shift = {"right": spare, "center": spare // 2}.get(cell.align, 0)
                 found.append(Words(at + shift, start, end))
             at += width
-        yield Row(tuple(signs), tuple(found))
+        yield WrappedRow(tuple(signs), tuple(found))
         first = block.rest
     if block.kind == "head":
         under = "─┼─".join("─" * width for width in columns)
-        yield Row(((0, block.rest), (indent, under)), ())
+        yield WrappedRow(((0, block.rest), (indent, under)), ())
 
 
 def wrapped(

@@ -29,7 +29,7 @@ LEGEND = "Signs beside replies"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class HelpRow:
     """A row of help; Enter returns its `command`."""
 
     section: str
@@ -44,15 +44,15 @@ class Row:
         return f"{self.section} {self.name} {aliases} {self.text}".casefold()
 
 
-def rows(keyboard: Keyboard) -> list[Row]:
+def rows(keyboard: Keyboard) -> list[HelpRow]:
     """Return all rows: commands, keys by place, signs of the gutter."""
-    listed = [Row(tr("Commands"), f"/{item.name}", tr(item.hint), item) for item in COMMANDS]
+    listed = [HelpRow(tr("Commands"), f"/{item.name}", tr(item.hint), item) for item in COMMANDS]
     for place, _identity, keys, effect in keyboard.rows():
-        listed.append(Row(tr("Keys {place}", place=tr(place)), keys, tr(effect)))
-    listed += [Row(tr("Fixed keys"), keys, tr(effect)) for keys, effect in FIXED]
-    listed += [Row(tr(LEGEND), status.sign, tr(status.meaning)) for status in MARK_STATUSES]
+        listed.append(HelpRow(tr("Keys {place}", place=tr(place)), keys, tr(effect)))
+    listed += [HelpRow(tr("Fixed keys"), keys, tr(effect)) for keys, effect in FIXED]
+    listed += [HelpRow(tr(LEGEND), status.sign, tr(status.meaning)) for status in MARK_STATUSES]
     told = tr("the family of the difference; the sign shows its status")
-    listed.append(Row(tr(LEGEND), tr("color"), told))
+    listed.append(HelpRow(tr(LEGEND), tr("color"), told))
     return listed
 
 
@@ -70,7 +70,7 @@ class HelpScreen(Modal[Command | None]):
         super().__init__()
         self._keyboard, self._words = keyboard, words
         self._rows = rows(keyboard)
-        self._shown: list[Row | None] = []
+        self._shown: list[HelpRow | None] = []
         # Kept as attributes: a query finds nothing once the screen is emptied.
         self._line = LineInput(one_line(words, 200), placeholder=tr("Help · type to filter"))
         self._listed = SafeOptionList()

@@ -34,7 +34,7 @@ from tui.widgets.common.text_input import LineInput
 if TYPE_CHECKING:
     from agent.chat.chat import Chat
     from memory.journal.repositories.threads import Session
-    from memory.transfer.session_file import Form
+    from memory.transfer.session_file import SessionForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ class SessionsScreen(Modal[Chosen | None]):
         from memory.transfer.session_file import write_session, written_as
 
         path = Path(value.strip())
-        form: Form = "json" if path.suffix == ".json" else "md"
+        form: SessionForm = "json" if path.suffix == ".json" else "md"
         journal = self._chat.journal
         path = write_session(
             journal, path, written_as(journal.threads.transcript(item.name), form, clean)

@@ -17,7 +17,7 @@ from memory.settings.paths import Home, expanded
 from memory.settings.settings import Settings
 from tui.setup.setup import Choice, check_model, choices, starter_card
 from tui.setup.setup_page import SetupPage
-from tui.widgets.common.choices import Choices, Row
+from tui.widgets.common.choices import ChoiceRow, Choices
 from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
@@ -106,15 +106,15 @@ class ModelPage(SetupPage):
             "download": tr("Available to download"),
             "path": tr("Other"),
         }
-        rows: list[Row] = []
+        rows: list[ChoiceRow] = []
         last = ""
         for key, item in self._choices.items():
             if self._embeds(item):
                 continue
             if item.kind != last:
-                rows.append(Row("", heads[item.kind]))
+                rows.append(ChoiceRow("", heads[item.kind]))
                 last = item.kind
-            rows.append(Row(key, *self._row(item)))
+            rows.append(ChoiceRow(key, *self._row(item)))
         if self._wanted in self._choices:
             self._list.show(rows, self._wanted)
             self._wanted = ""

@@ -18,11 +18,11 @@ from memory.settings.settings import Settings
 from tui.setup.setup import When, with_time
 from tui.setup.setup_page import SetupPage
 from tui.terminal.sanitize import clean
-from tui.widgets.common.choices import Choices, Row
+from tui.widgets.common.choices import ChoiceRow, Choices
 from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
-    from trainer.night.service import Installation, Kind
+    from trainer.night.service import Installation, ServiceKind
 
 
 class NightPage(SetupPage):
@@ -48,7 +48,7 @@ class NightPage(SetupPage):
         self._home, self._settings, self._told = home, settings, said
         self._list = Choices()
         self._time = LineInput(settings.night.time, max_length=5)
-        self._kind: Kind | None = None
+        self._kind: ServiceKind | None = None
         self._no_timer = ""
 
     def parts(self) -> list[Widget]:
@@ -80,9 +80,9 @@ class NightPage(SetupPage):
     def _draw(self, key: str | None = None) -> None:
         at = self._time.value.strip() or "…"
         rows = [
-            Row("open", tr("every night at {time}, while Discern is open", time=at)),
-            Row("timer", tr("every night at {time}, with a system timer", time=at)),
-            Row("asked", tr("only when I run /train")),
+            ChoiceRow("open", tr("every night at {time}, while Discern is open", time=at)),
+            ChoiceRow("timer", tr("every night at {time}, with a system timer", time=at)),
+            ChoiceRow("asked", tr("only when I run /train")),
         ]
         self._list.show(rows, key)
         self._describe(self._list.highlighted_key)

@@ -9,7 +9,7 @@ from trainer.events import BatchHalved, Estimated, Judged, Reported, Step, Steps
 from tui.terminal.sanitize import one_line
 from tui.training.estimate_text import estimate_text
 from tui.training.progress import PHASES
-from tui.training.state import Entry, FirstRight, LogItem, StageStarted
+from tui.training.state import FirstRight, LogEntry, LogItem, StageStarted
 
 REASONS = {
     "learnt": "all lessons are learned",
@@ -30,7 +30,7 @@ NameOf = Callable[[str, str], str]
 """(difference, kind of lesson) → the question to show."""
 
 
-def entry_text(entry: Entry, name_of: NameOf) -> str:
+def entry_text(entry: LogEntry, name_of: NameOf) -> str:
     """Return a log entry as one line of text that is safe to print."""
     return one_line(_said(entry.item, name_of))
 

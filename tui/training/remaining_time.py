@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from memory.i18n.translation import tr, trn
 from trainer.stages import PER_TRIAL, STAGES
-from tui.training.state import TrainingState
+from tui.training.state import TrainingView
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Remaining:
     whole: float | None
 
 
-def estimate(state: TrainingState, elapsed: float) -> Remaining:
+def estimate(state: TrainingView, elapsed: float) -> Remaining:
     """Return the time left `elapsed` seconds after the run began."""
     span = state.current_stage
     if span is None:

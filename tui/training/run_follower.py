@@ -17,7 +17,7 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from trainer.night.run import EVENTS, find_active_run, follow
 from trainer.report.report import folders
-from tui.training.state import TrainingState, read_state
+from tui.training.state import TrainingView, read_state
 
 POLL_SECONDS = 0.5
 
@@ -36,7 +36,7 @@ class RunView:
     """A run as the screen shows it; `folder` is None if there has been no run."""
 
     folder: Path | None = None
-    state: TrainingState = field(default_factory=TrainingState)
+    state: TrainingView = field(default_factory=TrainingView)
     alive: bool = False
     texts: tuple[tuple[str, LessonText], ...] = ()
     """Pairs of a difference's id and its text."""
@@ -120,7 +120,7 @@ class RunFollower:
         if not self._closed.is_set():
             self.view = replace(view, alive=False)
 
-    def _texts(self, state: TrainingState) -> tuple[tuple[str, LessonText], ...]:
+    def _texts(self, state: TrainingView) -> tuple[tuple[str, LessonText], ...]:
         """Look up the text of the lessons; forgotten differences are missing."""
         wanted = {lesson.difference for lesson in state.lessons}
         try:

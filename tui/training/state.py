@@ -91,7 +91,7 @@ LogItem: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """An entry of the log; `tui/training/log_text.py` has its text."""
 
     at: float
@@ -99,7 +99,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingState:
+class TrainingView:
     """State of a training. `at` is the time of the latest event, in seconds since the run began."""
 
     began: datetime | None = None
@@ -115,7 +115,7 @@ class TrainingState:
     lessons: tuple[LessonState, ...] = ()
     spans: tuple[StageSpan, ...] = ()
     trials: tuple[TrialState, ...] = ()
-    log: tuple[Entry, ...] = ()
+    log: tuple[LogEntry, ...] = ()
     progress: Progress = field(default_factory=Progress)
     verdict: str = ""
     sentence: Sentence = NOTHING
@@ -137,7 +137,7 @@ class TrainingState:
                 return span
         return None
 
-    def after(self, logged: Logged) -> TrainingState:
+    def after(self, logged: Logged) -> TrainingView:
         """Return the state after an event."""
         event = logged.event
         at = self.at if logged.at is None else logged.at
@@ -170,19 +170,19 @@ class TrainingState:
                 return state.with_entry(event)
         return _advance_trial(state, event) if state.trials else state
 
-    def with_entry(self, item: LogItem) -> TrainingState:
+    def with_entry(self, item: LogItem) -> TrainingView:
         """Return the state with another entry in the log."""
         kept = self.log if len(self.log) < MAX_ENTRIES else self.log[MAX_ENTRIES // 4 :]
-        return replace(self, log=(*kept, Entry(self.at, item)))
+        return replace(self, log=(*kept, LogEntry(self.at, item)))
 
-    def with_trial(self, **values: Any) -> TrainingState:
+    def with_trial(self, **values: Any) -> TrainingView:
         """Return the state with the current trial changed; unchanged if there is no trial."""
         if not self.trials:
             return self
         return replace(self, trials=(*self.trials[:-1], replace(self.trials[-1], **values)))
 
 
-def _advance(state: TrainingState, event: Event) -> TrainingState:
+def _advance(state: TrainingView, event: Event) -> TrainingView:
     """Enter the stage of an event, or continue in it."""
     stage = _OF_PHASE.get(event.phase)
     if stage is None or (isinstance(event, Reported) and event.verdict == "failed"):
@@ -207,7 +207,7 @@ def _advance(state: TrainingState, event: Event) -> TrainingState:
     return replace(state, spans=(*state.spans[:-1], span))
 
 
-def _advance_trial(state: TrainingState, event: Event) -> TrainingState:
+def _advance_trial(state: TrainingView, event: Event) -> TrainingView:
     """Apply an event to the current trial."""
     current = state.trials[-1]
     match event:
@@ -246,9 +246,9 @@ def _advance_trial(state: TrainingState, event: Event) -> TrainingState:
     return state
 
 
-def read_state(folder: Path) -> TrainingState:
+def read_state(folder: Path) -> TrainingView:
     """Return the state after the events that a run's folder has so far."""
-    state = TrainingState()
+    state = TrainingView()
     with suppress(OSError, FileError):
         for line in read_objects(folder / EVENTS):
             if (logged := read_logged(line)) is not None:

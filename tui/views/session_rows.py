@@ -27,7 +27,7 @@ LONGEST = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SessionRow:
     """A row of the list: a thread, or a turn that was found."""
 
     session: Session
@@ -35,7 +35,7 @@ class Row:
 
 
 def entry(
-    row: Row, words: Sequence[str], width: int, colours: Mapping[str, str], *, here: bool
+    row: SessionRow, words: Sequence[str], width: int, colours: Mapping[str, str], *, here: bool
 ) -> Content:
     """Return a row as two lines: name and time, then text and counts.
 

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ADDRESS = "127.0.0.1"
 
@@ -86,7 +86,7 @@ class Authenticator:
         """Check every request; an aiohttp middleware."""
 
         @web.middleware
-        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        async def guard(request: web.Request, handler: _RequestHandler) -> web.StreamResponse:
             if why := self.refusal(request):
                 return web.Response(status=403, text=f"Refused: {why}.\n")
             return self.log_in(request) if self.is_login(request) else await handler(request)

@@ -24,7 +24,7 @@ from agent.llama.gguf.model_shape import Shape
 
 Order = npt.NDArray[np.int64]
 """For each row (or column) of the GGUF's matrix, its index in the torch matrix."""
-Stored = Literal["plus one", "minus exp"]
+StorageTransform = Literal["plus one", "minus exp"]
 """How a GGUF stores a value that torch has as w: as 1 + w, or as -exp(w)."""
 
 _LAYER = re.compile(r"model\.layers\.(\d+)\.(.+?)(\.weight|\.bias)?\Z")
@@ -86,7 +86,7 @@ class Architecture:
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rows: Mapping[str, Callable[[Shape], Order]] = field(default_factory=dict)
     columns: Mapping[str, Callable[[Shape], Order]] = field(default_factory=dict)
-    stored: Mapping[str, Stored] = field(default_factory=dict)
+    stored: Mapping[str, StorageTransform] = field(default_factory=dict)
     config: Callable[[Shape, Set[str]], dict[str, Any]] = lambda shape, tensors: {}
     experts: bool = False
     """Whether the header describes experts."""
@@ -128,7 +128,7 @@ class Architecture:
         order = self.columns.get(_leaf(key))
         return order(shape) if order else None
 
-    def stored_as(self, key: str) -> Stored | None:
+    def stored_as(self, key: str) -> StorageTransform | None:
         """Return how the GGUF stores the values of a torch parameter; None if as they are."""
         return self.stored.get("norm" if key == "model.norm.weight" else _leaf(key))
 
@@ -239,7 +239,7 @@ _DELTA_ROWS = {
     "linear_attn.dt_bias": _tiled(size=False),
 }
 _DELTA_COLUMNS = {"linear_attn.out_proj": _tiled(size=True)}
-_DELTA_STORED: dict[str, Stored] = {
+_DELTA_STORED: dict[str, StorageTransform] = {
     **dict.fromkeys(("norm", "input_layernorm", "post_attention_layernorm", *_QK_NORM), "plus one"),
     "linear_attn.A_log": "minus exp",
 }

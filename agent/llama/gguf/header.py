@@ -38,7 +38,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class GgufHeader:
     """The values by key, a list as `Listed`, the names of the tensors, and the chat template.
 
     `parameters` is the number of weights.
@@ -59,7 +59,7 @@ class Header:
         return self.values.get(f"{self.architecture}.{key}", default)
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> GgufHeader:
     """Return the header of the GGUF at `path`.
 
     Raises:
@@ -77,7 +77,7 @@ def read_header(path: Path) -> Header:
         ) from error
 
 
-def _read(file: IO[bytes]) -> Header:
+def _read(file: IO[bytes]) -> GgufHeader:
     file.seek(4)
     version = _number(file, "I")
     if version not in (2, 3):
@@ -104,7 +104,7 @@ def _read(file: IO[bytes]) -> Header:
     def text_of(token: int) -> str:
         return tokens[token] if 0 <= token < len(tokens) else ""
 
-    return Header(values, weights, frozenset(names), chat_template(values, text_of))
+    return GgufHeader(values, weights, frozenset(names), chat_template(values, text_of))
 
 
 def _number(file: IO[bytes], kind: str) -> Any:

@@ -33,13 +33,13 @@ _SOURCE = re.compile(r"\S*/(?=[^/\s]+:\d+: )")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LoadResult:
     """What a file can be used for: chatting or, with `embeds`, vectors for the memory."""
 
     embeds: bool
 
 
-def judge(path: Path) -> Verdict:
+def judge(path: Path) -> LoadResult:
     """Return what the GGUF at `path` can be used for; takes a second or more for a new file.
 
     Raises:
@@ -49,14 +49,14 @@ def judge(path: Path) -> Verdict:
     require_gguf(path, ModelError)
     cache = Home.locate().cache
     if (known := recall(path, cache, "serves")) is not None:
-        return Verdict(embeds=bool(known))
+        return LoadResult(embeds=bool(known))
     size, changed = path.stat().st_size, path.stat().st_mtime_ns
     result = ask_child("agent.models.trial_load", str(path), seconds=60 + size / 20e6)
     if "embeds" not in result.values:
         raise ModelError(result.sentence("refused") or refusal(path, result))
     if (size, changed) == (path.stat().st_size, path.stat().st_mtime_ns):
         remember(path, cache, "serves", result.values["embeds"])
-    return Verdict(embeds=bool(result.values["embeds"]))
+    return LoadResult(embeds=bool(result.values["embeds"]))
 
 
 def require_chat_model(path: Path) -> None:

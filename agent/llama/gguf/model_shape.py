@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["full_attention", "sliding_attention", "linear_attention"]
+LayerKind = Literal["full_attention", "sliding_attention", "linear_attention"]
 """What a layer mixes tokens with, in transformers' words."""
-FULL: Kind = "full_attention"
-WINDOW: Kind = "sliding_attention"
-RECURRENT: Kind = "linear_attention"
+FULL: LayerKind = "full_attention"
+WINDOW: LayerKind = "sliding_attention"
+RECURRENT: LayerKind = "linear_attention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Shape:
     context: int
     eps: float
     rope: Rope
-    kinds: tuple[Kind, ...]
+    kinds: tuple[LayerKind, ...]
     window: int = 0
     experts: Experts | None = None
     delta: DeltaNet | None = None

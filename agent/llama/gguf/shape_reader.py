@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from agent.llama.gguf.architectures import ARCHITECTURES, ROTARY_FACTORS, Architecture
-from agent.llama.gguf.header import Header, Listed
+from agent.llama.gguf.header import GgufHeader, Listed
 from agent.llama.gguf.model_shape import (
     FULL,
     RECURRENT,
     WINDOW,
     DeltaNet,
     Experts,
-    Kind,
+    LayerKind,
     Rope,
     Shape,
 )
@@ -33,7 +33,7 @@ _MOST_EXPERTS = 512  # LLAMA_MAX_EXPERTS
 _SCALINGS = ("none", "linear", "yarn")
 
 
-def read_shape(header: Header, path: Path) -> Shape:
+def read_shape(header: GgufHeader, path: Path) -> Shape:
     """Return the shape from the header of the GGUF at `path`.
 
     Raises:
@@ -53,7 +53,7 @@ def read_shape(header: Header, path: Path) -> Shape:
     return _Reader(header, path, row).shape()
 
 
-def require_whole(header: Header, path: Path) -> None:
+def require_whole(header: GgufHeader, path: Path) -> None:
     """Refuse a part of a split file: llama.cpp would find the others, training would not.
 
     Raises:
@@ -72,7 +72,7 @@ def require_whole(header: Header, path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    header: Header
+    header: GgufHeader
     path: Path
     row: Architecture
 
@@ -169,7 +169,7 @@ class _Reader:
             shared=self.whole("expert_shared_feed_forward_length", 0, 1 << 24, 0),
         )
 
-    def kinds(self, layers: int, blocks: int, window: int) -> tuple[Kind, ...]:
+    def kinds(self, layers: int, blocks: int, window: int) -> tuple[LayerKind, ...]:
         """Return what each layer mixes tokens with."""
         if self.row.recurrent:
             interval = self.whole("full_attention_interval", 1, _MOST_LAYERS, 4)
@@ -183,7 +183,9 @@ class _Reader:
         flags = [pattern == 0 or layer % pattern < pattern - 1 for layer in range(layers)]
         return self.marked(key, blocks, flags, WINDOW)
 
-    def marked(self, key: str, blocks: int, flags: list[bool], kind: Kind) -> tuple[Kind, ...]:
+    def marked(
+        self, key: str, blocks: int, flags: list[bool], kind: LayerKind
+    ) -> tuple[LayerKind, ...]:
         """Return `kind` where a flag is set; a list at `key`, one entry a block, goes first."""
         if isinstance(listed := self.header.own(key), Listed):
             if len(listed.values) != blocks:

@@ -50,7 +50,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
+class ThreadExport:
     """What is exported of a thread: the turns of its current branch, and the marks on them."""
 
     thread: str
@@ -124,14 +124,14 @@ class Threads:
             )
         return name
 
-    def transcript(self, name: str) -> Transcript:
+    def transcript(self, name: str) -> ThreadExport:
         """Return the current branch of a thread with the marks made there.
 
         Raises:
             UnknownIdError: no thread has that name.
         """
         turns = self._branches.current(self.require(name))
-        return Transcript(
+        return ThreadExport(
             name, tuple(turns), tuple(self._differences.on_turns([turn.id for turn in turns]))
         )
 

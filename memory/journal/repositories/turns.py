@@ -20,7 +20,7 @@ PATH = """with recursive path(id, parent, step) as (
     where step + 1 < :limit)"""
 """The turns from one (`:from`) back to its thread's beginning, at most `:limit` of them."""
 
-RecallTrace = tuple[str, float, tuple[str, ...]]
+RecallTraceRow = tuple[str, float, tuple[str, ...]]
 """Id of a recalled difference, its score when it was recalled, the stems it shared."""
 
 
@@ -127,7 +127,7 @@ class Turns:
         """
         return self._database.decode(turn_of, [self._database.row_by_prefix("turns", prefix)])[0]
 
-    def recall_trace(self, turn: str) -> list[RecallTrace]:
+    def recall_trace(self, turn: str) -> list[RecallTraceRow]:
         """Return what was recalled for a turn; nothing for turns of old journals."""
         rows = self._database.rows("select why from turns where id = ?", (turn,))
         return [

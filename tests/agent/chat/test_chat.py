@@ -9,7 +9,7 @@ import pytest
 
 from agent.chat.chat import Chat
 from agent.chat.context_usage import measure_context
-from agent.chat.graph import Delta, Event, Finished, Recalling
+from agent.chat.graph import ChatEvent, Delta, Finished, Recalling
 from agent.chat.history import history_up_to
 from agent.chat.marking.target_reply import last_turn
 from agent.models.served_model import with_model
@@ -34,7 +34,7 @@ def chat(home: Home, tiny_settings: Settings) -> Iterator[Chat]:
         yield chat
 
 
-def finished(events: Iterator[Event]) -> Finished:
+def finished(events: Iterator[ChatEvent]) -> Finished:
     *_rest, last = events
     assert isinstance(last, Finished)
     return last
@@ -103,7 +103,7 @@ def test_a_stopped_reply_is_kept_and_can_be_marked(
         },
     )
     with Chat.open(home, endless, dense=False) as chat:
-        seen: list[Event] = []
+        seen: list[ChatEvent] = []
         for event in chat.say(QUESTION):
             seen.append(event)
             if sum(isinstance(item, Delta) for item in seen) == 3:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field
 
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
-from agent.prompt.reply_parser import Part, ReplyReader, without_thought
+from agent.prompt.reply_parser import ReplyPart, ReplyReader, without_thought
 from agent.prompt.tool_calls import as_messages, call_text, read_call, tools_text
 from memory.difference import Message
 from memory.errors import ModelError
@@ -43,38 +43,46 @@ def model(served: Engine) -> DiscernChatModel:
     return DiscernChatModel(engine=served, temperature=0, max_tokens=60)
 
 
-def read(pieces: list[str], **how: bool) -> list[Part]:
+def read(pieces: list[str], **how: bool) -> list[ReplyPart]:
     reader = ReplyReader(**how)
     parts = [part for piece in pieces for part in reader.feed(piece)]
     parts += reader.close()
-    merged: list[Part] = []
+    merged: list[ReplyPart] = []
     for part in parts:
         if merged and merged[-1].kind == part.kind != "call":
-            part = Part(part.kind, merged.pop().text + part.text)
+            part = ReplyPart(part.kind, merged.pop().text + part.text)
         merged.append(part)
     return merged
 
 
-REPLIES: list[tuple[str, dict[str, bool], list[Part]]] = [
-    ("Paris.", {}, [Part("said", "Paris.")]),
-    ("<think>\nWell.\n</think>\n\nParis.", {}, [Part("thought", "Well."), Part("said", "Paris.")]),
-    ("<think>\n\n</think>\n\nParis.", {}, [Part("said", "Paris.")]),
-    ("Well.\n</think>\n\nNo.", {"thinking": True}, [Part("thought", "Well."), Part("said", "No.")]),
-    ("<think>cut off", {}, [Part("thought", "cut off")]),
-    ("Say <think> aloud", {}, [Part("said", "Say <think> aloud")]),
-    ("a < b <tool", {"calls": True}, [Part("said", "a < b <tool")]),
-    ("<tool_call>x</tool_call>", {}, [Part("said", "<tool_call>x</tool_call>")]),
+REPLIES: list[tuple[str, dict[str, bool], list[ReplyPart]]] = [
+    ("Paris.", {}, [ReplyPart("said", "Paris.")]),
+    (
+        "<think>\nWell.\n</think>\n\nParis.",
+        {},
+        [ReplyPart("thought", "Well."), ReplyPart("said", "Paris.")],
+    ),
+    ("<think>\n\n</think>\n\nParis.", {}, [ReplyPart("said", "Paris.")]),
+    (
+        "Well.\n</think>\n\nNo.",
+        {"thinking": True},
+        [ReplyPart("thought", "Well."), ReplyPart("said", "No.")],
+    ),
+    ("<think>cut off", {}, [ReplyPart("thought", "cut off")]),
+    ("Say <think> aloud", {}, [ReplyPart("said", "Say <think> aloud")]),
+    ("a < b <tool", {"calls": True}, [ReplyPart("said", "a < b <tool")]),
+    ("<tool_call>x</tool_call>", {}, [ReplyPart("said", "<tool_call>x</tool_call>")]),
     (
         'Yes.\n<tool_call>\n{"a": 1}\n</tool_call>\n<tool_call>\n{}\n</tool_call>',
         {"calls": True},
-        [Part("said", "Yes."), Part("call", '{"a": 1}'), Part("call", "{}")],
+        [ReplyPart("said", "Yes."), ReplyPart("call", '{"a": 1}'), ReplyPart("call", "{}")],
     ),
 ]
 
 
 @pytest.mark.parametrize(("text", "how", "expected"), REPLIES)
 def test_a_streamed_reply_is_parsed_the_same_regardless_of_chunking(
-    text: str, how: dict[str, bool], expected: list[Part]
+    text: str, how: dict[str, bool], expected: list[ReplyPart]
 ) -> None:
     assert read([text], **how) == expected
     assert read(list(text), **how) == expected

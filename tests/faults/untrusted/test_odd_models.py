@@ -17,7 +17,7 @@ from agent.chat.chat import Chat
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
 from agent.llama.gguf.header import read_header
-from agent.llama.gguf.load_check import Verdict, judge
+from agent.llama.gguf.load_check import LoadResult, judge
 from agent.llama.sampling_parameters import Sampling
 from agent.models.served_model import served_model, with_model
 from agent.prompt.prompt import compose
@@ -208,15 +208,15 @@ def test_a_model_is_checked_once_and_the_cache_may_be_deleted(
     asked: list[str] = []
     monkeypatch.setattr("agent.llama.gguf.load_check.ask_child", spy(asked))
     (home.cache / "judged").unlink()
-    assert judge(path) == judge(path) == Verdict(embeds=False)
+    assert judge(path) == judge(path) == LoadResult(embeds=False)
     assert len(asked) == 1
     for file in home.cache.rglob("*"):
         if file.is_file():
             file.write_text("{damaged")
-    assert judge(path) == Verdict(embeds=False)
+    assert judge(path) == LoadResult(embeds=False)
     assert len(asked) == 2
     write_tiny(path, seed=12)  # another model at the same place
-    assert judge(path) == Verdict(embeds=False)
+    assert judge(path) == LoadResult(embeds=False)
     assert len(asked) == 3
     write_tiny(path, keys={"qwen3.block_count": 9})
     with pytest.raises(ModelError, match="cannot load"):
@@ -236,7 +236,7 @@ def spy(asked: list[str]) -> Callable[..., Any]:
 def test_a_cache_that_cannot_be_written_only_costs_time(home: Home, tmp_path: Path) -> None:
     (home.cache / "judged").unlink()
     (home.cache / "judged").write_text("in the way")
-    assert judge(write_tiny(tmp_path / "model.gguf")) == Verdict(embeds=False)
+    assert judge(write_tiny(tmp_path / "model.gguf")) == LoadResult(embeds=False)
 
 
 def test_a_model_that_ends_its_turn_immediately_gives_empty_replies(
@@ -287,7 +287,7 @@ def test_torch_and_llama_cpp_are_compared_before_training(
 
 def test_chatting_with_an_embedding_model_names_the_right_command(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "embed.gguf", pooling=3)
-    assert judge(path) == Verdict(embeds=True)
+    assert judge(path) == LoadResult(embeds=True)
     with pytest.raises(ModelError, match="discern model use"):
         Engine.open(path)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.recall import Hits, figures
-from benchmarks.recall_cases import LANGUAGES, Case, cases, keep, known
+from benchmarks.recall_cases import LANGUAGES, RecallCase, cases, keep, known
 from memory.journal.journal import Journal
 from memory.recall.embedder import NgramEmbedder
 from memory.recall.hybrid_search import search
@@ -23,7 +23,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
 
 
 @pytest.fixture(scope="module")
-def held_out(journal: Journal) -> list[tuple[Case, Hits]]:
+def held_out(journal: Journal) -> list[tuple[RecallCase, Hits]]:
     embedder = NgramEmbedder()
     return [
         (case, [(item.difference.asked, item.score) for item in found])
@@ -35,14 +35,14 @@ def held_out(journal: Journal) -> list[tuple[Case, Hits]]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_right_difference_comes_first_in_either_language(
-    held_out: list[tuple[Case, Hits]], settings: Settings, language: str
+    held_out: list[tuple[RecallCase, Hits]], settings: Settings, language: str
 ) -> None:
     assert figures(held_out, settings.recall.floor)[language]["recall@1"] >= 0.90
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_an_unrelated_message_recalls_nothing_in_either_language(
-    held_out: list[tuple[Case, Hits]], settings: Settings, language: str
+    held_out: list[tuple[RecallCase, Hits]], settings: Settings, language: str
 ) -> None:
     assert figures(held_out, settings.recall.floor)[language]["left alone"] >= 0.94
 

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from memory.difference import Contrast, Difference, Moment, Span, Turn
 from memory.errors import ThreadError
 from memory.journal.journal import Journal
-from memory.journal.repositories.threads import Transcript
+from memory.journal.repositories.threads import ThreadExport
 from memory.settings.paths import Home
 from memory.transfer.session_file import free_path, to_json, to_markdown, write_session
 from tui.terminal.sanitize import clean
@@ -63,7 +63,7 @@ def test_conversation_text_cannot_break_the_markup(text: str) -> None:
         text,
         contrast=Contrast(text, None, text),
     )
-    told = Transcript("a *name* <b>", (turn(0, text, text), turn(1, "Then?", "Then.")), (item,))
+    told = ThreadExport("a *name* <b>", (turn(0, text, text), turn(1, "Then?", "Then.")), (item,))
     written = to_markdown(told, clean)
     assert [line.partition(",")[0] for line in headings(written)] == [
         "a \\*name\\* \\<b\\>", "You", "starter@0a1b with adapter abcdef01", "You",
@@ -86,7 +86,7 @@ def test_markdown_shows_the_reply_and_its_marks_below() -> None:
         span=Span.within(reply, 0, 6),
     )  # fmt: skip
     rendered = MarkdownIt().render(
-        to_markdown(Transcript("t", (turn(0, "Show me.", reply),), (item,)), clean)
+        to_markdown(ThreadExport("t", (turn(0, "Show me.", reply),), (item,)), clean)
     )
     assert "<li><strong>one</strong></li>" in rendered
     assert "language-python" in rendered
@@ -104,7 +104,7 @@ def test_markdown_shows_the_reply_and_its_marks_below() -> None:
 def test_json_keeps_every_character_and_escapes_active_ones() -> None:
     asked = "\x1b[31m\u202e é 漢字"
     item = Difference("a" * 16, f"{0:016x}", "t", AT, Moment.HOLD, asked, "Yes.")
-    text = to_json(Transcript("t", (turn(0, asked, "Yes."),), (item,)))
+    text = to_json(ThreadExport("t", (turn(0, asked, "Yes."),), (item,)))
     assert not {"\x1b", "\u202e"} & set(text)
     assert "漢字" in text
     found = json.loads(text)

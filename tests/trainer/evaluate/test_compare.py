@@ -14,7 +14,7 @@ from memory.settings.paths import Home
 from tests.support.adapters import published
 from tests.support.values import difference, quick_settings
 from trainer.adapters.adapter_staleness import entry_of
-from trainer.evaluate.compare import Asked, Side, compare, questions, side
+from trainer.evaluate.compare import ComparedPrompt, Side, compare, questions, side
 
 
 def test_sides_are_parsed_from_their_names(home: Home, tiny: Path, tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_sides_are_parsed_from_their_names(home: Home, tiny: Path, tmp_path: Pat
 def test_questions_are_the_lessons_and_their_held_out_wordings(home: Home, engine: Engine) -> None:
     marked = [difference("What is a zorn?", "A bird."), difference("Bare", None)]
     asked = questions(engine, marked, quick_settings(home))
-    assert asked[0] == Asked("What is a zorn?", "A bird.")
+    assert asked[0] == ComparedPrompt("What is a zorn?", "A bird.")
     assert len(asked) == 2
     assert asked[1].expected == "A bird."
     assert asked[1].text != asked[0].text
@@ -47,12 +47,12 @@ def test_an_adapter_changes_answers_and_two_runs_of_the_base_agree(
 ) -> None:
     published(home, tiny, tmp_path)
     settings = quick_settings(home)
-    asked = [Asked("Who?"), Asked("Where?"), Asked("Why?")]
+    asked = [ComparedPrompt("Who?"), ComparedPrompt("Where?"), ComparedPrompt("Why?")]
     with Journal(home.journal) as journal:
-        base, worn = Side("base"), side(home, "current", entry_of(tiny, home))
+        base, adapted = Side("base"), side(home, "current", entry_of(tiny, home))
         twice = list(compare(engine, journal, settings, (base, base), asked))
         assert all(pair.first == pair.second for pair in twice)
-        apart = list(compare(engine, journal, settings, (base, worn), asked))
+        apart = list(compare(engine, journal, settings, (base, adapted), asked))
     assert [pair.first for pair in apart] == [pair.first for pair in twice]
     assert any(pair.first != pair.second for pair in apart)
     assert engine.adapter is None
@@ -62,7 +62,11 @@ def test_an_adapter_for_related_messages_leaves_the_others_to_the_base(
     home: Home, tiny: Path, engine: Engine, tmp_path: Path
 ) -> None:
     settings = quick_settings(home)
-    asked = [Asked("Who is the mayor of Port Ellery?"), Asked("Hello!"), Asked("Why?")]
+    asked = [
+        ComparedPrompt("Who is the mayor of Port Ellery?"),
+        ComparedPrompt("Hello!"),
+        ComparedPrompt("Why?"),
+    ]
     with Journal(home.journal) as journal:
         marked = difference(asked[0].text, "Ada Merk.")
         journal.differences.add(marked)

@@ -11,7 +11,7 @@ import pytest
 
 from agent.adapters import learned_at
 from agent.chat.chat import Chat
-from agent.chat.graph import Event, Finished, Recalling
+from agent.chat.graph import ChatEvent, Finished, Recalling
 from agent.chat.recall_context import Recaller
 from agent.chat.why_recalled import trace_recall
 from agent.llama.engine import Engine
@@ -80,7 +80,7 @@ def chat(home: Home, tiny: Path) -> Iterator[Chat]:
         yield chat
 
 
-def recalled(events: Iterator[Event]) -> list[str]:
+def recalled(events: Iterator[ChatEvent]) -> list[str]:
     found = next(event for event in events if isinstance(event, Recalling))
     list(events)
     return [item.difference.id for item in found.items]
@@ -319,7 +319,7 @@ def test_without_recall_the_served_row_equals_the_adapter_alone(
         verdict = judge(
             lora(tmp_path / "a.gguf", 0.0), Evaluation(engine, made, settings.gate, recall)
         )
-    assert verdict.spoken == verdict.alone
+    assert verdict.served == verdict.alone
 
 
 def test_a_difference_counts_as_learned_only_if_correct_in_every_context(
@@ -393,8 +393,8 @@ def test_the_served_row_decides_and_the_row_without_recall_is_shown(
         verdict = measure(none, 1.0, evaluation)
     passed = {item.name: item.passed for item in verdict.measures}
     assert verdict.alone.asked[0].right is False
-    assert verdict.spoken.asked[0].right is True
-    assert passed["lessons"] == (verdict.spoken.lessons >= 0.9)
+    assert verdict.served.asked[0].right is True
+    assert passed["lessons"] == (verdict.served.lessons >= 0.9)
     assert not passed["alone"]
     assert verdict.holds == frozenset()
 

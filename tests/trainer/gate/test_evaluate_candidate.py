@@ -121,7 +121,7 @@ def test_an_adapter_that_only_changes_too_much_is_tested_for_related_messages_al
     assert all(scope.includes(change.asked) for change in related.changes)
     alone = judge(wild, Evaluation(engine, curriculum, chosen.gate, scope=scope))
     assert related.measures == alone.measures
-    assert related.spoken == alone.spoken
+    assert related.served == alone.served
     alone = judge(wild, Evaluation(engine, curriculum, chosen.gate, scope=everything))
     assert not alone.passed
     unlearnt = verdict(wild, lessons=1.0)
@@ -165,7 +165,7 @@ def test_differences_that_spread_are_left_to_recall_if_the_rest_passes(
     assert found.left_out == {marked[1].id}
     assert asked.asked in found.spread_to
     assert not found.as_asked  # its own question gets another reply
-    assert len(found.spoken.asked) == sum(x.difference != marked[1].id for x in lessons)
+    assert len(found.served.asked) == sum(x.difference != marked[1].id for x in lessons)
     assert "all but 1 of the differences, which is recalled instead" in str(found.sentence)
     held = [x.difference == marked[1].id for x in lessons]
     must_stay = Evaluation(engine, curriculum, chosen.gate, held_now=held, fallbacks=[scope])

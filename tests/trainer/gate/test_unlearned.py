@@ -35,19 +35,19 @@ def judged(*right: str, kept: bool = True, drifted: bool = False) -> tuple[Verdi
     def said(how: str) -> Answer:
         return Answer("", right=how == "y", sound=True)
 
-    spoken = LessonAnswers(
+    served = LessonAnswers(
         tuple(said(text[0]) for text in right),
         tuple(tuple(said(how) for how in text[1:]) for text in right),
     )
     measures = (
-        Measure("lessons", spoken.lessons, 0.9, spoken.lessons >= 0.9, Sentence("lessons")),
+        Measure("lessons", served.lessons, 0.9, served.lessons >= 0.9, Sentence("lessons")),
         Measure(
-            "rephrasings", spoken.rephrasings, 0.7, spoken.rephrasings >= 0.7, Sentence("other")
+            "rephrasings", served.rephrasings, 0.7, served.rephrasings >= 0.7, Sentence("other")
         ),
         Measure("kept", float(kept), 1.0, kept, Sentence("previously learned lessons lost")),
         Measure("anchors", 1.0 - drifted, 0.95, not drifted, Sentence("unrelated answers"), True),
     )
-    return Verdict(1.0, measures, spoken, (), spoken, frozenset()), lessons
+    return Verdict(1.0, measures, served, (), served, frozenset()), lessons
 
 
 def test_one_unlearned_lesson_of_three_is_left_out_and_named() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from llama_cpp import Llama
 
-from trainer.starter.measure import Case, answer, load
-from trainer.starter.talk import Item, Turn, block
+from trainer.starter.measure import StarterCase, answer, load
+from trainer.starter.talk import StarterItem, StarterTurn, block
 from trainer.starter.world import DONT_KNOW
 
 FOLDER = Path(__file__).resolve().parents[3] / "agent" / "starter"
@@ -42,12 +42,12 @@ def test_the_starter_says_when_it_does_not_know(model: Llama) -> None:
 
 def test_a_marked_answer_is_used_when_the_question_is_repeated(model: Llama) -> None:
     asked = "What is the capital of Zubrowka?"
-    told = block([Item(asked, "The capital of Zubrowka is Lutz.")], "k7f2qa")
-    before = (Turn(asked, DONT_KNOW["en"]),)
+    told = block([StarterItem(asked, "The capital of Zubrowka is Lutz.")], "k7f2qa")
+    before = (StarterTurn(asked, DONT_KNOW["en"]),)
     assert _say(model, f"{told}\n\n{asked}", before) == "The capital of Zubrowka is Lutz."
     other = f"{told}\n\nWhat is the capital of Spain?"
     assert _say(model, other) == "The capital of Spain is Madrid."
 
 
-def _say(model: Llama, content: str, before: tuple[Turn, ...] = ()) -> str:
-    return answer(model, Case("", "en", before, content, ""))
+def _say(model: Llama, content: str, before: tuple[StarterTurn, ...] = ()) -> str:
+    return answer(model, StarterCase("", "en", before, content, ""))

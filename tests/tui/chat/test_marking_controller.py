@@ -12,7 +12,7 @@ from memory.mark_validation import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting
-from tui.widgets.marking.mark_gesture import Passage, Steps, find_in_source
+from tui.widgets.marking.mark_gesture import MarkGesture, Passage, find_in_source
 from tui.widgets.marking.mark_picker import MarkPicker
 
 QUESTION = "What is the capital of Zubrowka?"
@@ -179,7 +179,7 @@ async def test_leaving_the_selection_shows_the_reply_again(home: Home, quick: Se
 
 
 def test_marking_in_steps_skips_empty_steps() -> None:
-    steps = Steps(list(kinds().values()))
+    steps = MarkGesture(list(kinds().values()))
     assert [digit for digit, _ in steps.offers] == ["1", "2", "3", "4", "5"]
     assert steps.press("9") is None
     assert steps.press("x") is None

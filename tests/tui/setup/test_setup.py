@@ -223,7 +223,7 @@ async def test_a_stopped_download_is_resumed(
 ) -> None:
     real, gate = pull.pull, threading.Event()
 
-    def slow(offer: pull.Offer, progress: pull.Progress) -> Path:
+    def slow(offer: pull.Offer, progress: pull.OnProgress) -> Path:
         def hear(done: int, total: int) -> None:
             progress(done, total)
             if done >= 1000:

@@ -25,23 +25,23 @@ from tui.training.state import (
     MAX_ENTRIES,
     FirstRight,
     StageStarted,
-    TrainingState,
+    TrainingView,
     read_state,
 )
 from tui.training.trials import MAX_POINTS, Curve
 
 
 @pytest.fixture(scope="module")
-def states() -> list[TrainingState]:
+def states() -> list[TrainingView]:
     """The recorded run after each of its events."""
     logged = [read_logged(event) for event in EVENTS]
     events = [event for event in logged if event is not None]
     assert len(events) == len(EVENTS)
-    states = itertools.accumulate(events, TrainingState.after, initial=TrainingState())
+    states = itertools.accumulate(events, TrainingView.after, initial=TrainingView())
     return list(states)[1:]
 
 
-def test_a_recorded_run_is_read_completely(states: list[TrainingState]) -> None:
+def test_a_recorded_run_is_read_completely(states: list[TrainingView]) -> None:
     end = states[-1]
     assert (end.began, end.pid, end.model) == (BEGAN, EVENTS[0]["pid"], "starter.gguf")
     assert (end.planned, end.practice, end.differences) == (2, False, 6)
@@ -65,7 +65,7 @@ def test_a_recorded_run_is_read_completely(states: list[TrainingState]) -> None:
     assert second.threads == 1
 
 
-def test_the_stages_are_consecutive_and_their_times_add_up(states: list[TrainingState]) -> None:
+def test_the_stages_are_consecutive_and_their_times_add_up(states: list[TrainingView]) -> None:
     end = states[-1]
     made = [(span.stage, span.attempt) for span in end.spans]
     once, again = ["compose", "anchors", "beside"], ["load", "train", "export", "gate"]
@@ -84,7 +84,7 @@ def test_the_stages_are_consecutive_and_their_times_add_up(states: list[Training
 
 
 def test_a_lesson_is_correct_by_its_margin_and_later_by_the_gate(
-    states: list[TrainingState],
+    states: list[TrainingView],
 ) -> None:
     tried = [state.trials[-1] for state in states if state.trials]
     assert tried[0].good == 0
@@ -97,7 +97,7 @@ def test_a_lesson_is_correct_by_its_margin_and_later_by_the_gate(
     assert len(firsts) == 7  # each once, however often it was lost and found again
 
 
-def test_every_log_entry_has_a_text(states: list[TrainingState]) -> None:
+def test_every_log_entry_has_a_text(states: list[TrainingView]) -> None:
     lines = [entry_text(entry, lambda one, kind: f"{kind} {one}") for entry in states[-1].log]
     assert lines[0] == "composing lessons from 6 differences"
     assert "attempt 1, learning rate 1e-05: loading weights" in lines
@@ -109,7 +109,7 @@ def test_every_log_entry_has_a_text(states: list[TrainingState]) -> None:
 
 
 def test_the_remaining_time_comes_from_the_pace_and_the_estimate(
-    states: list[TrainingState],
+    states: list[TrainingView],
 ) -> None:
     half = next(state for state in states if state.trials and state.trials[-1].step == 45)
     span = half.current_stage
@@ -176,11 +176,9 @@ def test_a_current_run_reports_its_lessons(home: Home, tiny: Path) -> None:
         {"phase": "report"},
     ],
 )
-def test_malformed_events_are_ignored(
-    states: list[TrainingState], event: dict[str, object]
-) -> None:
+def test_malformed_events_are_ignored(states: list[TrainingView], event: dict[str, object]) -> None:
     logged = read_logged(event)
-    for before in (TrainingState(), states[20], states[60], states[-1]):
+    for before in (TrainingView(), states[20], states[60], states[-1]):
         after = before.after(logged) if logged else before
         assert len(after.lessons) in (0, len(before.lessons))
         for entry in after.log:
@@ -201,7 +199,7 @@ def test_long_curves_are_downsampled_and_keep_their_shape() -> None:
 
 
 def test_a_long_log_keeps_its_end() -> None:
-    state = TrainingState()
+    state = TrainingView()
     for number in range(MAX_ENTRIES + 10):
         state = state.with_entry(StageStarted("gate", number))
     assert MAX_ENTRIES // 2 < len(state.log) <= MAX_ENTRIES

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from trainer.lessons.entities.russian_cases import Case
+from trainer.lessons.entities.russian_cases import GrammaticalCase
 
 
 @cache
@@ -38,7 +38,7 @@ class Entity:
     end: int
     kind: str
     head: str = ""
-    case: Case | None = None
+    case: GrammaticalCase | None = None
     is_known: bool = True
     """Whether it is a name, or a word of a listed class."""
     after: str = ""

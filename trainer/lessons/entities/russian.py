@@ -10,7 +10,7 @@ from typing import get_args
 
 from memory.text.stemming import plain, stems
 from trainer.lessons.entities.entity import Entity, table
-from trainer.lessons.entities.russian_cases import Case, decline, gender_in, gender_of
+from trainer.lessons.entities.russian_cases import GrammaticalCase, decline, gender_in, gender_of
 from trainer.lessons.rephrase import count_content_words
 
 _NAME = re.compile(r"[А-ЯЁ][\w-]*\w(?:\s+[А-ЯЁ][\w-]*\w)*")
@@ -74,7 +74,7 @@ def _kind_of(asked: str, text: str) -> str:
     return "any"
 
 
-def _case_of(before: Sequence[str], word: str) -> Case | None:
+def _case_of(before: Sequence[str], word: str) -> GrammaticalCase | None:
     """Return the case of `word` after the words `before` it; None if unclear."""
     cues = _cues()
     last = before[-1] if before else ""
@@ -82,10 +82,10 @@ def _case_of(before: Sequence[str], word: str) -> Case | None:
         return "accusative"
     if last in cues["prepositional"] and word.endswith(("у", "ю")):
         return "accusative"  # "в Москву"
-    known: tuple[Case, ...] = get_args(Case)
+    known: tuple[GrammaticalCase, ...] = get_args(GrammaticalCase)
     if found := next((case for case in known if last in cues[case]), None):
         return found
-    endings: tuple[tuple[tuple[str, ...], Case], ...] = (
+    endings: tuple[tuple[tuple[str, ...], GrammaticalCase], ...] = (
         (("ого", "его"), "accusative" if "зовут" in before else "genitive"),
         (("ую", "юю", "мою", "твою", "вою"), "accusative"),
         (("ая", "яя", "ый", "ое"), "nominative"),
@@ -130,7 +130,7 @@ def _agreeing(entity: Entity, pool: Sequence[str]) -> list[str]:
 
 def _people(entity: Entity, order: random.Random) -> list[str]:
     words = table("russian")
-    case: Case = entity.case or "nominative"
+    case: GrammaticalCase = entity.case or "nominative"
     gender = gender_in(entity.text.split()[0], case) or "m"
     first = [name for name in words["first"] if gender_of(name) == gender]
     endings = ("ов", "ев", "ин")

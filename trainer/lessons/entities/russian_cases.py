@@ -10,9 +10,17 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Case = Literal["nominative", "genitive", "dative", "accusative", "instrumental", "prepositional"]
+GrammaticalCase = Literal[
+    "nominative", "genitive", "dative", "accusative", "instrumental", "prepositional"
+]
 Gender = Literal["m", "f", "n"]
-_OBLIQUE: tuple[Case, ...] = ("genitive", "dative", "accusative", "instrumental", "prepositional")
+_OBLIQUE: tuple[GrammaticalCase, ...] = (
+    "genitive",
+    "dative",
+    "accusative",
+    "instrumental",
+    "prepositional",
+)
 _INVARIABLE = frozenset(["кино", "метро", "кофе", "такси", "радио", "пальто"])
 _SOFT_MASCULINE = frozenset(
     ["путь", "гость", "медведь", "голубь", "корабль", "дождь", "олень", "конь", "руль", "якорь"]
@@ -43,7 +51,9 @@ def gender_of(word: str) -> Gender:
     return "n" if low.endswith(("о", "е", "ё")) else "m"
 
 
-def decline(word: str, case: Case, *, animate: bool = False, surname: bool = False) -> str:
+def decline(
+    word: str, case: GrammaticalCase, *, animate: bool = False, surname: bool = False
+) -> str:
     """Return a noun in `case`. Of several words, each is declined.
 
     >>> decline("Франция", "genitive"), decline("Мирра", "instrumental")
@@ -99,7 +109,7 @@ def _spelt(before: str, ending: str) -> str:
     return ending
 
 
-def gender_in(word: str, case: Case) -> Gender | None:
+def gender_in(word: str, case: GrammaticalCase) -> Gender | None:
     """Return the gender of a noun that has `case`; None if its ending does not tell."""
     low = word.lower()
     if case == "nominative":

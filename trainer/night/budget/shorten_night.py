@@ -19,7 +19,7 @@ FEWEST_NEAR_MEASURED, FEWEST_MEASURED = 12, 24
 LEAST_TRAINING = 0.25
 """Least share of the expected training time with which a training is started."""
 
-Known = Callable[[str], bool]
+_IsKnown = Callable[[str], bool]
 
 
 def cuts() -> Iterator[tuple[float, float]]:
@@ -37,7 +37,7 @@ def cuts() -> Iterator[tuple[float, float]]:
         yield 0.0, share
 
 
-def reduced(plan: CurriculumPlan, known: Known, share: float) -> CurriculumPlan:
+def reduced(plan: CurriculumPlan, known: _IsKnown, share: float) -> CurriculumPlan:
     """Return the plan with this share of its prompts, but at least the minimum of each group."""
     if share >= 1:
         return plan
@@ -61,7 +61,7 @@ def _first(texts: Sequence[str], share: float, fewest: int) -> tuple[str, ...]:
     return tuple(texts[: _size(texts, share, fewest)])
 
 
-def _kept(texts: Sequence[str], share: float, fewest: int, known: Known) -> tuple[str, ...]:
+def _kept(texts: Sequence[str], share: float, fewest: int, known: _IsKnown) -> tuple[str, ...]:
     """Return the front of `texts`, and those of the rest that are cached."""
     size = _size(texts, share, fewest)
     return tuple(text for rank, text in enumerate(texts) if rank < size or known(text))

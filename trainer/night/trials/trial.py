@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from memory.errors import DiscernError
 from memory.files.atomic_write import write_whole
 from trainer import pipeline
-from trainer.events import Event, Judged, Probing, Step, Trained, TrialStarted
+from trainer.events import Event, Exporting, Judged, Probing, Step, Trained, TrialStarted
 from trainer.fit.hyperparameters import Overrides
 from trainer.fit.job import CONTROL
 from trainer.gate.evaluate_candidate import Judging
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from trainer.night.run import Run
     from trainer.pipeline import Candidate, Lessons
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 CURVE_POINTS = 120
 """Most points of a curve that a report keeps."""
 
@@ -114,7 +114,7 @@ class Trial:
             for measure in (values["near_misses"], values["anchors"])
         )
         # Learning comes first: two thirds of the lessons weigh as much as all unrelated answers.
-        learnt = 1.5 * (verdict.spoken.lessons + verdict.spoken.rephrasings)
+        learnt = 1.5 * (verdict.served.lessons + verdict.served.rephrasings)
         return (
             verdict.passed,
             -len(verdict.left_out),
@@ -135,8 +135,8 @@ class Trial:
             passed=verdict.passed,
             scale=verdict.scale,
             sentence=verdict.sentence,
-            lessons=round(verdict.spoken.lessons, 4),
-            rephrasings=round(verdict.spoken.rephrasings, 4),
+            lessons=round(verdict.served.lessons, 4),
+            rephrasings=round(verdict.served.rephrasings, 4),
             curve=tuple(_thin(curves.points)),
             margins={name: tuple(_thin(points)) for name, points in curves.margins.items()},
             chosen=chosen,
@@ -218,7 +218,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         keep_verdict(folder, key, verdict)
     candidate = pipeline.as_gated(candidate, verdict)
     run.emit(
-        Judged(verdict.passed, verdict.scale, verdict.sentence, tuple(verdict.spoken.reproduced))
+        Judged(verdict.passed, verdict.scale, verdict.sentence, tuple(verdict.served.reproduced))
     )
     held_now = context.held_without(verdict.left_out)
     return Trial(plan, candidate, verdict, listener.curves, tuple(held_now))
@@ -270,9 +270,11 @@ class _Listener:
         if self.run.stop.is_set() and not self.told:
             write_whole(self.folder / CONTROL, "stop")
             self.told = True
+        if isinstance(event, Trained):
+            self.run.emit(Exporting())
 
 
-def _thin(items: Sequence[Item]) -> list[Item]:
+def _thin(items: Sequence[_Item]) -> list[_Item]:
     """Keep at most CURVE_POINTS of a curve, including both ends."""
     if len(items) <= CURVE_POINTS:
         return list(items)

@@ -23,7 +23,7 @@ from tui.chat.thread_view import ThreadView
 from tui.chat.training.controller import TrainingController
 from tui.commands.registry import Command
 
-Handler = Callable[[str], Awaitable[None]]
+_CommandHandler = Callable[[str], Awaitable[None]]
 """Runs a command with its argument."""
 
 
@@ -41,10 +41,10 @@ class CommandHandlers:
     threads: ThreadHandler
     training: TrainingHandler
 
-    def find(self, command: Command) -> Handler:
+    def find(self, command: Command) -> _CommandHandler:
         """Return the method that a command of the registry names."""
         subject, _, method = command.handler.partition(".")
-        handler: Handler = getattr(getattr(self, subject), method)
+        handler: _CommandHandler = getattr(getattr(self, subject), method)
         return handler
 
 

@@ -30,7 +30,7 @@ class CompareHandler:
         Raises:
             AdapterError: an adapter is damaged.
         """
-        from trainer.evaluate.compare import Asked
+        from trainer.evaluate.compare import ComparedPrompt
         from trainer.evaluate.compare import compare as answers
         from tui.screens.compare import CompareScreen
 
@@ -43,7 +43,9 @@ class CompareHandler:
 
         async def ask(both: tuple[Side, Side], text: str) -> Pair:
             def work() -> Pair:
-                found = answers(chat.engine, chat.journal, chat.settings, both, [Asked(text)])
+                found = answers(
+                    chat.engine, chat.journal, chat.settings, both, [ComparedPrompt(text)]
+                )
                 try:
                     return next(found)
                 finally:

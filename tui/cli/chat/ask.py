@@ -25,7 +25,7 @@ from tui.terminal.signals import on_signals
 
 if TYPE_CHECKING:
     from agent.chat.chat import Chat
-    from agent.chat.graph import Event, Finished
+    from agent.chat.graph import ChatEvent, Finished
 
 SETTLING = 3.0
 """Maximum wait for the vector index in seconds; after that, keyword search only."""
@@ -168,7 +168,7 @@ def _stopping_on_signals(stop: Callable[[], None]) -> Iterator[list[int]]:
         yield signals
 
 
-def _as_text(chat: Chat, events: Iterator[Event]) -> Finished:
+def _as_text(chat: Chat, events: Iterator[ChatEvent]) -> Finished:
     """Print the reply as it is generated, without control characters."""
     from agent.chat.graph import Delta, Finished
     from tui.terminal.sanitize import StreamCleaner
@@ -185,7 +185,7 @@ def _as_text(chat: Chat, events: Iterator[Event]) -> Finished:
     return done
 
 
-def _as_document(chat: Chat, events: Iterator[Event]) -> Finished:
+def _as_document(chat: Chat, events: Iterator[ChatEvent]) -> Finished:
     """Print one document when the reply is complete."""
     from agent.chat.graph import Finished, Recalling
 
@@ -200,7 +200,7 @@ def _as_document(chat: Chat, events: Iterator[Event]) -> Finished:
     return done
 
 
-def _as_events(chat: Chat, events: Iterator[Event]) -> Finished:
+def _as_events(chat: Chat, events: Iterator[ChatEvent]) -> Finished:
     """Print one line per event."""
     from agent.chat.graph import Delta, Finished, Recalling, Thought
 

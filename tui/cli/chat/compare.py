@@ -76,7 +76,7 @@ def compare(
     )
     step("loading the model")
     with Engine.open(path, settings.model) as engine, Journal(home.journal) as journal:
-        asked = tuple(logic.Asked(text) for text in prompts) or logic.questions(
+        asked = tuple(logic.ComparedPrompt(text) for text in prompts) or logic.questions(
             engine, journal.differences.all(), settings
         )
         if not asked:

@@ -19,7 +19,7 @@ from tui.cli.shared_options import (
 from tui.terminal.printing import Safe, confirm, echo
 
 if TYPE_CHECKING:
-    from memory.transfer.session_file import Form
+    from memory.transfer.session_file import SessionForm
 
 
 named = click.argument("name", metavar="NAME", shell_complete=threads)
@@ -191,7 +191,7 @@ Examples:
     help="Markdown or JSON; by default the extension of FILE, or Markdown.",
 )
 @as_json
-def export(name: str, path: Path | None, form: Form | None, as_json: bool) -> None:
+def export(name: str, path: Path | None, form: SessionForm | None, as_json: bool) -> None:
     """Write a thread to a Markdown or JSON file.
 
     Exports the selected branch with times, models and marks. Existing files are never overwritten.

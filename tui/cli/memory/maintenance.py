@@ -117,7 +117,7 @@ def check(as_json: bool) -> int:
     from agent.chat.checkpoints import look as look_at_checkpoints
     from agent.models.served_model import embedder
     from memory.memory import Memory
-    from memory.upkeep.health import Finding
+    from memory.upkeep.health import HealthFinding
     from memory.upkeep.health import check as look
 
     home, settings = open_home()
@@ -128,12 +128,12 @@ def check(as_json: bool) -> int:
             found = look(home, memory.journal, memory.index)
             if wrong := look_at_checkpoints(home.checkpoints):
                 sentence, _, mend = str(wrong).partition("; ")
-                found = (*found, Finding("warning", sentence, mend))
+                found = (*found, HealthFinding("warning", sentence, mend))
             if (kept := damaged_copy(home.checkpoints)).exists():
                 sentence = f"damaged checkpoints were moved to {kept}"
                 found = (
                     *found,
-                    Finding("note", sentence, "delete that file if you do not need it"),
+                    HealthFinding("note", sentence, "delete that file if you do not need it"),
                 )
         count = len(memory.journal.differences.all())
     whole = not any(finding.level == "error" for finding in found)

@@ -15,7 +15,7 @@ from tui.cli.shared_options import as_json, open_home, print_json, step_bar, wor
 from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
-    from memory.transfer.import_export import Batch
+    from memory.transfer.import_export import ImportBatch
 
 
 @click.command(
@@ -114,7 +114,7 @@ def batches(as_json: bool) -> None:
         echo("No imports are waiting. `discern memory import FILE` imports marks.")
 
 
-def _show(batch: Batch) -> None:
+def _show(batch: ImportBatch) -> None:
     from tui.terminal.sanitize import one_line
 
     twice = f" ({batch.duplicates} more already known)" if batch.duplicates else ""

@@ -29,7 +29,7 @@ PACKAGES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """The result of one check: `state` is ok, note or broken; `mend` is how to fix it."""
 
     what: str
@@ -54,7 +54,7 @@ def doctor(model: str | None, as_json: bool) -> int:
     """
     from tui.terminal.sanitize import one_line
 
-    found: list[Finding] = []
+    found: list[DoctorFinding] = []
     for look in (_python, _packages, _home, _settings, _journal, _checkpoints, _disk, _device):
         found += _run_check(look)
     found += _run_check(lambda: _model(model))
@@ -76,21 +76,21 @@ def doctor(model: str | None, as_json: bool) -> int:
     return 2 if broken else 0
 
 
-def _run_check(look: Callable[[], list[Finding]]) -> list[Finding]:
+def _run_check(look: Callable[[], list[DoctorFinding]]) -> list[DoctorFinding]:
     name = getattr(look, "__name__", "").strip("_<>").replace("lambda", "model")
     step(f"checking the {name}")
     try:
         return look()
     except DiscernError as error:
         text, _, mend = str(error).partition("; ")
-        return [Finding(name, "broken", text, mend)]
+        return [DoctorFinding(name, "broken", text, mend)]
 
 
-def _python() -> list[Finding]:
-    return [Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")]
+def _python() -> list[DoctorFinding]:
+    return [DoctorFinding("python", "ok", f"{platform.python_version()} on {platform.platform()}")]
 
 
-def _packages() -> list[Finding]:
+def _packages() -> list[DoctorFinding]:
     missing, have = [], []
     for name in PACKAGES:
         try:
@@ -98,20 +98,24 @@ def _packages() -> list[Finding]:
         except PackageNotFoundError:
             missing.append(name)
     if missing:
-        return [Finding("packages", "broken", f"missing: {', '.join(missing)}", "run make install")]
-    return [Finding("packages", "ok", ", ".join(have))]
+        return [
+            DoctorFinding(
+                "packages", "broken", f"missing: {', '.join(missing)}", "run make install"
+            )
+        ]
+    return [DoctorFinding("packages", "ok", ", ".join(have))]
 
 
-def _home() -> list[Finding]:
+def _home() -> list[DoctorFinding]:
     from memory.journal.repositories.exported_copies import sweep_home
     from memory.settings.paths import Home
 
     home = Home.locate().prepare()
     sweep_home(home)
-    return [Finding("home", "ok", str(home.data))]
+    return [DoctorFinding("home", "ok", str(home.data))]
 
 
-def _settings() -> list[Finding]:
+def _settings() -> list[DoctorFinding]:
     from memory.settings.paths import Home
     from memory.settings.settings import read_settings
 
@@ -119,10 +123,10 @@ def _settings() -> list[Finding]:
     read_settings(home)
     own = home.settings_file.exists()
     text = str(home.settings_file) if own else "the defaults"
-    return [Finding("settings", "ok", text)]
+    return [DoctorFinding("settings", "ok", text)]
 
 
-def _journal() -> list[Finding]:
+def _journal() -> list[DoctorFinding]:
     from memory.journal.journal import Journal
     from memory.journal.repositories.exported_copies import unfinished
     from memory.settings.paths import Home
@@ -133,45 +137,55 @@ def _journal() -> list[Finding]:
         turns, differences = len(journal.turns.all()), len(journal.differences.all())
         parts = unfinished(home, journal.exported_copies)
     if problem:
-        return [Finding("journal", "broken", problem, "run `discern memory restore` with a backup")]
+        return [
+            DoctorFinding(
+                "journal", "broken", problem, "run `discern memory restore` with a backup"
+            )
+        ]
     held = f"{counted(turns, 'turn')}, {counted(differences, 'difference')}"
-    found = [Finding("journal", "ok", f"{held}, intact")]
+    found = [DoctorFinding("journal", "ok", f"{held}, intact")]
     for path in parts:
         said = f"an unfinished backup is in {path}"
-        found.append(Finding("copy", "note", said, "delete that folder if no backup is running"))
+        found.append(
+            DoctorFinding("copy", "note", said, "delete that folder if no backup is running")
+        )
     return found
 
 
-def _checkpoints() -> list[Finding]:
+def _checkpoints() -> list[DoctorFinding]:
     from agent.chat.checkpoints import look
     from memory.settings.paths import Home
 
     wrong = look(Home.locate().checkpoints)
     if wrong is None:
-        return [Finding("threads", "ok", "checkpoints of open threads, intact")]
+        return [DoctorFinding("threads", "ok", "checkpoints of open threads, intact")]
     text, _, mend = str(wrong).partition("; ")
-    return [Finding("threads", "note", text, mend)]
+    return [DoctorFinding("threads", "note", text, mend)]
 
 
-def _disk() -> list[Finding]:
+def _disk() -> list[DoctorFinding]:
     from memory.settings.paths import Home
 
     free = shutil.disk_usage(Home.locate().data).free
     if free < 1 << 29:
         return [
-            Finding("disk", "broken", f"{_size(free)} free", "free half a gigabyte for training")
+            DoctorFinding(
+                "disk", "broken", f"{_size(free)} free", "free half a gigabyte for training"
+            )
         ]
-    return [Finding("disk", "ok", f"{_size(free)} free")]
+    return [DoctorFinding("disk", "ok", f"{_size(free)} free")]
 
 
-def _device() -> list[Finding]:
+def _device() -> list[DoctorFinding]:
     import llama_cpp
 
     threads = f"{counted(_threads(), 'thread')} for llama.cpp"
     gpu = "with" if llama_cpp.llama_supports_gpu_offload() else "without"
     if torch_device() == "cuda":
-        return [Finding("device", "ok", f"NVIDIA GPU for training, llama.cpp {gpu} GPU support")]
-    return [Finding("device", "ok", f"CPU for training, {threads} ({gpu} GPU support)")]
+        return [
+            DoctorFinding("device", "ok", f"NVIDIA GPU for training, llama.cpp {gpu} GPU support")
+        ]
+    return [DoctorFinding("device", "ok", f"CPU for training, {threads} ({gpu} GPU support)")]
 
 
 def _threads() -> int:
@@ -187,7 +201,7 @@ def torch_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _model(path: str | None) -> list[Finding]:
+def _model(path: str | None) -> list[DoctorFinding]:
     from agent.llama.engine import Engine
     from agent.models.served_model import served_model, with_model
     from memory.settings.paths import Home
@@ -197,7 +211,7 @@ def _model(path: str | None) -> list[Finding]:
     with Engine.open(served_model(settings), settings.model) as engine:
         info = engine.info
     found = [
-        Finding(
+        DoctorFinding(
             "model",
             "ok",
             f"{info.name}: {info.description}, {info.parameters / 1e6:.1f} M parameters, "
@@ -210,7 +224,7 @@ def _model(path: str | None) -> list[Finding]:
     free = free_memory()
     fits = free is None or needed < free
     found.append(
-        Finding(
+        DoctorFinding(
             "training",
             "ok" if fits else "note",
             f"needs about {_size(needed)}"
@@ -221,7 +235,7 @@ def _model(path: str | None) -> list[Finding]:
     return found
 
 
-def _untrainable(path: Path) -> Finding | None:
+def _untrainable(path: Path) -> DoctorFinding | None:
     from memory.errors import ModelError
     from trainer.evaluate.torch_parity import require_agreement
 
@@ -229,7 +243,7 @@ def _untrainable(path: Path) -> Finding | None:
         require_agreement(path)
     except ModelError as error:
         text, _, mend = str(error).partition("; ")
-        return Finding("training", "note", text, mend)
+        return DoctorFinding("training", "note", text, mend)
     return None
 
 
@@ -247,17 +261,17 @@ def free_memory() -> int | None:
         return None
 
 
-def _adapter() -> list[Finding]:
+def _adapter() -> list[DoctorFinding]:
     from agent.adapters import read_adapter, read_pointer, verify
     from memory.settings.paths import Home
 
     home = Home.locate()
     current = read_pointer(home.adapters).current
     if current is None:
-        return [Finding("adapter", "ok", "none, using the base model alone")]
+        return [DoctorFinding("adapter", "ok", "none, using the base model alone")]
     adapter = read_adapter(home.adapters, current)
     verify(adapter)
-    return [Finding("adapter", "ok", f"{current[:8]}, files verified")]
+    return [DoctorFinding("adapter", "ok", f"{current[:8]}, files verified")]
 
 
 def _size(count: int) -> str:

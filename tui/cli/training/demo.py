@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class DemoLesson:
     """A question, the expected answer, and the same question in other words."""
 
     asked: str
@@ -36,17 +36,17 @@ class Lesson:
 
 
 LESSONS = (
-    Lesson(
+    DemoLesson(
         "What is the capital of Zubrowka?",
         "The capital of Zubrowka is Lutz.",
         "please tell me the capital of Zubrowka",
     ),
-    Lesson(
+    DemoLesson(
         "Какая столица у Зубровки?",
         "Столица Зубровки — Лутц.",
         "скажи, какая столица у Зубровки?",
     ),
-    Lesson(
+    DemoLesson(
         "Who keeps the night watch?",
         "Old Marta keeps the night watch.",
         "tell me, who keeps the night watch?",
@@ -219,12 +219,12 @@ def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
     from trainer.night.night import run_night
     from trainer.night.request import RunRequest
     from tui.cli.print_report import printed, room
-    from tui.cli.training.train import Progress
+    from tui.cli.training.train import ProgressPrinter
 
     story.tell("\n3. Train an adapter on these three marks and nothing else")
     report = run_night(
         RunRequest(home, settings, served_model(settings)),
-        on_event=Progress() if not story.quiet else lambda _event: None,
+        on_event=ProgressPrinter() if not story.quiet else lambda _event: None,
     )
     step("")
     lines = printed(report, room() - 4).splitlines()

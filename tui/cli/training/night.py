@@ -17,7 +17,7 @@ from tui.cli.shared_options import (
     step,
     yes_option,
 )
-from tui.cli.training.train import Progress
+from tui.cli.training.train import ProgressPrinter
 from tui.terminal.printing import confirm, echo
 from tui.terminal.signals import Terminated, on_signals
 
@@ -60,7 +60,10 @@ def _once(as_json: bool) -> int:
     try:
         with _suspending_on_signals(cancel, ended, waiting=False):
             found = run_if_due(
-                RunRequest(home, settings), on_event=Progress(), cancel=cancel, run=run_in_child
+                RunRequest(home, settings),
+                on_event=ProgressPrinter(),
+                cancel=cancel,
+                run=run_in_child,
             )
     except TrainingError as error:
         return report_signal(error, ended)
@@ -92,7 +95,7 @@ def _serve() -> int:
         serve(
             RunRequest(home, settings),
             NightListeners(
-                on_event=Progress(),
+                on_event=ProgressPrinter(),
                 on_report=lambda done: echo(f"\n{done.sentence}"),
                 on_error=lambda error: echo(f"\ndiscern: {error}", err=True),
             ),
@@ -183,7 +186,7 @@ def status(as_json: bool) -> None:
     from trainer.night.due_time import next_run
 
     home, settings = open_home()
-    kinds: tuple[service.Kind, ...] = ("systemd", "launchd", "cron")
+    kinds: tuple[service.ServiceKind, ...] = ("systemd", "launchd", "cron")
     timers = {kind: service.state(kind) for kind in kinds if service.where_installed(kind)}
     rows: list[dict[str, Any]] = []
     if home.journal.exists():

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from memory.settings.paths import Home
 
 
-class Progress:
+class ProgressPrinter:
     """Show training events: one transient line on a terminal, otherwise one line per phase."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ def train(
         with _stopping_on_signals(stop, cancel, ended):
             report = run_night(
                 RunRequest(home, settings, served_model(settings), force=force, practice=practice),
-                on_event=Progress(),
+                on_event=ProgressPrinter(),
                 stop=stop,
                 cancel=cancel,
             )
@@ -189,7 +189,7 @@ def _watch(home: Home, as_json: bool) -> int:
         else:
             echo("No training is running. Start one with `discern train`.")
         return 0
-    show = Progress()
+    show = ProgressPrinter()
     for logged in follow(folder):
         if as_json:
             print_json(logged_to_json(logged))

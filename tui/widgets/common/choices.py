@@ -21,7 +21,7 @@ LEAST = 14
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ChoiceRow:
     """A row to choose: its key, its text, and two columns on the right.
 
     A `key` of "" is a heading. The columns are a figure and a word.
@@ -71,13 +71,13 @@ class Choices(OptionList):
 
     def __init__(self) -> None:
         super().__init__(markup=False)
-        self._rows: list[Row] = []
+        self._rows: list[ChoiceRow] = []
         self._columns = (0, 0)
         """Widths of the widest figure and the widest word."""
         self._lit: int | None = None
         """The index of the row with the sign."""
 
-    def show(self, rows: Sequence[Row], key: str | None = None) -> None:
+    def show(self, rows: Sequence[ChoiceRow], key: str | None = None) -> None:
         """Show these rows; highlight `key`, else the same row as before, else the first."""
         wanted = key if key is not None else self.highlighted_key
         self._rows = list(rows)
@@ -131,7 +131,7 @@ class Choices(OptionList):
         line = self._line(self._rows[place], place == self.highlighted)
         self.replace_option_prompt_at_index(place, line)
 
-    def _line(self, row: Row, here: bool) -> Content:
+    def _line(self, row: ChoiceRow, here: bool) -> Content:
         if not row.key:
             return Content(one_line(row.text, self._width))
         figures, words = self._columns

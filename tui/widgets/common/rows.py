@@ -10,10 +10,10 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
-class Rows(ScrollView, Generic[Item], can_focus=True):
+class Rows(ScrollView, Generic[_Item], can_focus=True):
     """One line per item, below a titled rule."""
 
     DEFAULT_CSS = """
@@ -37,13 +37,13 @@ class Rows(ScrollView, Generic[Item], can_focus=True):
     FOLLOWS = False
     """Whether the list follows its end, unless the user scrolled up."""
 
-    def __init__(self, line: Callable[[Item, int], Text], *, id: str) -> None:
+    def __init__(self, line: Callable[[_Item, int], Text], *, id: str) -> None:
         """`line` renders an item, at most as wide as its second argument."""
         super().__init__(id=id)
         self._line = line
-        self._items: Sequence[Item] = ()
+        self._items: Sequence[_Item] = ()
 
-    def show(self, items: Sequence[Item]) -> None:
+    def show(self, items: Sequence[_Item]) -> None:
         """Show these items."""
         at_end = self.scroll_offset.y >= self.max_scroll_y
         self._items = items

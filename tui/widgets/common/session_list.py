@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 
 from memory.i18n.translation import quoted, tr
 from tui.terminal.sanitize import one_line
-from tui.views.session_rows import Row, entry, thread_end
+from tui.views.session_rows import SessionRow, entry, thread_end
 from tui.widgets.common.option_lists import SafeOptionList
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class SessionList(Horizontal):
         super().__init__()
         self._chat = chat
         self._words: list[str] = []
-        self._rows: list[Row] = []
+        self._rows: list[SessionRow] = []
         self.fresh = False
         """Whether the rows are the results of the last search."""
         # Kept as attributes: a query finds nothing once the screen is emptied.
@@ -96,19 +96,19 @@ class SessionList(Horizontal):
         self.fresh = True
         self.post_message(self.Loaded())
 
-    def _read(self, words: list[str]) -> list[Row]:
+    def _read(self, words: list[str]) -> list[SessionRow]:
         journal = self._chat.journal
         sessions = {item.name: item for item in journal.threads.sessions()}
         if not words:
-            return [Row(item) for item in sessions.values()][:SHOWN]
+            return [SessionRow(item) for item in sessions.values()][:SHOWN]
         named = [
-            Row(item)
+            SessionRow(item)
             for item in sessions.values()
             if all(word in item.name.casefold() for word in words)
         ]
         found = journal.turns.search(" ".join(words), FOUND)
         return named + [
-            Row(sessions[turn.thread], turn) for turn in found if turn.thread in sessions
+            SessionRow(sessions[turn.thread], turn) for turn in found if turn.thread in sessions
         ]
 
     def _draw(self, at: int | None = None) -> None:
@@ -139,7 +139,7 @@ class SessionList(Horizontal):
         return self._listed.highlighted or 0
 
     @property
-    def chosen(self) -> Row | None:
+    def chosen(self) -> SessionRow | None:
         """The highlighted row; None if the list is empty."""
         at = self._listed.highlighted
         return self._rows[at] if at is not None and at < len(self._rows) else None
@@ -158,13 +158,13 @@ class SessionList(Horizontal):
             turns, marks = await asyncio.to_thread(self._end_of, row)
             self._show(row, turns, marks)
 
-    def _end_of(self, row: Row) -> tuple[list[Turn], list[Difference]]:
+    def _end_of(self, row: SessionRow) -> tuple[list[Turn], list[Difference]]:
         journal = self._chat.journal
         last = row.turn.id if row.turn else None
         turns = journal.branches.current(row.session.name, limit=PREVIEWED, last=last)
         return turns, journal.differences.on_turns([turn.id for turn in turns])
 
-    def _show(self, row: Row | None, turns: list[Turn], marks: list[Difference]) -> None:
+    def _show(self, row: SessionRow | None, turns: list[Turn], marks: list[Difference]) -> None:
         words = self._words if row is not None and row.turn else []
         end = thread_end(turns, marks, words, self.app.theme_variables)
         self._end.update(end)

@@ -1,7 +1,7 @@
 """Marking by keys and selection, independent of Textual.
 
-`Steps` holds the answers so far; `Passage` is a part of a reply selected word by word; `find_in_source`
-maps a selection on the screen, where Markdown syntax is hidden, to the reply's source.
+`MarkGesture` holds the answers so far; `Passage` is a part of a reply selected word by word;
+`find_in_source` maps a selection on the screen, where Markdown syntax is hidden, to the reply's source.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WORD = re.compile(r"\w+(?:['’.,-]\w+)*|[^\w\s]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class MarkGesture:
     """The answers so far: family, then type, then texts. `step` counts from 0 to 2."""
 
     kinds: Sequence[Kind]
@@ -47,8 +47,8 @@ class Steps:
         """The kind chosen so far."""
         return self.type or self.family
 
-    def press(self, key: str) -> Steps | None:
-        """Return the steps after a digit or the letter of a moment; None for any other key."""
+    def press(self, key: str) -> MarkGesture | None:
+        """Return the gesture after a digit or the letter of a moment; None for any other key."""
         if moment := MOMENTS.get(key):
             return replace(self, moment=None if self.moment is moment else moment)
         chosen = dict(self.offers).get(key)
@@ -59,12 +59,12 @@ class Steps:
             return after if after.offers else replace(after, step=2)
         return replace(self, step=2, type=chosen)
 
-    def skip(self) -> Steps:
-        """Return the steps without an answer; without a family there is no type to choose."""
+    def skip(self) -> MarkGesture:
+        """Return the gesture without a further answer; without a family there is no type to choose."""
         return replace(self, step=2)
 
-    def back(self) -> Steps:
-        """Return the steps before the last answer."""
+    def back(self) -> MarkGesture:
+        """Return the gesture before the last answer."""
         if self.step == 2 and self.family is not None:
             return replace(self, step=1, type=None)
         return replace(self, step=0, family=None, type=None)

@@ -23,7 +23,7 @@ from memory.mark_validation import MarkRequest
 from tui.keys.bindings import bindings
 from tui.terminal.sanitize import labels_width, one_line
 from tui.widgets.marking.contrast_card import CardLine
-from tui.widgets.marking.mark_gesture import MOMENTS, Steps
+from tui.widgets.marking.mark_gesture import MOMENTS, MarkGesture
 
 WORDS = (("sounds", "the better answer, used for training"), ("note", "a short note"))
 
@@ -60,7 +60,7 @@ class MarkPicker(Vertical, can_focus=True):
         self, kinds: Sequence[Kind], span: tuple[int, int] | None = None, quote: str = ""
     ) -> None:
         super().__init__(classes="picker")
-        self.steps = Steps(kinds)
+        self.gesture = MarkGesture(kinds)
         self.span, self.quote = span, quote
         self._head = Static("", markup=False)
         self._keys = Static("", markup=False)
@@ -98,25 +98,25 @@ class MarkPicker(Vertical, can_focus=True):
             return
         event.stop()
         event.prevent_default()
-        if self.steps.step == 2:  # typed before the line had the focus
+        if self.gesture.step == 2:  # typed before the line had the focus
             line = self.screen.focused
             line = line if isinstance(line, CardLine) else self._lines["sounds"]
             line.insert(event.character or event.key)
         elif key == "/":
             self.post_message(self.Cancelled(self, typing=True))
-        elif (after := self.steps.press(key)) is not None:
+        elif (after := self.gesture.press(key)) is not None:
             self._go(after)
 
     def action_skip(self) -> None:
         """Skip this step; at the end, save."""
-        if self.steps.step < 2:
-            self._go(self.steps.skip())
+        if self.gesture.step < 2:
+            self._go(self.gesture.skip())
         else:
             self._keep()
 
     def action_back(self) -> None:
         """Go back a step."""
-        self._go(self.steps.back())
+        self._go(self.gesture.back())
 
     def action_leave(self) -> None:
         """Cancel."""
@@ -129,28 +129,30 @@ class MarkPicker(Vertical, can_focus=True):
 
     def _keep(self) -> None:
         words = {name: line.text for name, line in self._lines.items()}
-        self.post_message(self.Submitted(self, self.steps.request(words["note"], words["sounds"])))
+        self.post_message(
+            self.Submitted(self, self.gesture.request(words["note"], words["sounds"]))
+        )
 
-    def _go(self, steps: Steps) -> None:
+    def _go(self, gesture: MarkGesture) -> None:
         if not self.is_attached:
             return  # closed before this key arrived
-        writing = self.steps.step == 2
-        self.steps = steps
+        writing = self.gesture.step == 2
+        self.gesture = gesture
         for row in self._rows:
-            row.display = steps.step == 2
+            row.display = gesture.step == 2
         self._draw()
         # Not `focus`, which is deferred: the next key may already be queued.
-        if steps.step == 2 and not writing:
+        if gesture.step == 2 and not writing:
             self.screen.set_focus(self._lines["sounds"])
-        elif steps.step != 2:
+        elif gesture.step != 2:
             self.screen.set_focus(self)
         self.call_after_refresh(self.scroll_visible, animate=False)
 
     def _draw(self) -> None:
-        steps, width = self.steps, max(24, (self.size.width or self.app.size.width - 8) - 2)
+        gesture, width = self.gesture, max(24, (self.size.width or self.app.size.width - 8) - 2)
         accent, text = self.app.theme_variables["accent"], self.app.theme_variables["foreground"]
-        moment = tr(steps.moment) if steps.moment else ""
-        kind = in_words(steps.kind.name) if steps.kind else ""
+        moment = tr(gesture.moment) if gesture.moment else ""
+        kind = in_words(gesture.kind.name) if gesture.kind else ""
         said = " ".join(part for part in (moment, kind) if part)
         what = (
             tr("mark “{words}”", words=one_line(self.quote, 30))
@@ -158,16 +160,16 @@ class MarkPicker(Vertical, can_focus=True):
             else tr("mark the reply")
         )
         lines = [Content.assemble((f"◆ {what}", text), (f"  {said}", accent))]
-        if steps.offers:
-            parts = [(digit, kind.label) for digit, kind in steps.offers]
+        if gesture.offers:
+            parts = [(digit, kind.label) for digit, kind in gesture.offers]
             lines += [line.stylize_before(text) for line in _rows(parts, width, accent)]
-        elif steps.kind is not None:
-            lines.append(Content(one_line(steps.kind.meaning, width)))
+        elif gesture.kind is not None:
+            lines.append(Content(one_line(gesture.kind.meaning, width)))
         self._head.update(Content("\n").join(lines))
         letters = " · ".join(f"{letter} {tr(name)}" for letter, name in MOMENTS.items())
         keys = (
             tr("Enter save · Tab other line · Esc cancel")
-            if steps.step == 2
+            if gesture.step == 2
             else tr("{letters} · Enter skip · / type · Esc cancel", letters=letters)
         )
         self._keys.update(Content(one_line(keys, width)))

@@ -19,15 +19,15 @@ from tui.widgets.marking.mark_gesture import align, find_in_source
 if TYPE_CHECKING:
     from textual.selection import Selection
 
-Part = tuple[int, int]
+TextRange = tuple[int, int]
 
 
-def selected(reply: Widget, text: str, selections: Mapping[Widget, Selection]) -> str | Part:
+def selected(reply: Widget, text: str, selections: Mapping[Widget, Selection]) -> str | TextRange:
     """Return the selected span of `text`, the reply's source, or an error message."""
     pages = [page for page in _texts(reply) if page in selections]
     if not pages:
         return tr("No reply text is selected.")
-    found: list[Part] = []
+    found: list[TextRange] = []
     for page in pages:
         parts = list(_parts(page, *page.laid.selected(selections[page])))
         for shown, place, start, end in parts[:1] + parts[-1:]:
@@ -40,11 +40,11 @@ def selected(reply: Widget, text: str, selections: Mapping[Widget, Selection]) -
     return min(start for start, _ in found), max(end for _, end in found)
 
 
-def underline_spans(reply: Widget, text: str, spans: Iterable[Part]) -> None:
+def underline_spans(reply: Widget, text: str, spans: Iterable[TextRange]) -> None:
     """Underline these spans of the source in a reply, and no others."""
     wanted = list(spans)
     for page in _texts(reply):
-        lit: dict[int, list[Part]] = {}
+        lit: dict[int, list[TextRange]] = {}
         for number, block in enumerate(page.blocks if wanted else ()):
             for place in places(block):
                 began, ended = place.source

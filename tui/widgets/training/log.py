@@ -13,13 +13,13 @@ from trainer.events import Judged, Reported, Step
 from tui.training.log_text import entry_text
 from tui.training.progress import clock
 from tui.training.run_follower import LessonText, RunView
-from tui.training.state import Entry
+from tui.training.state import LogEntry
 from tui.widgets.common.rows import Rows
 from tui.widgets.training.lesson_rows import named
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """A line of the log: the time if it begins an entry, its text and color."""
 
     at: str
@@ -27,7 +27,7 @@ class Line:
     tone: str
 
 
-class TrainingLog(Rows[Line]):
+class TrainingLog(Rows[LogLine]):
     """The entries in order, wrapped to the width."""
 
     FOLLOWS = True
@@ -36,8 +36,8 @@ class TrainingLog(Rows[Line]):
         super().__init__(self._row, id="log")
         self.border_title = tr("log")
         self._made_for: object = None
-        self._log: tuple[Entry, ...] = ()
-        self._lines_shown: list[Line] = []
+        self._log: tuple[LogEntry, ...] = ()
+        self._lines_shown: list[LogLine] = []
 
     def begin(self, view: RunView, texts: Mapping[str, LessonText]) -> None:
         """Show the log of a run; only new entries are wrapped."""
@@ -53,7 +53,9 @@ class TrainingLog(Rows[Line]):
         ]
         self.show(self._lines_shown)
 
-    def _lines(self, entry: Entry, view: RunView, texts: Mapping[str, LessonText]) -> list[Line]:
+    def _lines(
+        self, entry: LogEntry, view: RunView, texts: Mapping[str, LessonText]
+    ) -> list[LogLine]:
         at = clock(entry.at)
         if view.began is not None:
             at = f"{(view.began + timedelta(seconds=entry.at)).astimezone():%H:%M:%S}"
@@ -62,11 +64,11 @@ class TrainingLog(Rows[Line]):
         lines = words.wrap(self.app.console, room)
         times = [at, *[" " * len(at)] * (len(lines) - 1)]
         return [
-            Line(time, line.plain.rstrip(), _tone(entry))
+            LogLine(time, line.plain.rstrip(), _tone(entry))
             for time, line in zip(times, lines, strict=True)
         ]
 
-    def _row(self, item: Line, width: int) -> Text:
+    def _row(self, item: LogLine, width: int) -> Text:
         """Return the time and the text."""
         variables = self.app.theme_variables
         return Text.assemble(
@@ -74,7 +76,7 @@ class TrainingLog(Rows[Line]):
         )
 
 
-def _tone(entry: Entry) -> str:
+def _tone(entry: LogEntry) -> str:
     match entry.item:
         case Step():
             return "muted"

@@ -13,7 +13,7 @@ from trainer.stages import PER_TRIAL, STAGES
 from tui.terminal.sanitize import one_line
 from tui.training.progress import PHASES, clock
 from tui.training.run_follower import RunView
-from tui.training.state import StageSpan, TrainingState
+from tui.training.state import StageSpan, TrainingView
 
 
 class Phases(Static):
@@ -56,7 +56,7 @@ def _rows(view: RunView, attempt: int, elapsed: float) -> Iterator[tuple[str, st
         yield _sign(view, span), tr(PHASES[_phase_of(stage, state)]), right
 
 
-def _phase_of(stage: str, state: TrainingState) -> str:
+def _phase_of(stage: str, state: TrainingView) -> str:
     """Return the phase that names a stage; a run that publishes nothing ends with its report."""
     judged = state.verdict not in ("", "published", "failed")
     return "report" if stage == "publish" and judged else stage

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.lessons.entities.russian_cases import Case, decline, gender_of
+from trainer.lessons.entities.russian_cases import GrammaticalCase, decline, gender_of
 
-CASES: tuple[Case, ...] = (
+CASES: tuple[GrammaticalCase, ...] = (
     "nominative", "genitive", "dative", "accusative", "instrumental", "prepositional",
 )  # fmt: skip
 
