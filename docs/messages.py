@@ -37,6 +37,7 @@ EARLIER = (
     "Learned from {count} difference{s}; the run was interrupted after publishing the adapter.",
     "{moved} other answer{s} changed, within the limits of the evaluation",
     "{right} of {lessons} lessons from {count} difference{s}",
+    "the training gets {share:.0%} of its usual time",
 )
 """Templates in stored reports and nights of earlier versions; the code no longer has them."""
 HEADER = "# Russian translation of Discern. `make messages` updates and compiles this file."

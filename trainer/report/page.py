@@ -26,7 +26,7 @@ HEADS = {
     "practised": ("Practice run: would pass the evaluation", "good"),
     "rejected": ("Rejected: current adapter unchanged", "bad"),
     "failed": ("Failed: current adapter unchanged", "bad"),
-    "nothing": ("There was nothing to train", ""),
+    "nothing": ("Nothing to train", ""),
 }
 SHOWN_CHANGES = 40
 

@@ -41,7 +41,7 @@ def test_each_outcome_is_announced_once(home: Home) -> None:
         night(journal, "2026-03-16", "failed", "the training ran out of memory")
         said = night_notice.take_notice(journal, date(2026, 3, 16))
         assert said is not None
-        assert "Error in last night's training: the training ran out of memory" in said
+        assert "Last night's training failed: the training ran out of memory" in said
     with Journal(home.journal) as journal:
         assert night_notice.take_notice(journal, date(2026, 3, 16)) is None
 

@@ -103,7 +103,7 @@ def test_a_draft_that_cannot_be_saved_is_printed_at_exit(
         terminal.until(lambda: terminal.process.poll() is not None)
         terminal.drain()
         after = terminal.out.rpartition(b"\x1b[?1049l")[2]
-        assert b"could not be kept" in after
+        assert b"could not save the unsent message" in after
         assert b"half a message" in after
         assert b"Traceback" not in after
 
