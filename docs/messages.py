@@ -47,7 +47,7 @@ def registry_messages() -> set[str]:
     """Return the messages defined in registries, which are translated where they are shown."""
     from memory.difference import Moment, State
     from trainer.report.page import HEADS
-    from trainer.report.report import BAD, GOOD, Verdict
+    from trainer.report.report import FATE_LABELS, Verdict
     from trainer.stages import GROUPS
     from tui.app import TEXTUAL_COMMANDS
     from tui.chat.training.idle_unload import UNLOADED
@@ -67,8 +67,7 @@ def registry_messages() -> set[str]:
         *map(str, Moment),
         *map(str, State),
         *get_args(Verdict),
-        *GOOD,
-        *BAD,
+        *FATE_LABELS.values(),
         *PHASES,
         *GROUPS,
         "left out",
