@@ -59,7 +59,7 @@ def measures(
 
 
 def _learnt(found: Findings, gate: GateSettings, held_now: Sequence[bool]) -> tuple[Measure, ...]:
-    """Return the measures of what must be learnt and kept."""
+    """Return the measures of what must be learned and kept."""
     spoken, alone = found.served, found.alone
     rephrased = min(spoken.rephrasings, alone.rephrasings)
     reached = rephrased >= gate.rephrasings
