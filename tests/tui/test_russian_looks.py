@@ -89,7 +89,7 @@ async def test_a_training_in_progress_and_finished(
     home: Home, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marked(home)
-    judged(home, "20260101T000000")  # what the time left is told by
+    judged(home, "20260101T000000")  # the estimate of the remaining time uses it
     recorded(home, 21.5, alive=True)
     monkeypatch.setattr(training, "now", standing(21.9))
     async with sitting(home, russian(home)) as seat:

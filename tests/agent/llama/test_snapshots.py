@@ -34,7 +34,7 @@ def talk(engine: Engine, turns: int) -> tuple[list[int], list[Message]]:
         prompt = compose(engine, said, block=BLOCK.format(turn, turn))
         generation = engine.generate(prompt.tokens, GREEDY, prompt.asked, prompt.settled).run()
         evaluated.append(len(prompt.tokens) - generation.reused)
-        # What a random model says depends on rounding, so the conversation goes on with this.
+        # A random model's reply depends on rounding, so the conversation continues with a fixed one.
         said.append(Message("assistant", "It is not known to me."))
     return evaluated, said
 

@@ -198,7 +198,7 @@ def test_a_long_held_lock_is_reported_and_nothing_is_lost(
         other.execute("begin immediate")
         with pytest.raises(HomeError, match=r"locked by another process .* try again"):
             memory.mark(make_turn(), MarkRequest("error", sounds="Nebelsbad."))
-        assert len(memory.journal.differences.all()) == 1  # reading goes on meanwhile
+        assert len(memory.journal.differences.all()) == 1  # reading still works
         other.execute("rollback")
         memory.mark(make_turn(), MarkRequest("error", sounds="Nebelsbad."))
         assert len(memory.journal.differences.all()) == 2

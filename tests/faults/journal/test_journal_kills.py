@@ -151,7 +151,7 @@ def test_a_kill_during_a_migration_leaves_the_old_or_the_new_tables(
                 seconds = time.monotonic() - began
                 continue
             time.sleep(draw.random() * seconds)
-            with suppress(ProcessLookupError):  # it was done already
+            with suppress(ProcessLookupError):  # it had already ended
                 os.kill(pid, signal.SIGKILL)
             list(worker.rest())
             with closing(sqlite3.connect(home.journal)) as connection:

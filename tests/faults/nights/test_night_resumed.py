@@ -51,7 +51,7 @@ def test_a_night_killed_at_random_times_continues_where_it_was(
     draw, before, kills = random.Random(seed), set[str](), 0
     while True:
         with Night(home.data, tiny) as process:
-            # A night is given up after three attempts; the next one goes on all the same.
+            # A night is given up after three attempts; the next one still continues its work.
             process.ask(**night(kills // 2), **LONG)
             if kills < 6:
                 until = time.monotonic() + draw.random() * took

@@ -95,7 +95,7 @@ def test_a_name_with_a_nul_is_refused_and_a_missing_file_is_missing(tmp_path: Pa
 
 
 def test_a_file_that_grows_while_it_is_read_is_no_larger_than_allowed(tmp_path: Path) -> None:
-    # Its size is told as 0, as it is of a file that somebody writes to just now.
+    # Its size is reported as 0, like that of a file that is still being written.
     with pytest.raises(FileError, match="more than the 0 MB allowed"):
         read_bytes(Path("/proc/self/maps"), 100)
 

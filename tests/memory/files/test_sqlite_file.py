@@ -61,7 +61,7 @@ def test_only_sqlite_opens_database_files() -> None:
     }
     others = [(where, call) for where, call in found if not call.startswith("sqlite3.connect")]
     assert [found for found in others if found[0] in _THEIR_MODULES] == [
-        ("memory/files/sqlite_file.py", "pattern.touch()")  # an empty file that lends its mode
+        ("memory/files/sqlite_file.py", "pattern.touch()")  # an empty file whose mode is copied
     ]
     ours = [(where, call) for where, call in others if _OURS.search(call)]
     assert [(where, call) for where, call in ours if ".open(home, " not in call] == []

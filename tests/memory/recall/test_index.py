@@ -291,7 +291,7 @@ def test_an_index_killed_in_the_middle_is_repaired_at_the_next_opening(
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A real Chroma server as a child process, on a port of its own."""
+    """A real Chroma server as a child process, on its own port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

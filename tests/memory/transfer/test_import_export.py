@@ -314,7 +314,7 @@ def test_a_long_chain_of_superseded_lines_is_followed_once(
     home: Home, tmp_path: Path, settings: Settings
 ) -> None:
     def steps(count: int) -> int:
-        """Return how many lines of ours run while a chain comes in, is let in, checked and found."""
+        """Return how many of our lines run while a chain is imported, checked and searched."""
         taken = 0
 
         def count_line(frame: FrameType, event: str, _arg: object) -> Any:

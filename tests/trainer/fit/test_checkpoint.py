@@ -41,7 +41,7 @@ def job_in(folder: Path, tiny: Path, steps: int = STEPS) -> Job:
 
 
 class KilledError(Exception):
-    """Stands for a kill, within this process."""
+    """Simulates a kill within this process."""
 
 
 def die_at(patch: pytest.MonkeyPatch, step: int) -> None:

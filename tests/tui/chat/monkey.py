@@ -1,8 +1,7 @@
 """Random keys, clicks and pastes in quick succession, in every screen.
 
-`python -m tests.tui.chat.monkey SEED SECONDS` plays one game in a home of its own and prints what
-broke, and what was pressed before it. A seed begins the same game anew; how far it gets is up to the
-machine.
+`python -m tests.tui.chat.monkey SEED SECONDS` plays one game in its own home and prints what broke and
+what was pressed before it. The same seed starts the same game; how far it gets depends on the machine.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ async def test_a_training_of_another_process_is_stopped(home: Home, quick: Setti
         await seat.sees("stopping; evaluating the best…")
         assert (folder / CONTROL).read_text() == "stop"
         await back(seat)
-        await opened(seat)  # told by whomever, every screen says so
+        await opened(seat)  # every screen shows it, no matter which one requested it
         await seat.sees("stopping; evaluating the best…")
         (folder / CONTROL).write_text("abort")
         await seat.sees("aborting; discarding everything…")
@@ -170,7 +170,7 @@ async def test_the_last_training_is_shown_and_opens_its_report(home: Home, quick
     trained(home, "20260101T000000")
     trained(home, NAME)
     recorded(home)
-    (home.runs / "20990101T000000").mkdir()  # one that never told anything
+    (home.runs / "20990101T000000").mkdir()  # one without events
     async with sitting(home, quick, size=(120, 36)) as seat:
         screen = await opened(seat)
         await seat.sees("✓ published", "took 0:27", "Learned 7 of 7 lessons from 6 differences")

@@ -108,7 +108,7 @@ def test_ctrl_c_twice_aborts_the_training(home: Home, tiny: Path) -> None:
             break
     child.send_signal(signal.SIGINT)
     _out, err = child.communicate(timeout=120)
-    # The second may come when the first has already led to an adapter: then that one stands.
+    # The second may arrive when the first has already produced an adapter, which is then kept.
     if child.returncode != 0:
         assert child.returncode == 2
         assert "the training was stopped" in err
