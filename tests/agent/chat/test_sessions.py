@@ -51,7 +51,7 @@ def test_another_chat_follows_a_rename(home: Home, quick: Settings, chat: Chat) 
         assert chat.thread.name == "sea"
         assert chat.thread.sync() is None
         rename(home, other.journal, "sea", "hills")
-        list(chat.say("two"))  # without having looked
+        list(chat.say("two"))  # without a check first
         assert chat.thread.name == "hills"
         assert held(chat, "hills") == ["one", "two"]
         # By now, the old name may belong to another thread.

@@ -1,4 +1,4 @@
-"""A model with recurrent layers goes back to where the settled part of a conversation ends."""
+"""A model with recurrent layers is restored to the end of the settled part of a conversation."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_results_after_restoring_a_snapshot_equal_those_of_a_new_context(served:
     served.generate(served.tokenize("Something else"), GREEDY).run()
     fresh = np.stack(list(served.log_probabilities(prompt.tokens, len(prompt.tokens) - 4)))
     assert reused > 200
-    # As much as another split into batches changes.
+    # As much as a different split into batches would change.
     assert float((np.exp(fresh) * (fresh - rows)).sum(-1).mean()) < 1e-5
 
 

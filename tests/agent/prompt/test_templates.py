@@ -17,7 +17,7 @@ from tests.support.architectures import small, write_like
 from tests.support.real_shape import source_package
 from tests.support.real_shape import template as real_template
 
-# Written after the makers' own, which are longer.
+# Shortened versions of the published templates.
 ALTERNATE = (
     "{%- for m in messages %}{%- if m['role'] not in ('user', 'assistant') or"
     " (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
@@ -134,7 +134,7 @@ def test_a_space_prefix_is_added_once_per_prompt(
 
 @pytest.mark.parametrize("template", [MISTRAL, MISTRAL.replace("{{- bos_token }}", "")])
 def test_the_bos_token_is_added_once(tmp_path: Path, template: str) -> None:
-    """llama.cpp's own server adds it to what a template leaves without."""
+    """llama.cpp's server adds it if the template does not."""
     like = small("llama", pieces=PIECES)
     path = write_like(tmp_path / "m.gguf", like, template=template, context=2048)
     with Engine.open(path) as engine:

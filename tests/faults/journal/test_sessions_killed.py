@@ -31,7 +31,7 @@ def test_a_thread_stays_consistent_when_a_rename_or_deletion_is_killed(home: Hom
         for seed in range(KILLS):
             pid = worker.begin(seed=seed)
             heard = [worker.hear() for _ in range(2 + 3 * draw.randrange(3))]
-            # Half of them right within the step that was begun, half somewhere behind it.
+            # Half of the kills within the current step, half some time after it.
             time.sleep(draw.random() * (0.003 if seed % 2 else 0.12))
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -24,7 +24,7 @@ LONG: dict[str, Any] = {"settings": {"training": {"max_steps": STEPS}}}
 
 
 def answered(home: Home) -> set[str]:
-    """The prompts whose answers of the base are saved."""
+    """Return the prompts whose base answers are saved."""
     found: set[str] = set()
     for path in (home.cache / "anchors").glob("*"):
         read = base_answers._read if path.suffix == ".npz" else base_answers._read_part

@@ -1,4 +1,4 @@
-"""What others may have written is read within limits, by one reader, and nothing is waited for."""
+"""Untrusted files are read within limits, by one reader, without blocking."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ MAY = {
 
 
 def readings() -> Iterator[str]:
-    """Yield each place outside `MAY` that reads or parses a file by itself."""
+    """Yield each place outside `MAY` that reads or parses a file directly."""
     for path, called, node in file_calls():
         if path.startswith(tuple(MAY)):
             continue

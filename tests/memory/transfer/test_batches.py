@@ -1,4 +1,4 @@
-"""What was imported waits as a batch until it is confirmed or rejected."""
+"""Imports wait as batches until they are confirmed or rejected."""
 
 from __future__ import annotations
 
