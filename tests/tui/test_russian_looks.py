@@ -1,6 +1,6 @@
 """Snapshots of the larger screens in Russian at 80x24, with complete hint lines.
 
-After a wanted change run pytest on this file with `--snapshot-update`, and look at what changed.
+After an intended change, run pytest on this file with `--snapshot-update` and review the diff.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def test_an_outcome_announced_by_an_open_chat_is_not_repeated(home: Home) -> Non
 def test_desktop_notification_text_cannot_be_read_as_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stand_in = tmp_path / "notify-send"  # a stand-in that notes what it was given
+    stand_in = tmp_path / "notify-send"  # a stand-in that records its arguments
     stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$0.log"\n')
     stand_in.chmod(0o755)
     monkeypatch.setattr(sys, "platform", "linux")

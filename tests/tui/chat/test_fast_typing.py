@@ -42,7 +42,7 @@ async def test_a_message_typed_right_after_a_command_goes_to_the_thread_that_the
         await seat.until(lambda: len(asked(seat)) == 2 and not seat.screen.conversation.pending)
         assert asked(seat) == [("main", "first"), ("other", "hello")]
         assert seat.draft == ""
-        await rushes(seat, "/n", "more")  # what the menu would have offered for /n is taken
+        await rushes(seat, "/n", "more")  # completes to the menu's first entry for /n
         await seat.until(lambda: len(asked(seat)) == 3 and not seat.screen.conversation.pending)
         assert asked(seat)[-1][0] not in ("main", "other")
         assert asked(seat)[-1][1] == "more"

@@ -1,6 +1,6 @@
 """Snapshots of the training screen: a recorded run in progress and finished, in two sizes.
 
-After a wanted change run pytest on this file with `--snapshot-update`, and look at what changed.
+After an intended change, run pytest on this file with `--snapshot-update` and review the diff.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def test_the_effect_of_a_mark_comes_from_the_latest_training(tmp_path: Path) -> 
     run(0)
     run(1, verdict="published", fates=(replace(LEARNT, fate="held"),))
     run(2, verdict="practised", fates=(replace(LEARNT, fate="lost again"),))
-    (tmp_path / "20260314T031500").mkdir()  # one that was cut off
+    (tmp_path / "20260314T031500").mkdir()  # an interrupted run
     found = training_effects(tmp_path, ["a" * 32, "b" * 32, "e" * 32])
     assert set(found) == {"a" * 32, "b" * 32}
     assert found["a" * 32].fate.fate == "held"

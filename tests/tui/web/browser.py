@@ -22,7 +22,7 @@ FLAGS = (
 
 
 class Page:
-    """One page: what it asked for, what it complained of, keys and pictures."""
+    """One page: its requests, its errors, keys and screenshots."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket

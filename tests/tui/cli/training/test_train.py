@@ -40,7 +40,7 @@ def train_until_it_learns(tiny: Path) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def practised(home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
-    """A home with one dry practice of two runs; its report."""
+    """A home with a dry practice run of two episodes; return its report."""
     ready(home, 3)
     words = ["train", "--episodes", "2", "--steps", "2", "--dry-run", "--json"]
     assert run([*words, "--model", str(tiny)]) == 0
