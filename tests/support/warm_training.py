@@ -91,7 +91,7 @@ class Warm:
 
     @property
     def subprocess(self) -> Any:
-        """Stands in for the module `subprocess` where the child is started."""
+        """Replaces the module `subprocess` where the child is started."""
         return SimpleNamespace(Popen=self.popen, PIPE=subprocess.PIPE)
 
     def close(self) -> None:

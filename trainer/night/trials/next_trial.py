@@ -35,7 +35,7 @@ FORM = frozenset({"sound", "endless"})
 NAMED = SPREAD | {"harmed", "endless"}
 """Measures that name the questions whose answers changed, so that the next trial can train them."""
 FAILED = "failed"
-"""Stands for a measure if the training itself failed."""
+"""The name used in place of a measure if the training itself failed."""
 
 
 @dataclass(frozen=True, slots=True)
