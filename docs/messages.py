@@ -37,6 +37,7 @@ EARLIER = (
     "Learned from {count} difference{s}; the run was interrupted after publishing the adapter.",
     "{moved} other answer{s} changed, within the limits of the evaluation",
     "{right} of {lessons} lessons from {count} difference{s}",
+    "the training gets {share:.0%} of its usual time",
 )
 """Templates in stored reports and nights of earlier versions; the code no longer has them."""
 HEADER = "# Russian translation of Discern. `make messages` updates and compiles this file."
@@ -46,7 +47,7 @@ def registry_messages() -> set[str]:
     """Return the messages defined in registries, which are translated where they are shown."""
     from memory.difference import Moment, State
     from trainer.report.page import HEADS
-    from trainer.report.report import BAD, GOOD, RunOutcome
+    from trainer.report.report import FATE_LABELS, RunOutcome
     from trainer.stages import GROUPS
     from tui.app import TEXTUAL_COMMANDS
     from tui.chat.training.idle_unload import UNLOADED
@@ -66,8 +67,7 @@ def registry_messages() -> set[str]:
         *map(str, Moment),
         *map(str, State),
         *get_args(RunOutcome),
-        *GOOD,
-        *BAD,
+        *FATE_LABELS.values(),
         *PHASES,
         *GROUPS,
         "left out",

@@ -91,7 +91,7 @@ def test_the_packages_install_and_run_outside_the_checkout(tmp_path: Path) -> No
     [source] = (tmp_path / "source").iterdir()
     for name in ("tests", "docs/examples", "langgraph.json", "config.toml", "LICENSE"):
         assert (source / name).exists(), name
-    # The wheel is built from the sdist, as whoever packages Discern would.
+    # The wheel is built from the sdist, as a packager would build it.
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out), cwd=source)
     [wheel] = out.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())

@@ -118,7 +118,7 @@ def train(
 
     Raises:
         TrainingError: the training failed.
-        AdapterError: what came back is not a plain LoRA.
+        AdapterError: the returned adapter is not a plain LoRA.
         SettingsError: the settings of the launcher are incomplete.
     """
     folder.mkdir(parents=True, exist_ok=True)

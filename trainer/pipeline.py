@@ -206,7 +206,7 @@ def train(
 
     Raises:
         TrainingError: the training failed or was cancelled.
-        AdapterError: what came back is not a plain LoRA for this base.
+        AdapterError: the returned adapter is not a plain LoRA for this base.
     """
     recipe = recipe_of(settings.training, count_layers(lessons.model), overrides)
     folder.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ ChatEvent = Recalling | Thought | Delta | Finished
 
 @dataclass(slots=True)
 class Dependencies:
-    """What the nodes work with. All but `model` and `memory` may be changed between turns."""
+    """Dependencies of the graph's nodes. All but `model` and `memory` may be changed between turns."""
 
     model: DiscernChatModel
     memory: Memory

@@ -54,21 +54,21 @@ def _sum_exp(logits: FloatArray, less: np.float32) -> float:
 
 
 def log_sum_exp(logits: FloatArray) -> float:
-    """Return ln Σ exp of a row, computed in float32 with the maximum taken out."""
+    """Return ln Σ exp of a row, in float32, shifted by the maximum for stability."""
     highest = logits.max()
     return float(highest) + math.log(_sum_exp(logits, highest))
 
 
 def surprisal_of(logits: FloatArray, token: int) -> float:
     """Return −ln p of `token` under one row of logits, in nats."""
-    # A token that was drawn is near the maximum, so its own logit is taken out instead.
+    # A token that was drawn is near the maximum, so its own logit is subtracted instead.
     with np.errstate(over="ignore"):
         total = _sum_exp(logits, logits[token])
     return math.log(total) if 1 <= total < math.inf else log_sum_exp(logits) - float(logits[token])
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:
-    """Return ln softmax of one row of logits, computed in float32 with the maximum taken out."""
+    """Return ln softmax of a row of logits, in float32, shifted by the maximum for stability."""
     shifted = logits - logits.max()
     return np.asarray(shifted - np.log(np.exp(shifted).sum()), dtype=np.float32)
 

@@ -53,7 +53,7 @@ _ORDER = {
 
 
 class DifferenceStore(BaseStore):
-    """See the module. The caller closes `companion`."""
+    """A store over `companion`, which the caller closes."""
 
     __slots__ = ("companion",)
 

@@ -109,7 +109,7 @@ def unfinished(folder: Path, name: str = "") -> list[Path]:
 
 
 def sweep(folder: Path) -> int:
-    """Remove what killed writers left in `folder`, but nothing in use; return the number."""
+    """Remove unused scratch folders of interrupted writes in `folder`; return their number."""
     return sum(_swept(path) for path in unfinished(folder))
 
 

@@ -88,7 +88,7 @@ def to_markdown(told: ThreadExport, gate: Gate) -> str:
     span = first if first == last else f"{first} to {last}"
     parts = [
         f"# {_plain(gate(told.thread))}",
-        f"{counted(len(told.turns), 'turn')}, {span}. Written out by Discern.",
+        f"{counted(len(told.turns), 'turn')}, {span}. Exported by Discern.",
     ]
     for turn in told.turns:
         spoke = _plain(gate(turn.model))

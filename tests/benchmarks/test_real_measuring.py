@@ -60,20 +60,20 @@ def test_recall_changes_the_answer_and_its_effect_is_counted(
 ) -> None:
     made = MARK.marked(base_reply(model, MARK.asked).text)
     write_differences(home, [made])
-    write_differences(home, [made])  # known already
+    write_differences(home, [made])  # already known
     with recall_block(model, home, settings) as block:
         assert MARK.sounds in block(MARK.asked)
         row = measuring(model, MARK, Served(block=block))
         row.learnt()
         assert row.found.columns()["efficacy"] == 1
     with recall_block(model, home, settings, [made.id]) as block:
-        assert block(MARK.asked) == ""  # the adapter holds it
+        assert block(MARK.asked) == ""  # the adapter has learned it
     row = measuring(model, MARK, Served(block=context_block(model, texts_of([MARK], [made]))))
     row.learnt()
     row.stayed(["What is 2 + 3?"])
     columns = row.found.columns()
     assert columns["efficacy"] == 1
-    assert columns["unrelated strict"] == 1  # no mark is above a question that none belongs to
+    assert columns["unrelated strict"] == 1  # an unrelated question has no mark in its context
     near = [one.said for one in row.found.missed if one.what == "near"]
     assert columns["near carried"] == sum("Lutz" in said for said in near)
 
@@ -81,5 +81,5 @@ def test_recall_changes_the_answer_and_its_effect_is_counted(
 def test_the_conversation_is_run_to_its_end(model: Engine) -> None:
     row = measuring(model, MARK, Served())
     assert len(row.talk()) == 20
-    assert "talk" not in row.found.columns()  # none of its questions is this mark's
+    assert "talk" not in row.found.columns()  # none of its questions belongs to this mark
     assert model.adapter is None

@@ -1,4 +1,4 @@
-"""Marks that teach nothing, contradict each other, or name what there is not."""
+"""Marks that teach nothing, contradict each other, or name something that does not exist."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_contradicting_marks_on_a_reply_replace_each_other(memory: Memory) -> No
     again = memory.mark(turn, MarkRequest("error"))
     assert memory.journal.differences.get(good.id).superseded_by == again.id
     teaching = [item.id for item in memory.journal.differences.all() if item.teaches]
-    assert teaching == []  # the newest says that it is wrong, and not how it should have sounded
+    assert teaching == []  # the newest says that it is wrong but gives no better reply
     memory.undo(again.id)
     assert memory.journal.differences.get(good.id).teaches
 

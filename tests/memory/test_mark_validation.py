@@ -1,4 +1,4 @@
-"""Editing, pinning, superseding: what a person does with a mark after it was made."""
+"""Editing, pinning and superseding existing marks."""
 
 from __future__ import annotations
 

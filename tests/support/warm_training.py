@@ -30,7 +30,7 @@ class Forked:
     """The part of `subprocess.Popen` that `trainer.launch.worker_client` uses."""
 
     def __init__(self, server: Path, env: dict[str, str], errors: IO[bytes]) -> None:
-        """Fork a child that reads and writes over pipes of its own."""
+        """Fork a child with its own pipes."""
         child_in, ours_out = os.pipe()
         ours_in, child_out = os.pipe()
         self.stdin = os.fdopen(ours_out, "w", encoding="utf-8")
@@ -91,7 +91,7 @@ class Warm:
 
     @property
     def subprocess(self) -> Any:
-        """Stands in for the module `subprocess` where the child is started."""
+        """Replaces the module `subprocess` where the child is started."""
         return SimpleNamespace(Popen=self.popen, PIPE=subprocess.PIPE)
 
     def close(self) -> None:
@@ -154,7 +154,7 @@ def _reap(links: dict[int, socket.socket]) -> None:
             try:
                 link.sendall(os.waitstatus_to_exitcode(status).to_bytes(_STATUS, signed=True))
             except OSError:
-                continue  # nobody waits for it any more
+                continue  # its parent no longer waits
 
 
 def _become(asked: dict[str, Any], fds: list[int]) -> None:

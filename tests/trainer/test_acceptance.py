@@ -87,7 +87,7 @@ def test_after_training_every_marked_question_is_correct_with_recall_adapter_or_
                 assert ask(OTHERWISE) == sounds
         report = run_night(RunRequest(home, settings, starter))
         assert report.verdict == "published", report.sentence
-        # The user's own rewording should change with its question; it is not a changed answer.
+        # The user's rewording should change with its question; it does not count as a change.
         assert OTHERWISE not in [change.asked for change in report.changes]
         assert not any(change.spread for change in report.changes)
         assert chat.update_adapter()
@@ -103,6 +103,6 @@ def test_after_training_every_marked_question_is_correct_with_recall_adapter_or_
                     if (said := ask(asked)) != sounds:
                         wrong.append((way, thread or "new", asked, said))
         assert [row for row in wrong if row[0] != "recall alone"] == []
-        # The base alone copies a recalled answer in a long talk only nine times out of ten
+        # In a long conversation, the base alone copies a recalled answer only nine times out of ten
         # (`recall later` in benchmarks/RESULTS.md).
         assert len(wrong) <= 2, wrong

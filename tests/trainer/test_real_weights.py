@@ -1,7 +1,7 @@
 """A night on third-party weights: SmolLM2-135M-Instruct, from the extra `bench`.
 
-Short, so it may end either way: what is checked is that the whole way is gone and that what the report
-says is what serves. How well marks are learnt, `benchmarks/learning_real.py` measures.
+Short, so it may end either way: the test checks that every step runs and that the adapter in use is the
+one that the report names. `benchmarks/learning_real.py` measures how well marks are learned.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def test_the_training_process_ends_when_its_parent_is_killed(tmp_path: Path) -> 
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         assert parent.stdout.readline().strip() == "ready"
-        # The child holds the log open; when its descriptor is gone, so is the child.
+        # The child keeps the log open; when its descriptor is closed, the child has ended.
         watch = os.pidfd_open(child)
         parent.send_signal(signal.SIGKILL)
         import select

@@ -11,7 +11,7 @@ from tests.tui.pseudo_terminal import SETTINGS
 
 @pytest.fixture
 def quick(home: Home) -> Settings:
-    """The starter, greedy, searching by words alone and without nights."""
+    """The starter with greedy sampling, keyword search and no nights."""
     return read_settings(
         home,
         {
@@ -24,7 +24,7 @@ def quick(home: Home) -> Settings:
 
 @pytest.fixture
 def by_words(home: Home) -> Home:
-    """A home whose memory needs no index, and whose first start is over."""
+    """A home without an index, after the first start."""
     home.settings_file.write_text("[memory]\ndense = false\n[sampling]\ntemperature = 0.0\n")
     return home
 

@@ -1,7 +1,7 @@
-"""A screen as comparable text: its content and its colours.
+"""A screen as comparable text: its content and colors.
 
-The characters of each line, and below them the runs that differ from the page in colour or style. What
-differs from run to run (ids, times, speeds) is replaced by signs of the same width.
+Each line is followed by its segments that differ from the page in color or style. Values that change
+from run to run (ids, times, speeds) are replaced by placeholders of the same width.
 """
 
 from __future__ import annotations

@@ -60,12 +60,12 @@ class Terminal:
                 self._read()
 
     def drain(self) -> None:
-        """Take what was written until now, so that it is not held for an answer to what comes."""
+        """Read all pending output, so that it is not mistaken for the answer to the next input."""
         while select.select([self.master], [], [], 0.1)[0] and self._read():
             pass
 
     def _read(self) -> bool:
-        """Take what is there; whether the program still has its terminal."""
+        """Read the pending output; return whether the program still has its terminal."""
         try:
             self.out += os.read(self.master, 65536)
         except OSError:

@@ -1,8 +1,7 @@
-"""A training as it was recorded: two tries of the starter on six differences, the second published.
+"""A recorded training: two attempts of the starter on six differences, the second published.
 
-The events are those of a real run (of the counted ones every twentieth line; its sentences were added
-as data afterwards), the differences those
-that it was made from, for the run names them by their ids only.
+The events are those of a real run, with every twentieth of the counted ones; its sentences were added
+as data afterwards. The differences are included, because the run names them only by their ids.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ ASKED = (
 
 
 def marked(home: Home, *, asked: str = "", sounds: str = "") -> None:
-    """Keep the differences; `asked` and `sounds` put other words into the first one."""
+    """Store the differences; `asked` and `sounds` replace the text of the first one."""
     at = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
     with Journal(home.journal) as journal:
         for number, (identity, question, reply, kind) in enumerate(ASKED):
@@ -65,7 +64,7 @@ def marked(home: Home, *, asked: str = "", sounds: str = "") -> None:
 
 
 def recorded(home: Home, until: float = 1e9, *, alive: bool = False, **first: Any) -> Path:
-    """Put the run's folder down with its events up to a time; `first` changes the first of them."""
+    """Write the run's folder with its events up to a time; `first` changes the first event."""
     folder = home.runs / NAME
     folder.mkdir(parents=True, exist_ok=True)
     start = {**EVENTS[0], "pid": os.getpid() if alive else GONE, **first}
@@ -75,7 +74,7 @@ def recorded(home: Home, until: float = 1e9, *, alive: bool = False, **first: An
 
 
 def judged(home: Home, name: str, **values: Any) -> Path:
-    """Put down the report of a run that took as long as the recorded one, its tries two."""
+    """Write the report of a run of two attempts that took as long as the recorded one."""
     phases: dict[str, float] = {}
     for event, after in pairwise(EVENTS):
         phases[event["phase"]] = phases.get(event["phase"], 0.0) + after["at"] - event["at"]

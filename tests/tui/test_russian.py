@@ -21,7 +21,7 @@ WIDE = ("漢字かな", "кафе\u0301", "👩‍👩‍👧", "е\u0308ж", "q
 
 @pytest.fixture
 def russian(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home on a machine whose locale is Russian, which says nothing else of it."""
+    """A home on a machine with a Russian locale and no language setting."""
     for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LANG", "ru_RU.UTF-8")
@@ -119,7 +119,7 @@ async def test_keys_work_with_a_russian_keyboard_layout_and_text_stays_russian(
         assert seat.draft == "вода"
         await seat.pilot.press("ctrl+u", "alt+в")
         await seat.sees("отметить ответ")
-        await seat.pilot.press("escape", "alt+up", "г")  # u: the mark is taken back
+        await seat.pilot.press("escape", "alt+up", "г")  # u: the mark is undone
         await seat.sees("Отметка снята:")
 
 

@@ -1,6 +1,6 @@
 """Snapshots of the larger screens in Russian at 80x24, with complete hint lines.
 
-After a wanted change run pytest on this file with `--snapshot-update`, and look at what changed.
+After an intended change, run pytest on this file with `--snapshot-update` and review the diff.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ async def test_a_training_in_progress_and_finished(
     home: Home, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marked(home)
-    judged(home, "20260101T000000")  # what the time left is told by
+    judged(home, "20260101T000000")  # the estimate of the remaining time uses it
     recorded(home, 21.5, alive=True)
     monkeypatch.setattr(training, "now", standing(21.9))
     async with sitting(home, russian(home)) as seat:

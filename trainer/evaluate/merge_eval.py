@@ -52,7 +52,7 @@ class Survival:
 
     @property
     def sound(self) -> bool:
-        """Whether the merged model kept what was learnt."""
+        """Whether the merged model kept what was learned."""
         return self.right_merged >= KEPT * self.right and self.same_lessons >= KEPT * self.lessons
 
     @property

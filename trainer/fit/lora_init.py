@@ -5,7 +5,7 @@ move lessons and everything else alike, and the rest of the training takes half 
 rows are the directions of a matrix's input that are strong in the lessons relative to the anchors: the
 leading solutions v of C_lessons v = λ (C_anchors + ρ I) v, where C is the second moment of the input
 over tokens. B stays zero, so the initial adapter changes nothing. *Measured* on the starter: twice as
-much learnt in the same number of steps (see `GAIN`).
+much learned in the same number of steps (see `GAIN`).
 
 Related: EVA (arXiv 2410.07170) uses the strongest directions of the lessons alone, and CorDA (arXiv
 2406.05223) the weakest of what must stay the same, changing the base for it. Needs only torch.

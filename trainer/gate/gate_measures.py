@@ -55,7 +55,7 @@ def measures(
 
 
 def _learnt(found: Findings, gate: GateSettings, held_now: Sequence[bool]) -> tuple[Measure, ...]:
-    """Return the measures of what must be learnt and kept."""
+    """Return the measures of what must be learned and kept."""
     served, alone = found.served, found.alone
     rephrased = min(served.rephrasings, alone.rephrasings)
     reached = rephrased >= gate.rephrasings

@@ -37,16 +37,16 @@ class Verdict:
     alone: LessonAnswers
     holds: frozenset[str]
     unlearnt: frozenset[str] = frozenset()
-    """Ids of the few differences that were not learnt, if all others were (see `unlearned.py`)."""
+    """Ids of the few differences that were not learned, if all others were (see `unlearned.py`)."""
     noise: Noise = NO_NOISE
     """How much the base's own answers vary."""
     floor: float = 0.0
     """The floor of the `Scope` that the adapter was tested in; 0 if it answered all messages."""
     left_out: frozenset[str] = frozenset()
-    """Ids of the differences that it spread to other answers and was therefore tested without: of their
-    questions, only those as they were asked are in its scope."""
+    """Ids of differences whose words leaked into other answers; only their exact questions are in
+    scope."""
     as_asked: frozenset[str] = frozenset()
-    """Those of them whose questions it answers correctly."""
+    """Those of them whose exact questions it answers correctly."""
     spread_to: frozenset[str] = frozenset()
     """Questions whose answers had the words of those differences."""
 
@@ -116,7 +116,7 @@ class Verdict:
 
     @property
     def only_drifts(self) -> bool:
-        """Whether everything was learnt, and the only failures are answers that must not change."""
+        """Whether everything was learned, and the only failures are answers that must not change."""
         failed = [x for x in self.measures if not (x.passed or (x.warned and not x.drift))]
         return bool(failed) and all(measure.drift for measure in failed)
 

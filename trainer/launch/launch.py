@@ -139,7 +139,7 @@ class CommandLauncher(_RemoteLauncher):
         Raises:
             CutOffError: the command was killed.
             TrainingError: it failed, or the training did.
-            AdapterError: what came back is no plain LoRA.
+            AdapterError: the returned adapter is not a plain LoRA.
         """
         command = self._template
         places = {
@@ -226,7 +226,7 @@ class RayLauncher(_RemoteLauncher):
 
         Raises:
             TrainingError: the job failed or was stopped.
-            AdapterError: what came back is no plain LoRA.
+            AdapterError: the returned adapter is not a plain LoRA.
         """
         away = folder / "away"
         away.mkdir(exist_ok=True)

@@ -246,7 +246,7 @@ class _TrainingRun:
                     raise TrainingError(STOPPED) from found
                 error = found
                 sweep.broken.append((plan, found))
-            # The few lessons that were not learnt may be learnt in another trial.
+            # The few lessons that were not learned may be learned in another trial.
             if self.practice is None and not sweep.is_over:
                 following = next_plan(sweep.tried, sweep.leading, self.settings.training)
                 waiting += [following] if following and sweep.count < most_trials(None) else []

@@ -38,9 +38,9 @@ def take_notice(journal: Journal, today: date | None = None) -> str | None:
     last, day = row["day"] == today.isoformat(), row["day"]
     said = " ".join(render(outcome(row)).split()).rstrip(".")
     if row["state"] == "failed" and last:
-        told_so = tr("Error in last night's training: {said}.", said=said)
+        told_so = tr("Last night's training failed: {said}.", said=said)
     elif row["state"] == "failed":
-        told_so = tr("Error in the training on the night of {day}: {said}.", day=day, said=said)
+        told_so = tr("The training on the night of {day} failed: {said}.", day=day, said=said)
     elif last:
         told_so = tr("Last night's training finished. {said}.", said=said)
     else:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from memory.i18n.translation import decimal, language, render, tr, trn
 from memory.sentence import Sentence
 from trainer.report.plots import Series, bar, curves, safe
+from trainer.report.report import FATE_LABELS
 from trainer.stages import by_stage, grouped
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ HEADS = {
     "practised": ("Practice run: would pass the evaluation", "good"),
     "rejected": ("Rejected: current adapter unchanged", "bad"),
     "failed": ("Failed: current adapter unchanged", "bad"),
-    "nothing": ("There was nothing to train", ""),
+    "nothing": ("Nothing to train", ""),
 }
 SHOWN_CHANGES = 40
 
@@ -133,7 +134,7 @@ def _card(fate: Fate) -> str:
     if fate.cause:
         rows += [(tr("why"), render(fate.cause)), (tr("try"), render(fate.advice))]
     body = "".join(f"<dt>{name}</dt><dd>{_text(text)}</dd>" for name, text in rows)
-    label = tr(fate.fate)
+    label = tr(FATE_LABELS.get(fate.fate, fate.fate))
     if fate.replaced_by:
         label = tr("superseded by {newer}", newer=fate.replaced_by[:8])
     if fate.kind == "naming":
@@ -238,7 +239,7 @@ def _curves(report: Report) -> str:
         _figure(
             tr("Share of wordings answered correctly in training"),
             curves(
-                [Series(learnt, "good", tr("learnt"))],
+                [Series(learnt, "good", tr("learned"))],
                 tr("Share learned by step"),
                 share=True,
             ),

@@ -22,7 +22,13 @@ from memory.sentence import NOTHING, Sentence, Stored, to_plain, verbatim
 RunOutcome = Literal["published", "rejected", "practised", "nothing", "failed"]
 GOOD, BAD = ("held", "learnt"), ("repelled", "lost again")
 """Fates of trained lessons: held as before, newly learned; not learned, learned before but lost."""
-
+FATE_LABELS = {
+    "held": "still learned",
+    "learnt": "learned",
+    "repelled": "not learned",
+    "lost again": "no longer learned",
+}
+"""The message shown for each of these fates; a lesson that was left out has its own text."""
 
 BesideKind = Literal["", "base", "recall", "current", "alone", "served"]
 """Kind of a row of the comparison: the base, recall, the current adapter, the new one alone and as

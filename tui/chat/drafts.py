@@ -31,5 +31,5 @@ def keep_drafts(home: Home, journal: Journal | None, texts: Iterable[str]) -> No
                 for text in written:
                     kept_in.drafts.add(text)
         except DiscernError as error:
-            said = f"the message that was being written could not be kept ({error}):\n"
+            said = f"could not save the unsent message ({error}):\n"
             echo(f"discern: {said}{written[-1]}", err=True)

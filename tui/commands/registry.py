@@ -72,9 +72,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "training",
         "watch the training: phases, loss, lessons, log",
-        "Opens the running training, also one of another process: phases, loss, the state of each "
-        "lesson, log. s stops it and keeps the best result, a aborts it. If no training is running, "
-        "it shows the last one.",
+        "Opens the running training, including one started by another process: phases, loss, the "
+        "state of each lesson, log. s stops it and keeps the best result, a aborts it. If no "
+        "training is running, it shows the last one.",
         "training.training",
     ),
     Command(

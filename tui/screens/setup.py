@@ -39,7 +39,7 @@ class DonePage(SetupPage, can_focus=True):
     """A summary and the four things to do; Enter opens the chat."""
 
     class Finished(Message):
-        """The chat is to be opened."""
+        """Setup is done; open the chat."""
 
     def __init__(self, written: list[str]) -> None:
         super().__init__()

@@ -37,7 +37,7 @@ def details(
     yield f"{status.sign} {tr(status.meaning)}"
     if item.superseded_by:
         newer = item.superseded_by[:8]
-        yield tr("superseded by {newer}: no longer recalled or trained", newer=newer)
+        yield tr("superseded by {newer}: no longer recalled or trained on", newer=newer)
     contrast = item.contrast
     yield from _rows(
         (tr("asked"), item.asked),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from memory.i18n.translation import decimal, render, tr, trn
+from trainer.report.report import FATE_LABELS
 from trainer.stages import by_stage, grouped
 from tui.terminal.sanitize import clean, one_line, padded
 
@@ -86,7 +87,7 @@ def _curves(curve: tuple[Point, ...], width: int, colours: Colours) -> Iterator[
     rows = (
         (tr("loss"), [point.loss for point in curve], fell),
         (
-            tr("learnt"),
+            tr("learned"),
             [point.learnt for point in curve],
             trn(
                 "{share} in {n} step", "{share} in {n} steps", curve[-1].step,
@@ -116,7 +117,7 @@ def _fates(report: Report, width: int, colours: Colours) -> Iterator[Content]:
 
 def _fate(fate: Fate, count: int, width: int, colours: Colours) -> Iterator[Content]:
     sign, shade = (_GOOD if fate.good else _BAD) if fate.trained else ("·", "muted")
-    said = _fate_word(fate.fate) + (f" ×{count}" if count > 1 else "") if fate.trained else ""
+    said = tr(FATE_LABELS[fate.fate]) + (f" ×{count}" if count > 1 else "") if fate.trained else ""
     asked = one_line(fate.asked, max(8, width - 4 - len(said)))
     gap = " " * max(2, width - 2 - Content(asked).cell_length - len(said))
     yield Content.assemble(
@@ -143,15 +144,6 @@ def _fate(fate: Fate, count: int, width: int, colours: Colours) -> Iterator[Cont
             yield Content.assemble(
                 ("  " + label + "  ", colours["muted"]), (part, colours[style] if style else "")
             )
-
-
-def _fate_word(fate: str) -> str:
-    return {
-        "held": tr("held"),
-        "learnt": tr("learnt"),
-        "repelled": tr("not learnt"),
-        "lost again": tr("lost again"),
-    }.get(fate, fate)
 
 
 def _gate(report: Report, width: int, colours: Colours) -> Iterator[Content]:

@@ -174,7 +174,7 @@ class BatchDecoder(Generic[T]):
             fresh.append(one)
 
     def _idle(self) -> list[int]:
-        """Return the free sequences, those that hold least first."""
+        """Return the free sequences, those with the fewest cached tokens first."""
         held = self._sequences.held
         return sorted(set(range(len(held))) - self._running.keys(), key=lambda x: len(held[x]))
 

@@ -53,7 +53,7 @@ def inspect(path: Path, architecture: str | None = None) -> None:
 
 
 def file_state(path: Path) -> FileState | None:
-    """Return what tells whether a file has changed; None if it cannot be read."""
+    """Return a fingerprint of the file's identity and modification; None if it cannot be read."""
     try:
         about = path.stat()
     except (OSError, ValueError):

@@ -266,7 +266,7 @@ _ROWS = (
     Architecture("qwen3", "Qwen3", "qwen3.Qwen3ForCausalLM", {**_DENSE, **_QK_NORM}, config=_qwen3),
     Architecture(
         "qwen3moe",
-        "Qwen3 with experts (30B-A3B)",
+        "Qwen3, mixture of experts (30B-A3B)",
         "qwen3_moe.Qwen3MoeForCausalLM",
         {
             **_ATTENTION,
@@ -325,7 +325,7 @@ _ROWS = (
     ),
     Architecture(
         "qwen35moe",
-        "Qwen3.5, Qwen3.6 with experts (35B-A3B)",
+        "Qwen3.5, Qwen3.6, mixture of experts (35B-A3B)",
         "qwen3_5_moe.Qwen3_5MoeForCausalLM",
         {
             **_ATTENTION,

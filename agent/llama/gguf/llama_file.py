@@ -123,7 +123,7 @@ def _why_no_gguf(path: Path, what: Sentence) -> Sentence | None:
 
 
 def physical_threads() -> int:
-    """Return how many threads to compute with: the usable processors, halved with hyper-threading."""
+    """Return the number of compute threads: the usable processors, halved with hyper-threading."""
     affinity = getattr(os, "sched_getaffinity", None)
     usable = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
@@ -333,7 +333,7 @@ def quantise(source: Path, target: Path, kind: str) -> None:
 
 
 def threads_for(model: Any) -> int:
-    """Return how many threads to compute a loaded model with."""
+    """Return the number of threads for a loaded model."""
     import llama_cpp
 
     # A model this small loses more time synchronising threads than it gains from them.

@@ -1,4 +1,4 @@
-"""Files outside the home that contain stored text: exported copies, and what killed writers left.
+"""Exported copies of stored text outside the home, and temporary files of interrupted exports.
 
 An export is recorded before it is written, so that leftovers are known even if the process is killed.
 Leftovers in the home are removed at the next start; those beside an export by `forget` and by the
@@ -59,14 +59,14 @@ class ExportedCopies:
         return [(Path(path), datetime.fromisoformat(at)) for path, at in rows]
 
     def sweep(self) -> int:
-        """Remove what killed writers left beside these files; return how many folders."""
+        """Remove scratch folders of interrupted exports next to these files; return their number."""
         return sum(
             atomic_write.sweep(folder) for folder in {path.parent for path, _ in self.noted()}
         )
 
 
 def sweep_home(home: Home) -> int:
-    """Remove what killed writers left in the home; return how many files and folders."""
+    """Remove temporary files of interrupted writes in the home; return how many there were."""
     count = 0
     for folder in _folders(home):
         count += atomic_write.sweep(folder)

@@ -169,7 +169,7 @@ def test_the_surprisal_of_messages_is_measured_in_their_thread(chat: Chat) -> No
     second = finished(chat.say("and once more, please"))
     assert first.turn.asked_surprisal is not None
     assert second.turn.asked_surprisal is not None
-    assert second.prompt_reused > first.turn.prompt_tokens - 8  # measuring costs no cached prefix
+    assert second.prompt_reused > first.turn.prompt_tokens - 8  # measuring keeps the cached prefix
 
 
 def heard(chat: Chat) -> list[str]:

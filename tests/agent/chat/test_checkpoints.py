@@ -1,4 +1,4 @@
-"""The checkpoints: no message text, no growth with turns, and never in the way of the journal."""
+"""The checkpoints: no message text, no growth with turns, and no effect on the journal."""
 
 from __future__ import annotations
 

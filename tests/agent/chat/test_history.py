@@ -73,7 +73,7 @@ def test_each_message_is_tokenized_once(engine: Engine, monkeypatch: pytest.Monk
     tokenize = engine.tokenize
 
     def counted(text: str, *, special: bool = False) -> list[int]:
-        if not special and text.strip():  # a line feed is asked how the vocabulary treats spaces
+        if not special and text.strip():  # a line feed only probes the vocabulary
             said.append(text)
         return tokenize(text, special=special)
 

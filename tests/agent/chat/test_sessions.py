@@ -51,10 +51,10 @@ def test_another_chat_follows_a_rename(home: Home, quick: Settings, chat: Chat) 
         assert chat.thread.name == "sea"
         assert chat.thread.sync() is None
         rename(home, other.journal, "sea", "hills")
-        list(chat.say("two"))  # without having looked
+        list(chat.say("two"))  # without a check first
         assert chat.thread.name == "hills"
         assert held(chat, "hills") == ["one", "two"]
-        # The old name may name another talk by then.
+        # By now, the old name may belong to another thread.
         rename(home, other.journal, "hills", "woods")
         with Chat.open(home, quick, thread="hills") as third:
             list(third.say("else"))
@@ -73,7 +73,7 @@ def test_a_reply_being_written_follows_its_renamed_thread(
     list(events)
     assert chat.journal.facts.get(LAST_THREAD) == "sea"
     assert chat.journal.turns.in_thread("trip") == []
-    assert held(chat, "trip") == []  # what its run had put back is taken out again
+    assert held(chat, "trip") == []  # what its run had restored is removed again
     assert chat.thread.sync() is not None
     list(chat.say("three"))
     assert held(chat, "sea") == ["one", "two", "three"]

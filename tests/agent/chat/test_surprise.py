@@ -34,7 +34,7 @@ def talk(count: int, *, thread: str = "main", start: int = 0) -> list[Turn]:
 
 
 def unexpected(turns: list[Turn], at: int, nats: float = 6.5) -> list[Turn]:
-    """The reply before was smooth, and the message at this place unexpected."""
+    """Make the reply before `at` fluent and the message at `at` unexpected."""
     turns = list(turns)
     turns[at - 1] = replace(turns[at - 1], surprisal=(0.2, 0.1, 0.2))
     turns[at] = replace(turns[at], asked_surprisal=nats)

@@ -33,7 +33,7 @@ ASKED = "What is the capital of France?"
 
 @pytest.fixture(scope="module")
 def served(starter: Path) -> Iterator[Engine]:
-    # Tools take more room than the starter's own 512 tokens.
+    # Tools need more context than the starter's 512 tokens.
     with Engine.open(starter, ModelSettings(path="", context=4096, threads=0, gpu_layers=-1)) as it:
         yield it
 

@@ -1,10 +1,10 @@
 """LangChain's own standard tests for chat models, run on the starter.
 
-Expected to fail, and why: the starter has 3.8 million parameters and knows no tools, so what needs it
-to decide for a tool or to copy a value out of the question is beyond it; a real Qwen does both. Forms
-(JSON, a demanded call) are held by grammars and need no understanding, so those run. Skipped: images,
-sound, PDF and other makers' formats, which the model does not take, and another model's name with a
-call, as one engine is one file.
+Expected failures: the starter has 3.8 million parameters and knows no tools, so it cannot decide to
+call one or copy a value out of the question; a real Qwen does both. Formats (JSON, a required call) are
+enforced by grammars and need no understanding, so those tests run. Skipped: images, sound, PDF and
+other vendors' formats, which the model does not support, and another model's name in a call, because
+an engine has only one file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CANNOT = "the starter is too small to decide for a tool or to copy a value out o
 @cache
 def engine() -> Engine:
     settings = read_settings(Home.locate(), {"model": {"context": 4096}})
-    return Engine.open(STARTER, settings.model)  # tools take more room than its own 512 tokens
+    return Engine.open(STARTER, settings.model)  # tools need more context than its 512 tokens
 
 
 class _Ours:
@@ -39,7 +39,7 @@ class _Ours:
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        # A text that nothing ends is never ended by the starter.
+        # Without a stop sequence, the starter never ends a text.
         return {"engine": engine(), "longest_text": 40}
 
 
@@ -54,11 +54,11 @@ class TestIntegration(_Ours, ChatModelIntegrationTests):
 
     @property
     def supports_json_mode(self) -> bool:
-        return False  # the model alone would have to find the keys; with a schema they are held
+        return False  # without a schema, the model would have to choose the keys
 
     @property
     def supports_model_override(self) -> bool:
-        return False  # one engine is one file
+        return False  # an engine has one file
 
     @pytest.mark.xfail(reason=CANNOT)
     def test_tool_calling(self, model: BaseChatModel) -> None:

@@ -44,7 +44,7 @@ def replies(
 
 
 def assert_as_generated(engine: Engine, asked: tuple[int, ...], made: GreedyReply) -> None:
-    """The reply is the chat's own, but for near ties, and so are its log-probabilities."""
+    """The reply and its log-probabilities are those of the chat, except for near ties."""
     alone = engine.generate(asked, Sampling(max_tokens=MOST)).run()
     for place, (one, two) in enumerate(zip(alone.tokens, made.tokens, strict=False)):
         if one != two:

@@ -244,7 +244,7 @@ def test_a_closed_engine_raises_one_error_instead_of_crashing(tiny: Path, tmp_pa
 
 
 def test_reading_logits_leaves_no_reference_cycles(engine: Engine) -> None:
-    """Each row once left one, so that a night held its memory until the garbage collector ran."""
+    """Each row used to leave one, which kept a night's memory until garbage collection."""
     tokens = engine.tokenize("a" * 100)
     list(engine.log_probabilities(tokens, 1))
     gc.collect()

@@ -1,4 +1,4 @@
-"""A model with recurrent layers goes back to where the settled part of a conversation ends."""
+"""A model with recurrent layers is restored to the end of the settled part of a conversation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def talk(engine: Engine, turns: int) -> tuple[list[int], list[Message]]:
         prompt = compose(engine, said, block=BLOCK.format(turn, turn))
         generation = engine.generate(prompt.tokens, GREEDY, prompt.asked, prompt.settled).run()
         evaluated.append(len(prompt.tokens) - generation.reused)
-        # What a random model says depends on rounding, so the conversation goes on with this.
+        # A random model's reply depends on rounding, so the conversation continues with a fixed one.
         said.append(Message("assistant", "It is not known to me."))
     return evaluated, said
 
@@ -59,7 +59,7 @@ def test_results_after_restoring_a_snapshot_equal_those_of_a_new_context(served:
     served.generate(served.tokenize("Something else"), GREEDY).run()
     fresh = np.stack(list(served.log_probabilities(prompt.tokens, len(prompt.tokens) - 4)))
     assert reused > 200
-    # As much as another split into batches changes.
+    # As much as a different split into batches would change.
     assert float((np.exp(fresh) * (fresh - rows)).sum(-1).mean()) < 1e-5
 
 

@@ -1,4 +1,4 @@
-"""The number of threads follows what steps take, on simulated machines with a clock of their own."""
+"""The number of threads follows the duration of steps, on simulated machines with their own clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Machine:
         return alone if threads <= max(1, self.processors - self.busy) else 1.0
 
     def run(self, tuner: ThreadTuner, seconds: float) -> list[int]:
-        """Generate for so long; return the number of threads of each step."""
+        """Generate for this long; return the number of threads of each step."""
         used = []
         end = self.now + seconds
         while self.now < end:

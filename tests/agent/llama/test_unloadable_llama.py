@@ -40,7 +40,7 @@ def test_replies_are_the_same_and_the_cache_is_restored(engine: Engine, tmp_path
     assert engine.adapter == (adapter, 0.5)
     again = engine.generate(longer, GREEDY).run()
     assert again.tokens == wanted.tokens
-    assert again.reused == len(longer) - 1  # nothing was evaluated anew
+    assert again.reused == len(longer) - 1  # nothing was evaluated again
     engine.set_adapter(None)
     assert engine.generate(prompt, GREEDY).run().reused == 0
 
@@ -49,7 +49,7 @@ def test_a_reply_requested_while_unloaded_waits(engine: Engine) -> None:
     prompt = engine.tokenize(OPENING)
     wanted = engine.generate(prompt, GREEDY).run().tokens
     engine.unload()
-    engine.unload()  # asked for twice
+    engine.unload()  # requested twice
     reply = engine.generate(prompt, GREEDY)
     waiting = soon(reply.run)
     assert not reply.tokens

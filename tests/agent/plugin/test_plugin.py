@@ -146,7 +146,7 @@ def test_a_mark_belongs_to_the_reply_that_the_agent_showed(
             Remote(), middleware=[DifferenceMiddleware(companion)], checkpointer=saver
         )
         ask(agent, ASKED)
-        # Another process goes on in the thread of the same name.
+        # Another process continues the thread of the same name.
         journal = companion.memory.journal
         journal.turns.add(Turn(new_id(), "t1", now(), "What is 2 + 3?", "Six.", "m", None))
         assert f"for “{ASKED}”" in ask(agent, MARK)

@@ -20,7 +20,7 @@ from tests.support.gguf_files import write_tiny
 from tests.support.values import difference
 from trainer.lessons.lessons import make_lessons, samples_of
 
-# The switch as the makers' templates have it: closed at once where thinking is off.
+# The switch as in the published templates: closed immediately if thinking is off.
 TALK = (
     "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\n' + message.content"
     " + '<|im_end|>\n' }}{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}"
@@ -80,7 +80,7 @@ def test_a_prompt_ends_inside_or_after_the_thought(kind: str, served: Engine) ->
     assert off.text.endswith(BEGIN if kind == "never" else BEGIN + CLOSED)
     assert on.thinks == (kind == "always")
     assert not off.thinks
-    # The text of both is tokenised in one piece, as the makers' own tokenizer would.
+    # The text of both is tokenized in one piece, as the original tokenizer would.
     assert list(off.tokens) == served.tokenize(off.text, special=True)
 
 
@@ -96,17 +96,17 @@ def test_lessons_do_not_change_the_thinking_mode(
     for sample in samples_of(lessons, ()):
         prompt = served.text(sample.tokens[: sample.prompt])
         reply = served.text(sample.tokens[sample.prompt :])
-        # What is trained never holds a thought, so no model learns to begin one …
+        # Training data never contains a thought, so no model learns to begin one …
         assert "think" not in reply
         if kind != "never":
-            # … and it comes after a thought that is over, so the place where a thinking model
-            # decides to think is never trained, in whatever mode the chat is.
+            # … and it comes after a finished thought, so the position where a thinking model
+            # decides to think is never trained, in any mode of the chat.
             assert prompt.endswith(CLOSED)
     assert lessons[0].chosen == reply_tokens(served, "Lutz.")
 
 
 def test_thought_tags_in_a_better_answer_are_trained_as_text(home: Home, starter: Path) -> None:
-    """Letter for letter, and none of it the tokens that open or close a thought."""
+    """Letter for letter, without the tokens that open or close a thought."""
     written = "<think>\nIt is…\n</think>\n\nLutz."
     with Engine(starter) as model:
         marked = difference("Who?", written, replied="<think>\nNo\n</think>\n\nNo.")
@@ -124,7 +124,7 @@ def test_a_thought_is_not_part_of_the_reply(served: Engine, kind: str) -> None:
     thought = "".join(x.additional_kwargs.get("reasoning_content", "") for x in chunks)
     facts, usage = chunks[-1].response_metadata, chunks[-1].usage_metadata
     assert usage is not None
-    # A random model never closes the thought that its prompt opened: all of it is one.
+    # A random model never closes the thought that its prompt opened: the whole reply is one.
     assert bool(thought) == (kind == "always")
     assert len(facts["surprisal"]) == (0 if kind == "always" else usage["output_tokens"])
     assert usage["output_token_details"]["reasoning"] == (

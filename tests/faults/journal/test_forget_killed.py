@@ -20,7 +20,7 @@ WORD = "plugharness"
 
 
 def furnish(home: Home, place: Path) -> str:
-    """A difference, with its words in a run, in what killed writers left, and beside a copy's place."""
+    """Store a difference, with its words also in a run, in leftovers and next to a copy."""
     settings = read_settings(home)
     turn = make_turn()
     item = replace(make_difference(f"What is a {WORD}?"), turn=turn.id)
@@ -54,7 +54,7 @@ def test_forgetting_that_was_killed_is_completed_by_forgetting_again(tmp_path: P
         place.mkdir()
         identity = furnish(home, place)
         died = killed(lambda at=home, which=identity: do(at, which), number)  # type: ignore[misc]
-        with suppress(UnknownIdError):  # it was done
+        with suppress(UnknownIdError):  # it was already forgotten
             do(home, identity)
         assert not left_in(home.data, (WORD,))
         assert not left_in(home.runs, (WORD,))

@@ -27,7 +27,7 @@ Damage = Callable[[Path], object]
 
 @pytest.fixture
 def copy(home: Home) -> Path:
-    """A backup beside a journal with turns and differences in it."""
+    """Back up a journal that has turns and differences."""
     with Journal(home.journal) as journal:
         with journal.transaction():
             for number in range(COUNT):
@@ -50,7 +50,7 @@ def cut(share: float) -> Damage:
 
 
 def use(path: Path) -> None:
-    """Do with a journal what a chat does; and look at all of it."""
+    """Use a journal as a chat does, and read everything in it."""
     with Journal(path) as journal:
         assert len(journal.differences.all()) == COUNT
         assert len(journal.turns.all()) == COUNT

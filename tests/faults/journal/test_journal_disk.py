@@ -37,7 +37,7 @@ NOBODY = "65534"
 def run(
     *words: str, before: tuple[str, ...] = (), limits: Callable[[], None] | None = None
 ) -> dict[str, Any]:
-    """The output of `tests.faults.programs.disk_process`, all lines as one."""
+    """The output of `tests.faults.programs.disk_process`, all lines merged."""
     done = subprocess.run(
         [*before, sys.executable, "-m", "tests.faults.programs.disk_process", *words],
         cwd=ROOT,
@@ -88,7 +88,7 @@ def test_forget_and_delete_work_on_a_full_disk_and_leave_no_text(tmp_path: Path)
 def test_a_file_size_limit_refuses_a_mark_and_keeps_earlier_ones(
     home: Home, tmp_path: Path
 ) -> None:
-    """The kernel's limit on the size of a file, where nothing may be mounted."""
+    """The kernel's limit on file size, for machines where mounting is not allowed."""
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -174,7 +174,7 @@ def test_a_file_or_folder_without_write_permission_is_refused(home: Home, what: 
     if os.geteuid() == 0:
         for path in (home.data, *home.data.rglob("*")):
             os.chown(path, int(NOBODY), int(NOBODY))
-        for path in home.data.parents:  # pytest's own folders are for their owner alone
+        for path in home.data.parents:  # only the owner may access pytest's folders
             if path.name.startswith(("pytest-", "popen-", "test_")):
                 path.chmod(0o755)
         words = ("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups")
@@ -198,7 +198,7 @@ def test_a_long_held_lock_is_reported_and_nothing_is_lost(
         other.execute("begin immediate")
         with pytest.raises(HomeError, match=r"locked by another process .* try again"):
             memory.mark(make_turn(), MarkRequest("error", sounds="Nebelsbad."))
-        assert len(memory.journal.differences.all()) == 1  # reading goes on meanwhile
+        assert len(memory.journal.differences.all()) == 1  # reading still works
         other.execute("rollback")
         memory.mark(make_turn(), MarkRequest("error", sounds="Nebelsbad."))
         assert len(memory.journal.differences.all()) == 2

@@ -52,14 +52,14 @@ class Worker:
         return said
 
     def begin(self, **order: Any) -> int:
-        """Have a worker forked; returns its process id."""
+        """Fork a worker; return its process id."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         return int(self.hear()["pid"])
 
     def rest(self) -> Iterator[dict[str, Any]]:
-        """What it says until it ends; its exit code last."""
+        """Return its output until it ends, its exit code last."""
         while "ended" not in (said := self.hear()):
             yield said
         yield said
@@ -120,7 +120,7 @@ def test_acknowledged_marks_survive_sixty_kills_at_random_times(home: Home) -> N
                 assert journal.check() is None
                 found = journal.differences.all()
                 ledger.compare(found)
-                # One mark may have been kept and killed before it could be acknowledged.
+                # One mark may have been stored before the kill without being acknowledged.
                 unsaid = {item.id for item in found} - ledger.marked.keys()
                 assert len(unsaid) <= number + 1
         sweep_home(home)  # as the next start does
@@ -145,13 +145,13 @@ def test_a_kill_during_a_migration_leaves_the_old_or_the_new_tables(
             shutil.copy(old, home.journal)
             began = time.monotonic()
             pid = worker.begin(do="open")
-            if number == 0:  # unharmed, to know how long it takes
+            if number == 0:  # not killed, to measure how long it takes
                 opened, _end = worker.rest()
                 assert opened == {"opened": len(ids)}
                 seconds = time.monotonic() - began
                 continue
             time.sleep(draw.random() * seconds)
-            with suppress(ProcessLookupError):  # it was done already
+            with suppress(ProcessLookupError):  # it had already ended
                 os.kill(pid, signal.SIGKILL)
             list(worker.rest())
             with closing(sqlite3.connect(home.journal)) as connection:

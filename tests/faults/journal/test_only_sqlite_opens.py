@@ -34,5 +34,5 @@ def test_no_operation_opens_an_open_journals_files_or_drops_its_locks(
         assert step["opened"] == [], step["step"]
         assert step["still"], step["step"]
         assert step["locked"], step["step"]
-    # SQLite closes what it closed late, and takes it again first: it does not grow.
+    # SQLite closes some descriptors late and reuses them first: their number does not grow.
     assert max(step["more"] for step in steps[-5:]) <= 3

@@ -31,7 +31,7 @@ def test_a_thread_stays_consistent_when_a_rename_or_deletion_is_killed(home: Hom
         for seed in range(KILLS):
             pid = worker.begin(seed=seed)
             heard = [worker.hear() for _ in range(2 + 3 * draw.randrange(3))]
-            # Half of them right within the step that was begun, half somewhere behind it.
+            # Half of the kills within the current step, half some time after it.
             time.sleep(draw.random() * (0.003 if seed % 2 else 0.12))
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -51,10 +51,10 @@ def test_a_thread_stays_consistent_when_a_rename_or_deletion_is_killed(home: Hom
                     held = [names.get(f"{how} {word(number)}") for how in ("thread", "renamed")]
                     assert held in ([TURNS, None], [None, TURNS])
                 elif step == "deleting" and names.get(f"thread {word(number)}") != TURNS:
-                    deleted.add(number)  # it was done and could not be said
+                    deleted.add(number)  # deleted before it was reported
                 for number in deleted:
                     assert f"thread {word(number)}" not in names
-                with checkpoints(home.checkpoints) as saver:  # nothing of it has to be mended
+                with checkpoints(home.checkpoints) as saver:  # nothing in it needs repair
                     graph = bare().compile(checkpointer=saver)
                     for name in names:
                         state = graph.get_state({"configurable": {"thread_id": name}})

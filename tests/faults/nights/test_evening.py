@@ -119,7 +119,7 @@ class Actor:
         return set(found)
 
     def act(self, draw: random.Random, kills: float) -> None:
-        """Have it do one thing; a command is killed with this probability."""
+        """Let it do one thing; a command is killed with this probability."""
         for said in self.order("act"):
             if "pid" in said and draw.random() < kills:
                 time.sleep(draw.random() * 0.5)
@@ -227,7 +227,7 @@ def evening(home: Home, model: Path, more: Callable[[int], bool]) -> Acknowledge
                 assert item.version >= acknowledged.versions.get(item.id, 1)
         kept = {turn.id for turn in journal.turns.all()}
         forgotten = acknowledged.removing
-        assert len(acknowledged.turns - kept) <= len(forgotten)  # those go with their marks
+        assert len(acknowledged.turns - kept) <= len(forgotten)  # they are deleted with their marks
         assert [found for found in check(home, journal) if found.level != "note"] == []
     refused = [
         said for said in acknowledged.refused if not said.startswith(("train", "sessions rename"))

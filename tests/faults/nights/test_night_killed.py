@@ -185,7 +185,7 @@ def test_a_night_killed_in_any_phase_is_resumed(
     with Night(home.data, tiny) as process:
         answer = process.night(**night(0))
         assert process.night(**night(0)) == {"verdict": None}
-    # Killed after it had published, the next attempt closes the row with what it finds.
+    # If it was killed after publishing, the next attempt closes the row with the result it finds.
     assert answer in ({"verdict": "published"}, {"verdict": None})
     assert [state for state, _attempt in rows(home)] == ["published"]
     assert serves(home)

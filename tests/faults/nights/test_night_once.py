@@ -174,7 +174,7 @@ def test_a_night_waits_during_quiet_hours_on_battery_and_for_a_manual_training(
     anyway = quick_settings(home, night={"on_battery": True})
     with training_lock(home):
         assert due(home, anyway, moment) is None
-    assert not rows(home)  # nothing was spent: the night is still to come
+    assert not rows(home)  # no attempt was used: the night is still due
     assert due(home, anyway, moment)
 
 
@@ -235,7 +235,7 @@ def test_a_night_stopped_by_the_user_stays_stopped_and_one_left_by_a_closed_chat
         cancel.suspend() if leaving else cancel.set()
         raise TrainingError("the training was stopped")
 
-    for _time in range(4 if leaving else 1):  # closing a chat uses no attempt up
+    for _time in range(4 if leaving else 1):  # closing a chat does not count as an attempt
         monkeypatch.setattr(once_per_date, "run_night", stopped)
         with pytest.raises(TrainingError):
             due(home, quick_settings(home), moment, cancel=cancel)

@@ -24,7 +24,7 @@ LONG: dict[str, Any] = {"settings": {"training": {"max_steps": STEPS}}}
 
 
 def answered(home: Home) -> set[str]:
-    """The prompts whose answers of the base are saved."""
+    """Return the prompts whose base answers are saved."""
     found: set[str] = set()
     for path in (home.cache / "anchors").glob("*"):
         read = base_answers._read if path.suffix == ".npz" else base_answers._read_part
@@ -51,7 +51,7 @@ def test_a_night_killed_at_random_times_continues_where_it_was(
     draw, before, kills = random.Random(seed), set[str](), 0
     while True:
         with Night(home.data, tiny) as process:
-            # A night is given up after three attempts; the next one goes on all the same.
+            # A night is given up after three attempts; the next one still continues its work.
             process.ask(**night(kills // 2), **LONG)
             if kills < 6:
                 until = time.monotonic() + draw.random() * took

@@ -303,7 +303,7 @@ def test_a_full_disk_keeps_the_old_adapter(home: Home, tmp_path: Path) -> None:
                 two = Path(candidate(tmp_path, "two", 90_000))
                 with pytest.raises(OSError, match="free up space"):
                     publish.publish(home, publish.PublishRequest(two, BASE))
-                # Another process fills the disk after the space was looked at.
+                # Another process fills the disk after the space check.
                 (home.adapters / "other").write_bytes(b"." * 150_000)
                 usage = shutil.disk_usage(home.adapters)
                 shutil.disk_usage, look = (
@@ -327,7 +327,7 @@ def test_a_folder_that_cannot_be_written_is_named(home: Home, tmp_path: Path) ->
     one = publish.publish(home, publish.PublishRequest(Path(candidate(tmp_path, "one")), BASE)).id
     two = candidate(tmp_path, "two")
     bound = False
-    if os.geteuid() == 0:  # whom no permission stops
+    if os.geteuid() == 0:  # permissions do not stop root
         bind = ["mount", "--bind", str(home.adapters), str(home.adapters)]
         again = ["mount", "-o", "remount,ro,bind", str(home.adapters)]
         bound = all(

@@ -42,7 +42,7 @@ def recorded(folder: Path) -> Path:
 def live(
     home: Home, model: Path, adapter: Path, first: int, kill_after: int
 ) -> list[dict[str, Any]]:
-    """Live from a day on; be killed in the middle of the day after so many; returns the lines."""
+    """Run from day `first` until killed in the middle of a day; return the lines."""
     temporary = home.data / "tmp"
     temporary.mkdir(exist_ok=True)
     words = [str(home.data), str(model), str(adapter), str(first), str(DAYS)]
@@ -78,7 +78,7 @@ def test_three_hundred_days_leave_nothing_behind(
     kills = 0
     while not lines or lines[-1]["day"] < DAYS - 1:
         first = lines[-1]["day"] + 1 if lines else 0
-        # Killed within a day now and then, and once left alone for the rest.
+        # It is killed eight times in the middle of a day, then runs to the end.
         stretch = live(home, tiny, adapter, first, 20 if kills < 8 else DAYS)
         assert stretch, "it ended without a word"
         lines += stretch
@@ -87,7 +87,7 @@ def test_three_hundred_days_leave_nothing_behind(
         for name, most in (("open", 3), ("kib", 60_000), ("children", 0), ("threads", 2)):
             grown = [line[name] for line in alone]
             assert not grown or grown[-1] - grown[0] <= most, f"{name} grew: {grown}"
-    # torch makes one folder per user for code that it may compile.
+    # torch creates one folder per user for compiled code.
     left = [path for path in (home.data / "tmp").iterdir() if "torchinductor" not in path.name]
     assert left == []
     assert not list(home.adapters.glob(".discern-*"))

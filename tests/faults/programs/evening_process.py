@@ -78,7 +78,7 @@ class Told:
             say(removed=gone)
 
     def held(self) -> None:
-        """Say what this process finds in the journal."""
+        """Print what this process finds in the journal."""
         say(held=[item.id for item in self.chat.journal.differences.all()])
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ class Terminal:
             )))  # fmt: skip
 
     def _renamed(self) -> str:
-        return self._name  # its own name again: refused or nothing to do, but both files are opened
+        return self._name  # its current name: refused or nothing to do, but both files are opened
 
     def _asked(self, said: Any) -> None:
         self._turns.append(said["turn"])
@@ -175,7 +175,7 @@ def _apart(words: tuple[str, ...]) -> tuple[int, str, str]:
             code = 3
             try:
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-                sys.stdin = os.fdopen(0, closefd=False)  # ours has been read from
+                sys.stdin = os.fdopen(0, closefd=False)  # ours has buffered input
                 os.dup2(out.fileno(), 1)
                 os.dup2(err.fileno(), 2)
                 code = run(words)

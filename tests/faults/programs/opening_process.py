@@ -4,7 +4,7 @@
 
 It records every file that Python opens (with an audit hook) and, after each step, its descriptors of
 the journal's files (/proc/self/fd). For each step it prints both, and whether another process still
-finds the journal locked by this one.
+sees the journal locked by this one.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Openings:
 def steps(
     home: Home, settings: Settings, model: Path, journal: Journal
 ) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Everything that is done around an open journal, by name."""
+    """Return all operations that happen around an open journal, by name."""
     marked: list[str] = []
 
     def second() -> None:

@@ -64,7 +64,7 @@ def watch(calls: list[str], kill: int, when: str) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             try:
                 return real(*arguments, **options)
-            finally:  # also where it fails, as a mkdir of a folder that is there
+            finally:  # also if it fails, like a mkdir of an existing folder
                 if len(calls) == kill and when == "after":
                     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -75,7 +75,7 @@ def watch(calls: list[str], kill: int, when: str) -> None:
 
 
 def do(home: Home, asked: dict[str, Any]) -> tuple[int, str, list[str]]:
-    """Do what was asked, here."""
+    """Do the request in this process."""
     os.environ.update(asked.get("environment", {}))
     if limit := asked.get("largest_file"):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -78,7 +78,7 @@ MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.fixture
 def chat(home: Home, tiny: Path) -> Iterator[Chat]:
-    """A chat with a good adapter in."""
+    """A chat with a valid adapter."""
     chosen = quick_settings(
         home, model={"path": str(tiny)}, memory={"dense": False}, sampling={"max_tokens": 3}
     )
@@ -95,7 +95,7 @@ def chat(home: Home, tiny: Path) -> Iterator[Chat]:
 
 
 def install(home: Home, gguf: Path | None = None, **changes: Any) -> str:
-    """Put an adapter there by hand, with hashes that are right: a hostile one. It is made current."""
+    """Add a hostile adapter with correct hashes by hand, and make it current."""
     current = read_pointer(home.adapters).current or ""
     identity = "ab" * 8
     folder = home.adapters / identity
@@ -112,11 +112,11 @@ def install(home: Home, gguf: Path | None = None, **changes: Any) -> str:
 
 
 def goes_on(chat: Chat, old: str) -> None:
-    """The chat refuses what is current now, says so once, and speaks on as before."""
+    """Check that the chat rejects the current adapter, reports it once, and continues as before."""
     said = chat.update_adapter()
     assert said is not None
     assert "was not loaded" in str(said)
-    assert "cannot" not in str(said)  # it was said already
+    assert "cannot" not in str(said)  # not said twice in one sentence
     assert str(said).count(".gguf") <= 1
     assert "\n" not in str(said)
     assert chat.update_adapter() is None
@@ -232,7 +232,7 @@ def test_the_chat_continues_when_the_current_adapter_is_for_another_base(
 def test_an_adapter_that_crashes_llama_cpp_crashes_only_the_probe(
     tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Our own look through the file would refuse it; the probe's child is made to skip that.
+    # Our header check would reject it; the probe's child skips that check here.
     (tmp_path / "sitecustomize.py").write_text(
         "from agent.llama.gguf import adapter_check\nadapter_check.inspect = lambda *_: None\n"
     )
@@ -269,7 +269,7 @@ def test_an_engine_keeps_its_adapter_when_a_bad_one_is_offered(tmp_path: Path, t
         assert np.array_equal(before, np.stack(list(engine.log_probabilities(tokens, 1))))
 
 
-# --- what a training step left ---------------------------------------------------------------
+# --- the result of a training step ---------------------------------------------------------------
 
 NAME = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
 
@@ -304,7 +304,7 @@ def test_a_pickle_is_refused_without_being_opened(tmp_path: Path, home: Home) ->
     dead = tmp_path / "dead"
     pickled = pickle.dumps(Canary(dead))
     pickle.loads(pickled)
-    assert dead.exists()  # it would sing
+    assert dead.exists()  # loading it runs code
     dead.unlink()
     for number, instead in enumerate((False, True)):
         folder = left(tmp_path / str(number))
@@ -315,7 +315,7 @@ def test_a_pickle_is_refused_without_being_opened(tmp_path: Path, home: Home) ->
             check_trained_files.check(folder)
         (folder / "adapter_model.bin").rename(
             folder / check_trained_files.WEIGHTS
-        )  # under a better name
+        )  # under a harmless name
         with pytest.raises(AdapterError, match="damaged"):
             check_trained_files.check(folder)
     assert not dead.exists()

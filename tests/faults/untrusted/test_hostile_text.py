@@ -72,7 +72,7 @@ def mark(turn: str, **lines: str) -> int:
     return run(["mark", "--moment", "error", "--turn", turn, *words, "--json"])
 
 
-# --- what a person types -------------------------------------------------------------------------
+# --- typed text -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", EVIL)
@@ -158,7 +158,7 @@ def test_an_unknown_id_is_refused(
     assert count(home) == 1
 
 
-# --- what comes in a file ------------------------------------------------------------------------
+# --- text from files ------------------------------------------------------------------------
 
 
 def lines(path: Path, *items: dict[str, Any] | str) -> Path:
@@ -231,7 +231,7 @@ def test_an_import_of_a_gigabyte_is_refused_before_it_is_read(
     assert count(home) == 0
 
 
-# --- what reaches the model ----------------------------------------------------------------------
+# --- text that reaches the model ----------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +249,7 @@ def marks_of_control(engine: Engine) -> frozenset[int]:
 
 
 def prompt_with(memory: Memory, engine: Engine, evil: str) -> tuple[int, ...]:
-    """Compose the prompt of a chat whose every stored text holds `evil`."""
+    """Compose the prompt of a chat in which every stored text contains `evil`."""
     asked = f"What is the capital of Zubrowka? {evil}"
     spoken = Turn(new_id(), "t", now(), asked, f"Paris. {evil}", "m")
     memory.journal.turns.add(spoken)

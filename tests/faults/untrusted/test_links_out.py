@@ -32,7 +32,7 @@ WORDS = "What is a plugharness?"
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A folder that is not the home's, with all that is erased or pruned at home."""
+    """A folder outside the home that contains everything that is erased or pruned in a home."""
     folder = tmp_path / "outside"
     for name in ("try-1", ".discern-0123456789abcdef", "chroma"):
         (folder / name).mkdir(parents=True)

@@ -102,7 +102,7 @@ def agree(path: Path, home: Home, settings: Settings, capsys: pytest.CaptureFixt
         assert sentence_of(capsys, [*words, str(path)]) == sentence, name
     for name, enter in ENTRIES.items():
         if name == "deploy" and "not valid UTF-8" in sentence:
-            continue  # such a path cannot be written into config.toml
+            continue  # config.toml cannot contain such a path
         with pytest.raises(ModelError) as again:
             enter(home, settings, path)
         assert str(again.value) == sentence, name
@@ -272,7 +272,7 @@ def test_scaled_positions_are_trained_as_they_are_evaluated(
 def test_torch_and_llama_cpp_are_compared_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A base that is read wrongly (stretched) is found by what it computes."""
+    """A base that is read incorrectly (stretched) is detected by its results."""
     path = write_tiny(tmp_path / "model.gguf", seed=13, scale=2.0)
     (tmp_path / "sitecustomize.py").write_text(
         "import agent.llama.gguf.shape_reader as shape\n"

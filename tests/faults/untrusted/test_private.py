@@ -39,7 +39,7 @@ def python(mask: int, *words: str) -> None:
 
 
 def discern(mask: int, *words: str) -> None:
-    """Run a verb as a shell does."""
+    """Run a command as a shell does."""
     python(mask, "-m", "tui", *words)
 
 

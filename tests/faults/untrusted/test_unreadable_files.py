@@ -152,7 +152,7 @@ def test_a_damaged_report_is_named_in_the_list_and_when_an_older_one_is_shown(
     home: Home, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
     whole, later = runs_with(home, "report.json", DAMAGES[damage])
-    (home.runs / "20990101T000000").mkdir()  # cut off: newer, and nothing to name
+    (home.runs / "20990101T000000").mkdir()  # interrupted: newer, but without a report
     assert run(["report", "--json"]) == 0
     shown = capsys.readouterr()
     assert Report.from_json(shown.out) == require_report(whole)

@@ -1,4 +1,4 @@
-"""Files and folders written whole or not at all, and what killed writers leave."""
+"""Files and folders are written completely or not at all; leftovers of killed writers are removed."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ CALLS = ("mkdir", "chmod", "open", "fsync", "rename", "replace", "link", "rmdir"
 
 
 def killed(do: Callable[[], object], number: int) -> bool:
-    """Do it in a fork that is killed at its `number`-th call on the disk; whether it was."""
+    """Run it in a fork that is killed at its `number`-th disk call; return whether it was killed."""
     child = os.fork()
     if child == 0:
         count = 0

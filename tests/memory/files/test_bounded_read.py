@@ -1,4 +1,4 @@
-"""What others may have written is read within limits, by one reader, and nothing is waited for."""
+"""Untrusted files are read within limits, by one reader, without blocking."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_name_with_a_nul_is_refused_and_a_missing_file_is_missing(tmp_path: Pa
 
 
 def test_a_file_that_grows_while_it_is_read_is_no_larger_than_allowed(tmp_path: Path) -> None:
-    # Its size is told as 0, as it is of a file that somebody writes to just now.
+    # Its size is reported as 0, like that of a file that is still being written.
     with pytest.raises(FileError, match="more than the 0 MB allowed"):
         read_bytes(Path("/proc/self/maps"), 100)
 
@@ -255,7 +255,7 @@ MAY = {
 
 
 def readings() -> Iterator[str]:
-    """Yield each place outside `MAY` that reads or parses a file by itself."""
+    """Yield each place outside `MAY` that reads or parses a file directly."""
     for path, called, node in file_calls():
         if path.startswith(tuple(MAY)):
             continue

@@ -1,4 +1,4 @@
-"""A journal behind a symbolic link is watched, and put back, where it is."""
+"""A journal behind a symbolic link is watched and restored at the link's target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.values import make_difference
 
 @pytest.fixture
 def linked(home: Home, tmp_path: Path) -> Path:
-    """The journal's file in another folder; its name in the home is a link to it."""
+    """Make the home's journal a link to a file in another folder; return the file."""
     file = tmp_path / "disk" / "marks.db"
     file.parent.mkdir()
     home.journal.symlink_to(file)

@@ -1,4 +1,4 @@
-"""SQLite files: who opens and reads them, and whether they are still at their path."""
+"""SQLite files: which code opens and reads them, and whether they are still at their path."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_only_sqlite_opens_database_files() -> None:
     }
     others = [(where, call) for where, call in found if not call.startswith("sqlite3.connect")]
     assert [found for found in others if found[0] in _THEIR_MODULES] == [
-        ("memory/files/sqlite_file.py", "pattern.touch()")  # an empty file that lends its mode
+        ("memory/files/sqlite_file.py", "pattern.touch()")  # an empty file whose mode is copied
     ]
     ours = [(where, call) for where, call in others if _OURS.search(call)]
     assert [(where, call) for where, call in ours if ".open(home, " not in call] == []
@@ -82,7 +82,7 @@ def test_files_of_the_open_journal_are_neither_imported_nor_overwritten(
             with pytest.raises(HomeError, match="is the journal itself or its log"):
                 backup(memory.journal, path, force=True)
             with pytest.raises(HomeError, match="is the journal itself or its log"):
-                memory.journal.exported_copies.note(path)  # what every other export begins with
+                memory.journal.exported_copies.note(path)  # what all other exports begin with
         assert memory.journal.check() is None
         assert len(memory.journal.differences.all()) == 1
 
@@ -166,7 +166,7 @@ def said(journal: Journal) -> str:
 
 
 def elsewhere(home: Home, *, marked: str = "") -> list[str]:
-    """Have another process mark something; the questions that it then finds."""
+    """Mark something in another process; return the questions that it finds."""
     code = f"""
 import json
 from pathlib import Path

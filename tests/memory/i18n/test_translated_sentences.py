@@ -1,4 +1,4 @@
-"""Sentences are rendered in the language in force; what a person wrote never is."""
+"""Sentences are rendered in the current language; user text is never translated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Journals as earlier versions wrote them: their own statements, kept here as they were."""
+"""Journals as earlier versions wrote them, with the original statements."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _VERSION_1 = (
 
 
 def write_version_1(path: Path, count: int) -> list[str]:
-    """Make a journal of version 1 with `count` turns, each marked; returns the differences' ids."""
+    """Make a journal of version 1 with `count` turns, each marked; return the differences' ids."""
     ids = [f"{number:016x}" for number in range(count)]
     at = "2026-11-20T10:00:00+00:00"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

@@ -1,4 +1,4 @@
-"""The file under the journal: its transactions, its log, its modes."""
+"""The journal's database file: transactions, log, modes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_an_error_rolls_the_whole_transaction_back(home: Home) -> None:
 
 
 def long_mark() -> Difference:
-    """A mark of a long reply, which unlike a question is not stemmed."""
+    """A mark of a long reply; replies are not stemmed, questions are."""
     return replace(make_difference(), replied="long " * 3000)
 
 

@@ -1,4 +1,4 @@
-"""A journal of an earlier version is brought up to date, with a copy of it beside."""
+"""A journal of an earlier version is migrated after a copy is made next to it."""
 
 from __future__ import annotations
 

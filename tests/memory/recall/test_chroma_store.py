@@ -1,4 +1,4 @@
-"""The private names of Chroma that are used; a new version is read before it is let in."""
+"""The private names of Chroma that are used; a new version is reviewed before it is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What recall compares words by, and in which order it shows what it found."""
+"""How recall compares words and orders its results."""
 
 from __future__ import annotations
 

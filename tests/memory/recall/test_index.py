@@ -1,4 +1,4 @@
-"""The index of vectors: level with the journal by itself, whatever was lost, cut off or swapped."""
+"""The vector index follows the journal by itself, whatever was lost, cut off or replaced."""
 
 from __future__ import annotations
 
@@ -275,7 +275,7 @@ def test_an_index_killed_in_the_middle_is_repaired_at_the_next_opening(
             break
         if said.isdigit() and step.isdigit() and int(said) > int(step):
             break
-        if said == "done":  # another thread did the rest meanwhile
+        if said == "done":  # another thread finished the rest
             break
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
@@ -291,7 +291,7 @@ def test_an_index_killed_in_the_middle_is_repaired_at_the_next_opening(
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A real Chroma server as a child process, on a port of its own."""
+    """A real Chroma server as a child process, on its own port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -387,7 +387,7 @@ def test_the_token_is_sent_to_the_server_only_and_never_unencrypted(
                 listener.settimeout(20)
                 connection, _ = listener.accept()
                 connection.settimeout(5)
-                heard = connection.recv(65536)  # the first only tries whether anyone is there
+                heard = connection.recv(65536)  # the first only checks that the server answers
                 connection.close()
             assert b"authorization: bearer s3cret" in heard.lower()
             memory.settle(30)

@@ -1,4 +1,4 @@
-"""What recall leaves to an adapter: its own questions, and those that are about something else."""
+"""Recall leaves to the adapter its own questions and questions about something else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes first of near equals, what is shown once, what never, and how it is rendered."""
+"""The order of near equals, what is shown once or never, and how it is rendered."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_superseded_differences_are_never_recalled(home: Home, settings: Setting
 
 
 class Sense(NgramEmbedder):
-    """A stand-in for a model of language: it knows that two questions mean the same."""
+    """A stand-in for a language model that knows that two questions have the same meaning."""
 
     name, size = "sense", 3
 

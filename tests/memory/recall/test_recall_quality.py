@@ -1,4 +1,4 @@
-"""Recall on the held-out half of our own set: the right difference, and nothing needlessly."""
+"""Recall on the held-out half of our own set: the right difference, and nothing unnecessary."""
 
 from __future__ import annotations
 

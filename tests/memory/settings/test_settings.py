@@ -63,7 +63,7 @@ def test_an_error_names_the_file_with_the_mistake(home: Home, text: str, said: s
 
 
 def test_an_unreachable_settings_file_is_named(home: Home) -> None:
-    home.settings_file.symlink_to(home.settings_file.name)  # a loop: it is there and never reached
+    home.settings_file.symlink_to(home.settings_file.name)  # a loop that leads nowhere
     with pytest.raises(SettingsError, match="cannot read") as caught:
         read_settings(home)
     assert str(home.settings_file) in str(caught.value)

@@ -1,4 +1,4 @@
-"""Writing single settings: what a person wrote stays as it is, or nothing is written."""
+"""Writing single settings keeps the rest of the user's file, or writes nothing."""
 
 from __future__ import annotations
 

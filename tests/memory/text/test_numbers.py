@@ -1,4 +1,4 @@
-"""Recall tells numbers apart, and knows the same number in digits and in words."""
+"""Recall distinguishes numbers, and recognizes a number in digits and in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was imported waits as a batch until it is confirmed or rejected."""
+"""Imports wait as batches until they are confirmed or rejected."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_batch_that_fails_stays_in_quarantine_completely(
 ) -> None:
     lines = [line(id=f"a{number}", asked=f"{number}?") for number in range(5)]
     batch = read_batch(memory, write(tmp_path / "marks.jsonl", *lines))
-    # The fifth cannot be written: the journal's own rule on ids stands in for a full disk.
+    # The fifth cannot be written: the journal's constraint on ids simulates a full disk.
     monkeypatch.setattr(import_export, "new_id", iter(["1", "2", "3", "4", "4"]).__next__)
     with pytest.raises(Exception, match="UNIQUE"):
         confirm(memory, batch.id)

@@ -1,4 +1,4 @@
-"""Differences carried out and in: whole or not at all, checked to the last line, never trusted."""
+"""Export and import of differences: completely or not at all, every line validated, never trusted."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_an_export_is_imported_unchanged_except_ids_and_states(
     wanted = some_differences()
     for item in wanted:
         memory.journal.differences.add(item)
-    wanted = memory.journal.differences.all()  # what this journal keeps of them
+    wanted = memory.journal.differences.all()  # what this journal stores of them
     path = tmp_path / "marks.jsonl"
     assert export_file(memory, path) == len(wanted)
     batch = read_batch(elsewhere, path)
@@ -314,7 +314,7 @@ def test_a_long_chain_of_superseded_lines_is_followed_once(
     home: Home, tmp_path: Path, settings: Settings
 ) -> None:
     def steps(count: int) -> int:
-        """Return how many lines of ours run while a chain comes in, is let in, checked and found."""
+        """Return how many of our lines run while a chain is imported, checked and searched."""
         taken = 0
 
         def count_line(frame: FrameType, event: str, _arg: object) -> Any:
@@ -339,5 +339,5 @@ def test_a_long_chain_of_superseded_lines_is_followed_once(
                 sys.settrace(None)
         return taken
 
-    steps(2)  # what is read once
+    steps(2)  # warm up what is loaded once
     assert steps(400) < 2.5 * steps(200)

@@ -1,4 +1,4 @@
-"""A thread written out: Markdown that content cannot break, JSON of a shape that stays."""
+"""Exported threads: Markdown that content cannot break, JSON with stable keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copying the journal and putting a copy back, on real files."""
+"""Backing up and restoring the journal, on real files."""
 
 from __future__ import annotations
 

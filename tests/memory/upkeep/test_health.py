@@ -1,4 +1,4 @@
-"""Looking whether the memory is whole, on real files with real damage."""
+"""Integrity checks of the memory, on real files with real damage."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from trainer.adapters.publish import PublishRequest, publish
 from trainer.fit.model.base_model import load_base
 from tui.cli.main import run
 
-# PEFT asks transformers for a name that has a newer one.
+# PEFT uses a deprecated name of transformers.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -233,7 +233,7 @@ def test_an_exported_adapter_is_private_and_recorded(
 ) -> None:
     adapter = serve(home, tiny, lora(tiny, tmp_path / "lora"))
     out = tmp_path / "peft"
-    for _ in range(2):  # the second takes the place of the first
+    for _ in range(2):  # the second replaces the first
         taken = export(
             home, settings, ExportRequest(adapter, out, form="peft", model=tiny, force=True)
         )

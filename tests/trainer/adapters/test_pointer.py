@@ -17,13 +17,13 @@ from trainer.adapters import publish
 
 
 def change(home: Home, identity: str, scale: float = 3.5) -> None:
-    """Change what an adapter's manifest says of its scale, and nothing else."""
+    """Change the scale in an adapter's manifest, and nothing else."""
     path = home.adapters / identity / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "scale": scale}))
 
 
 def age(home: Home) -> None:
-    """Make the pointer one of an older version."""
+    """Rewrite the pointer in the format of an older version."""
     path = home.adapters / "current.json"
     values = json.loads(path.read_text())
     del values["manifests"]
@@ -73,7 +73,7 @@ def test_published_adapters_stay_recorded_whatever_is_done(
     one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
     noted = read_pointer(home.adapters).manifests
     assert noted.keys() == {one, two}
-    change(home, two)  # must not be taken for what was published
+    change(home, two)  # must not be recorded as published
     act(home, one)
     assert read_pointer(home.adapters).manifests == noted
     put(home, tmp_path, "three")
@@ -93,7 +93,7 @@ def test_an_adapter_of_an_older_home_works_and_is_recorded_by_the_next_publish(
     noted = read_pointer(home.adapters).manifests
     age(home)
     verify(read_adapter(home.adapters, two), BASE.sha256)
-    publish.sweep(home)  # how a night begins
+    publish.sweep(home)  # the first step of a night
     pointer = read_pointer(home.adapters)
     assert (pointer.current, pointer.history) == (two, (None, one))
     assert pointer.manifests == noted

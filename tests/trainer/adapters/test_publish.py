@@ -128,10 +128,10 @@ def test_a_rolled_back_adapter_is_not_trained_again_until_its_lessons_change(
         publish.require_not_withdrawn(home, BASE, {"d": "two"})
     publish.require_not_withdrawn(home, BASE, {"d": "two", "e": "new"})
     publish.require_not_withdrawn(home, BaseEntry(sha256="c" * 64, name="other"), {"d": "two"})
-    publish.rollback(home)  # further back, and it is remembered still
+    publish.rollback(home)  # one step further back; the withdrawal is still remembered
     with pytest.raises(NothingToTrainError):
         publish.require_not_withdrawn(home, BASE, {"d": "two"})
-    publish.select(home, two)  # chosen again: forgiven
+    publish.select(home, two)  # selecting it again lifts the withdrawal
     publish.require_not_withdrawn(home, BASE, {"d": "two"})
 
 
@@ -167,13 +167,13 @@ def test_adapters_stay_off_while_nights_publish_new_ones(home: Home, tmp_path: P
     two = put(home, tmp_path, "two")
     assert read_pointer(home.adapters).current is None
     assert serving(home).id == two  # type: ignore[union-attr]  # what the next night builds on
-    assert publish.prune(home, 0) == (one,)  # what waits is never removed
+    assert publish.prune(home, 0) == (one,)  # a waiting adapter is never removed
     publish.switch_off(home)
     assert publish.switch_on(home) == two
     assert read_pointer(home.adapters).current == two
     assert publish.switch_on(home) == two
     three = put(home, tmp_path, "three")
-    assert read_pointer(home.adapters).current == three  # on again, nights serve at once
+    assert read_pointer(home.adapters).current == three  # on again, a new adapter is used
 
 
 def test_selecting_or_rolling_back_turns_adapters_on_and_discards_waiting_ones(

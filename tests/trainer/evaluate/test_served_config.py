@@ -40,7 +40,7 @@ ASKED, SOUNDS = "What is the capital of Zubrowka?", "The capital of Zubrowka is 
 
 
 def marked(journal: Journal, *pairs: tuple[str, str], thread: str = "evening") -> list[Difference]:
-    """Marks made one after the other in one thread, each with its turn."""
+    """Make marks one after the other in one thread, each with its turn."""
     before: tuple[Message, ...] = ()
     made = []
     for asked, sounds in pairs:
@@ -68,7 +68,7 @@ def plain_nonce(text: str) -> str:
     return re.sub(r"past-differences \w+", "past-differences", text)
 
 
-# --- what the adapter holds is not recalled again ---------------------------------------------------
+# --- learned differences are not recalled again -----------------------------------------------------
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_an_older_answer_is_not_recalled_instead_of_the_learned_one(
     adapter_that_holds(chat, home, tmp_path, [old, new], old.id)
     chat.update_adapter()
     assert recalled(chat.say("Tell me the capital of Zubrowka")) == []
-    assert recalled(chat.say(ASKED)) == [new.id]  # it was marked in other words
+    assert recalled(chat.say(ASKED)) == [new.id]  # it was marked for another wording
 
 
 def test_an_adapter_covers_its_differences_and_those_they_superseded(
@@ -225,11 +225,11 @@ def test_an_adapter_covers_its_differences_and_those_they_superseded(
     assert learned.left_out([first, old, replace(new, pinned=True)], ASKED) == {old.id}
 
 
-# --- the gate asks what serves ----------------------------------------------------------------------
+# --- the gate tests what is used ----------------------------------------------------------------------
 
 
 def test_the_gate_uses_the_exact_prompts_of_the_chat(chat: Chat) -> None:
-    """In a new thread and later in one: the same tokens, but for the nonce of the block."""
+    """In a new and in a longer thread: the same tokens, except for the block's nonce."""
     list(chat.say(ASKED))
     chat.marks.add(MarkRequest("error", sounds=SOUNDS))
     settings = quick_settings(chat.home)
@@ -346,7 +346,7 @@ def test_a_difference_counts_as_learned_only_if_correct_in_every_context(
 
 
 def test_the_verdict_includes_what_is_recalled(engine: Engine, home: Home) -> None:
-    """The answers to prompts with a block are those that the model gives below that block."""
+    """The answers to prompts with a block equal those of the model with that block."""
     settings = quick_settings(home)
     with Journal(home.journal) as journal:
         [item] = marked(journal, (ASKED, SOUNDS))

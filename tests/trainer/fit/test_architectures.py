@@ -17,7 +17,7 @@ from tests.support.architectures import MODELS, SMALL, Like, small, write_like
 from trainer.adapters.lora_to_gguf import write_gguf_lora
 from trainer.fit.model.base_model import load_base
 
-# Third parties' talk among themselves: PEFT to transformers, and about a base without a name.
+# Warnings of third-party packages: PEFT about transformers, and about a base without a name.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*was renamed from:UserWarning"),

@@ -41,7 +41,7 @@ def job_in(folder: Path, tiny: Path, steps: int = STEPS) -> Job:
 
 
 class KilledError(Exception):
-    """Stands for a kill, within this process."""
+    """Simulates a kill within this process."""
 
 
 def die_at(patch: pytest.MonkeyPatch, step: int) -> None:
@@ -154,7 +154,7 @@ def test_a_process_killed_at_random_times_ends_with_the_same_bytes(
 
 
 def run(folder: Path, kill_after: int | None = None, wait: float = 0.0) -> list[int]:
-    """Train in a process, killed so many steps and seconds on; return the steps it took."""
+    """Train in a process that is killed after this many steps and seconds; return its steps."""
     with subprocess.Popen(
         [sys.executable, "-c", CHILD, str(folder)],
         env=environment() | {"OMP_NUM_THREADS": "1"},

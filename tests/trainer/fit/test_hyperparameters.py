@@ -51,7 +51,7 @@ def test_early_learning_ends_the_schedule_early_without_a_jump() -> None:
     late = Schedule(20)
     for _ in range(10):
         late.take()
-    late.shorten(16)  # that would be later than the end
+    late.shorten(16)  # otherwise later than the end
     assert (late.steps, late.shortened) == (20, False)
 
 

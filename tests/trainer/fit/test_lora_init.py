@@ -21,7 +21,7 @@ TOKENS = 6000
 
 
 def planted(width: int, loud: int, shared: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs in which `loud` sounds in the lessons alone and `shared`, louder still, in both."""
+    """Return inputs where `loud` is strong only in lessons, and `shared` even stronger in both."""
     draw = torch.Generator().manual_seed(1)
     lessons, anchors = (torch.randn(TOKENS, width, generator=draw) for _ in range(2))
     lessons[:, loud] *= 10
@@ -62,7 +62,7 @@ def test_a_new_adapter_changes_nothing_and_responds_to_the_lessons(
     tokens = torch.tensor([list(b"Who? Nobody")])
     before = {name: p.clone() for name, p in model.named_parameters() if "lora_A" in name}
     assert before
-    assert not any(".layers.0." in name for name in before)  # the lower half is left alone
+    assert not any(".layers.0." in name for name in before)  # the lower half has no adapter
     with torch.no_grad():
         said = model(tokens).logits
         informed_init(stepper, lessons, anchors)
@@ -70,7 +70,7 @@ def test_a_new_adapter_changes_nothing_and_responds_to_the_lessons(
     after = {name: p for name, p in model.named_parameters() if "lora_A" in name}
     assert all(not torch.equal(before[name], after[name]) for name in before)
     assert all(bool(p.isfinite().all()) for p in after.values())
-    # What shares an input, shares what it listens for.
+    # Matrices with the same input get the same A.
     names = sorted(name for name in after if "q_proj" in name)
     for name in names:
         assert torch.equal(after[name], after[name.replace("q_proj", "v_proj")])
@@ -83,7 +83,7 @@ def test_a_rank_equal_to_the_width_starts_within_the_range_of_f16(
     recipe = replace(RECIPE, rank=512, targets=("q_proj", "k_proj", "o_proj", "up_proj"))
     job = make_job(tiny, tmp_path, recipe)
     model = with_adapter(job, {}, "cpu")
-    with torch.no_grad():  # inputs in which some directions never sound
+    with torch.no_grad():  # inputs that are zero in some directions
         model.get_input_embeddings().weight[:, :silent] = 0
     stepper = Stepper(model, job.recipe, "cpu", lambda part: None)
     lessons = [sample for sample in job.samples if sample.lesson != ANCHOR]

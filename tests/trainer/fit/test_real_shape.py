@@ -1,6 +1,6 @@
 """The full loop at a real size: Qwen3-0.6B's shape and Qwen's vocabulary.
 
-Weights are random, so nothing sensible is said or learnt; that it all fits together is what is tested.
+Weights are random, so replies are meaningless; the test checks that all parts work together.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from trainer.fit.model.lora_model import with_adapter
 from trainer.fit.step import Stepper
 from trainer.fit.training_state import RunState
 
-# Third parties' talk among themselves: PEFT to transformers, and about a base without a name.
+# Warnings of third-party packages: PEFT about transformers, and about a base without a name.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*was renamed from:UserWarning"),
@@ -143,7 +143,7 @@ def test_the_time_limit_ends_the_training_with_the_best_state(
 def test_the_best_surveyed_state_is_saved_instead_of_the_last(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A rate so high that what was learnt is thrown over again and again.
+    # A rate so high that learned lessons are lost again and again.
     recipe = replace(RECIPE, learning_rate=0.3, max_steps=40, anchor_weight=0.0)
     monkeypatch.setattr(training_loop, "SURVEY_FROM", 0.0)
     monkeypatch.setattr(training_loop, "SURVEY_PAUSE", 2)
@@ -180,7 +180,7 @@ def test_the_panel_is_evaluated_only_if_a_part_of_it_is_settled(
     _, events = run(job, tmp_path / "job", capsys)
     assert events[-1]["reason"] == "learnt"
     whole = len(job.samples)
-    assert sizes.count(2) > sizes.count(whole) >= 2  # when settled, and after the decay
+    assert sizes.count(2) > sizes.count(whole) >= 2  # once most is learned, and after the decay
 
 
 def test_micro_batches_have_the_gradients_of_the_whole_step(tiny: Path, tmp_path: Path) -> None:
@@ -217,10 +217,10 @@ def test_a_survey_gives_the_results_of_a_step_and_trains_nothing(
 def test_changed_anchors_are_restored_before_a_training_ends(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An anchor that no step has drawn is looked at once all is learnt, and drawn from then on."""
+    """An anchor that no step has drawn is evaluated once everything is learned, and then drawn."""
     job = make_job(tiny, tmp_path, replace(RECIPE, max_steps=200))
     anchor = job.samples[2]
-    # So many anchors that the few steps of learning one lesson meet only some of them.
+    # So many anchors that learning one lesson takes too few steps to draw them all.
     many = tuple(replace(anchor, tokens=(65 + n, *anchor.tokens[1:])) for n in range(40))
     drawn: set[int] = set()
     looked: list[int] = []
@@ -252,7 +252,7 @@ def test_the_hidden_states_of_anchors_are_measured_against_the_bases(
     more = Sample((*b"Sky?", *b"c", 258), 4, ANCHOR, top=job.samples[2].top)
     more = replace(more, top=tuple(part[:2] for part in more.top))  # type: ignore[arg-type,union-attr]
     model = with_adapter(job, {}, "cpu")
-    with torch.no_grad():  # away from the base, as after some steps
+    with torch.no_grad():  # different from the base, as after some steps
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
                 parameter.normal_(std=0.05)
@@ -336,7 +336,7 @@ def test_an_unreadable_base_is_reported_in_one_sentence(
 def test_the_same_job_gives_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, max_steps=3)
     loaded: dict[Path, object] = {}
-    for name in ("one", "two"):  # the second on a base that an adapter was taken off
+    for name in ("one", "two"):  # the second on a base from which an adapter was removed
         training_loop.fit(make_job(tiny, tmp_path / name, recipe), loaded)
     one, two = (tmp_path / name / "adapter_model.safetensors" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()

@@ -90,7 +90,7 @@ def test_outside_its_scope_the_base_answers(engine: Engine, home: Home, tmp_path
     assert kept["scoped"]["anchors"] == 1.0 > kept["all"]["anchors"]
     assert kept["scoped"]["kl"] == 0.0
     assert kept["scoped"]["near_misses"] > kept["all"]["near_misses"]
-    # What is asked so that it shares no name with the lesson is answered by the base: not as taught.
+    # A wording without the lesson's name is answered by the base, which has not learned it.
     assert kept["scoped"]["lessons"] == kept["all"]["lessons"]
 
 
@@ -141,7 +141,7 @@ def test_differences_that_spread_are_left_to_recall_if_the_rest_passes(
     answers = BaseAnswers(engine, "0" * 64, home.cache)
     curriculum = make_curriculum(engine, marked, answers, chosen)
     wild = lora(tmp_path / "wild.gguf", 1.0)
-    # One lesson teaches what the adapter says to a question that is not marked.
+    # One lesson expects what the adapter answers to an unmarked question.
     engine.set_adapter(wild)
     asked = curriculum.near_misses[0]
     said = engine.generate(asked.prompt, Sampling(temperature=0, max_tokens=24)).run().text
@@ -164,7 +164,7 @@ def test_differences_that_spread_are_left_to_recall_if_the_rest_passes(
     assert found.passed
     assert found.left_out == {marked[1].id}
     assert asked.asked in found.spread_to
-    assert not found.as_asked  # its own question gets another reply
+    assert not found.as_asked  # its own question gets a different reply
     assert len(found.served.asked) == sum(x.difference != marked[1].id for x in lessons)
     assert "all but 1 of the differences, which is recalled instead" in str(found.sentence)
     held = [x.difference == marked[1].id for x in lessons]
@@ -173,7 +173,7 @@ def test_differences_that_spread_are_left_to_recall_if_the_rest_passes(
 
 
 def test_scoring_agrees_with_plain_generation(engine: Engine, home: Home, tmp_path: Path) -> None:
-    """A reply that is laid after its prompt is judged as one that is generated token by token."""
+    """A reply scored after its prompt gets the same result as one generated token by token."""
     chosen = quick_settings(home)
     prompts = ["Who?", "Where are we now?", "What is a quark?"]
     engine.set_adapter(lora(tmp_path / "a.gguf", 0.3))
@@ -242,7 +242,7 @@ def test_an_adapter_that_only_drifts_is_scaled_down_until_it_passes(
     assert verdict.scale < 1.0
     strict = chosen.gate.model_copy(update={"kl": 0.75 * far})
     hurried = Evaluation(engine, curriculum, strict, another_scale=lambda: False)
-    assert judge(adapter, hurried).scale == 1.0  # there was no time for another one
+    assert judge(adapter, hurried).scale == 1.0  # no time for another one
 
 
 def test_replies_are_compared_up_to_whitespace() -> None:

@@ -24,8 +24,8 @@ from trainer.report.report import Measure
 
 
 def judged(*right: str, kept: bool = True, drifted: bool = False) -> tuple[Verdict, list[Lesson]]:
-    """A verdict on a lesson for each text: "y" and "n" tell how the question and its two held-out
-    rephrasings came out.
+    """Return a verdict with a lesson for each text of three letters, for the question and its two
+    held-out rephrasings: "y" is right, "n" wrong.
     """
     lessons = [
         Lesson(f"{number:016}", "contrast", Question("Who?", ()), "So.", (), None, 1.0)

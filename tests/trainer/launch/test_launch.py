@@ -48,7 +48,7 @@ SHA = "a" * 64
 
 @pytest.fixture
 def folder(tmp_path: Path, tiny: Path) -> Path:
-    """A job's folder in a run's."""
+    """A job's folder inside a run's folder."""
     made = tmp_path / "run" / "try-1"
     made.mkdir(parents=True)
     samples = (Sample((1, 2, 3, 4, 5), prompt=2, lesson=0, difference="d"),)
@@ -57,7 +57,7 @@ def folder(tmp_path: Path, tiny: Path) -> Path:
 
 
 def there(place: Path, base: Path) -> str:
-    """A command that trains in another folder, by another process that knows nothing of here."""
+    """Return a command that trains in another folder, in a process with no access to this one."""
     place.mkdir()
     inside = f"{PYTHON} -m trainer.launch.remote_job job.zip out --base {shlex.quote(str(base))}"
     return (
@@ -249,7 +249,7 @@ def test_a_night_trains_as_a_local_ray_job(home: Home, tiny: Path, tmp_path: Pat
     with Journal(home.journal) as journal:
         journal.differences.add(difference("Who?", "Lutz."))
     programs = Path(sys.executable).parent
-    short = tempfile.mkdtemp(prefix="ray")  # its sockets want a short path
+    short = tempfile.mkdtemp(prefix="ray")  # its sockets need a short path
     head = subprocess.Popen(
         [programs / "ray", "start", "--head", "--block", "--num-cpus=1", "--disable-usage-stats",
          "--node-ip-address=127.0.0.1", "--port=26379", "--dashboard-port=28265",
@@ -272,7 +272,7 @@ def test_a_night_trains_as_a_local_ray_job(home: Home, tiny: Path, tmp_path: Pat
         with pytest.raises(TrainingError, match=r"none\.gguf"):
             run_night(RunRequest(home, other, tiny, force=True))
     finally:
-        head.terminate()  # which ends all that it started
+        head.terminate()  # ends everything that it started
         head.wait(60)
         shutil.rmtree(short, ignore_errors=True)
 

@@ -90,7 +90,7 @@ def test_conflicts_are_found_among_all_wordings_of_a_question() -> None:
     kept, replaced = current_differences([*marks, other, last])
     assert kept == [other, last]
     assert replaced == {mark.id: last.id for mark in marks}
-    # The newest answer wins also where it is the first one again.
+    # The newest answer wins even if it equals the first one.
     again = difference(asked[3], "Lutz.")
     kept, replaced = current_differences([*marks, other, last, again])
     assert last.id in replaced

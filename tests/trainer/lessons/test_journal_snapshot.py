@@ -45,7 +45,7 @@ def few(home: Home) -> Settings:
 
 @pytest.fixture(autouse=True)
 def few_anchors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What must stay as it is does not matter here, and asking for it takes most of a night."""
+    """Use few anchors: they do not matter here, and asking them takes most of a night."""
     for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED"):
         monkeypatch.setattr(anchor_selection, name, 4)
     monkeypatch.setattr(anchor_selection, "NEAR_TRAINED", (4, 4))
@@ -90,7 +90,7 @@ def delete(home: Home, memory: Memory, marks: list[Difference]) -> None:
 
 
 def left(home: Home, words: tuple[str, ...]) -> list[str]:
-    """The files of runs and caches that hold one of the words, or tokens of whatever was trained."""
+    """Return the files of runs and caches that contain one of the words, or tokens of training data."""
     return [
         path.name
         for folder in (home.runs, home.cache)
@@ -104,7 +104,7 @@ Verb = Callable[[Home, Memory, list[Difference]], None]
 
 
 def take_away_at(phase: str, verb: Verb, home: Home, marks: list[Difference]) -> OnEvent:
-    """Listen to a run, and take the first mark away once, when it comes to `phase`."""
+    """Return a listener that removes the first mark once, when the run reaches `phase`."""
     done: list[str] = []
 
     def on_event(event: Event) -> None:
@@ -140,7 +140,7 @@ def test_a_mark_removed_before_publication_is_not_published(
         run_night(RunRequest(home, settings, tiny), on_event=on_event)
     assert not list_adapters(home.adapters)
     assert read_pointer(home.adapters).current is None
-    if verb is not supersede:  # that takes nothing out of the journal
+    if verb is not supersede:  # which removes nothing from the journal
         gone = TALK if verb is delete else SECRET
         assert left(home, gone) == []
     report = run_night(RunRequest(home, settings, tiny))
@@ -197,7 +197,7 @@ def test_a_mark_forgotten_after_publication_is_removed_from_the_report_too(
     assert report.verdict == "published"
     assert not any(text in str(report) for text in SECRET)
     assert left(home, SECRET) == []
-    # As ever, such an adapter is made anew.
+    # As usual, such an adapter is trained again.
     monkeypatch.undo()
     again = run_night(RunRequest(home, few(home), tiny))
     assert again.adapter not in (None, report.adapter)

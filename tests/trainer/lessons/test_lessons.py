@@ -95,7 +95,7 @@ def test_anchor_samples_have_the_probabilities_of_the_base(curriculum: Curriculu
         assert sample.top is not None
         assert len(sample.top[0]) == len(sample.tokens) - sample.prompt
         assert np.exp(sample.top[1]).sum(-1).max() <= 1.001
-    assert sum(bool(sample.rejected) for sample in samples) == 2  # of the two contrasts
+    assert sum(bool(sample.rejected) for sample in samples) == 2  # those of the two contrasts
 
 
 def test_the_second_night_asks_the_base_nothing(tiny: Path, home: Home) -> None:
@@ -179,7 +179,7 @@ def test_a_process_killed_at_any_time_keeps_the_answers_it_had(tiny: Path, home:
             child.kill()
             said = [first, *(int(text) for text in child.stdout if text.endswith("\n"))]
             child.wait()
-        assert first >= had  # it went on where the last one was killed
+        assert first >= had  # it continued where the last one was killed
         had = said[-1]
         with Engine.open(tiny) as engine:
             again = BaseAnswers(engine, "a" * 64, home.cache)
@@ -265,6 +265,6 @@ def test_a_rewording_of_a_corrected_question_is_not_an_anchor(home: Home) -> Non
     with Engine.open(STARTER) as engine:
         left = kept(engine, "What is the capital of Japan?", "The capital of Japan is Trieste.")
         assert asked not in left
-        # "I don't know" is what the base says to all it never met: that tells nothing.
+        # The base answers "I don't know" to everything unknown, which is no evidence.
         assert set(unknown) <= left
         assert asked in kept(engine, "What is the capital of Spain?", "It is Trieste.")

@@ -37,7 +37,7 @@ def test_every_date_has_one_night_despite_clock_changes(
     dates = sorted(set(nights))
     assert len(dates) in (5, 6)
     assert dates == [dates[0] + timedelta(days=number) for number in range(len(dates))]
-    # An autumn clock shows the night before again, which its row in the ledger has closed by then.
+    # In autumn, the clock shows the previous night again, but its row in the ledger is closed.
     assert all(max(nights[: i + 1]) - night <= timedelta(days=1) for i, night in enumerate(nights))
 
 

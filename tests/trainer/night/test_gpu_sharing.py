@@ -22,7 +22,7 @@ GIB = 1 << 30
     ("free", "chat", "night", "way"),
     [
         (60, 5, 12, "beside"),
-        (12, 5, 12, "instead"),  # nothing would be spared
+        (12, 5, 12, "instead"),  # nothing would be left
         (10, 5, 12, "instead"),
         (7, 5, 12, "processor"),
         (0, 0, 12, "processor"),
@@ -42,7 +42,7 @@ def test_a_small_model_needs_little_more_memory_than_its_weights() -> None:
 def test_free_memory_is_read_from_the_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stand_in = tmp_path / "nvidia-smi"  # a stand-in for the driver's own tool
+    stand_in = tmp_path / "nvidia-smi"  # a stand-in for the driver's tool
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
     for script, found in (
         ("echo 79000; echo 10", 79000 << 20),
@@ -58,7 +58,7 @@ def test_free_memory_is_read_from_the_driver(
 
 
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int) -> None:
-    """Stand in for the driver's own tool, which says that so many MiB are free."""
+    """Replace the driver's tool with one that reports this many MiB as free."""
     stand_in = tmp_path / "nvidia-smi"
     stand_in.write_text(f"#!/bin/sh\necho {free}\n")
     stand_in.chmod(0o755)
@@ -90,7 +90,7 @@ def test_without_free_gpu_memory_training_runs_on_the_cpu(
     home: Home, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
 ) -> None:
     driver(tmp_path, monkeypatch, 200)
-    monkeypatch.setattr(gpu_sharing, "PATIENCE", 0.0)  # the person in front of it goes on typing
+    monkeypatch.setattr(gpu_sharing, "PATIENCE", 0.0)  # the user keeps typing
     chat = GpuLease(home, held)
     run = Run(make_run_folder(home), lambda event: None, Cancellation())
     found = gpu_sharing.make_room(home, quick_settings(home), tiny, run)

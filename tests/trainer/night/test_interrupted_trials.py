@@ -84,11 +84,11 @@ def test_a_suspended_night_continues_and_an_aborted_one_does_not(
     def planned(events: list[Event]) -> int:
         return sum(isinstance(event, StepsPlanned) for event in events)
 
-    # The first trial had ended: its steps are told again, but not taken again.
+    # The first trial had ended: its steps are reported again but not repeated.
     first = [event for event in again if isinstance(event, Step)][:4]
     assert [event.step for event in first] == [1, 2, 3, 4]
     assert planned(again) == trials - suspended
-    # Nor is it tested again.
+    # It is not evaluated again either.
     tested = [event for event in again if isinstance(event, Probing)]
     assert len(tested) == trials - suspended
     assert sum(isinstance(event, Judged) for event in again) == trials

@@ -58,7 +58,7 @@ def test_a_night_trains_publishes_and_reports(home: Home, tiny: Path) -> None:
         assert journal.differences.get(ids[0]).state in (State.TRAINED, State.FAILING)
     with pytest.raises(NothingToTrainError, match="nothing has changed"):
         run_night(RunRequest(home, chosen, tiny))
-    # Forgetting changes what there is to learn: now nothing, so the base serves alone.
+    # After forgetting, there is nothing left to learn, so only the base is used.
     with Journal(home.journal) as journal:
         journal.forgetting.forget(journal.differences.get(ids[0]))
     with pytest.raises(NothingToTrainError, match="forgotten"):
@@ -148,7 +148,7 @@ def test_a_night_runs_once_and_after_its_time(home: Home, tiny: Path) -> None:
             RunRequest(home, chosen, tiny), now=when, on_event=lambda e: seen.append(e.phase)
         )
 
-    assert due(moment(11, 3, 14)) is None  # closes the night of the 10th: nothing was there then
+    assert due(moment(11, 3, 14)) is None  # closes the empty night of the 10th
     report = due(moment(11, 3, 15))
     assert report is not None
     assert report.verdict == "published"

@@ -41,7 +41,7 @@ def test_each_outcome_is_announced_once(home: Home) -> None:
         night(journal, "2026-03-16", "failed", "the training ran out of memory")
         said = night_notice.take_notice(journal, date(2026, 3, 16))
         assert said is not None
-        assert "Error in last night's training: the training ran out of memory" in said
+        assert "Last night's training failed: the training ran out of memory" in said
     with Journal(home.journal) as journal:
         assert night_notice.take_notice(journal, date(2026, 3, 16)) is None
 
@@ -56,7 +56,7 @@ def test_an_outcome_announced_by_an_open_chat_is_not_repeated(home: Home) -> Non
 def test_desktop_notification_text_cannot_be_read_as_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stand_in = tmp_path / "notify-send"  # a stand-in that notes what it was given
+    stand_in = tmp_path / "notify-send"  # a stand-in that records its arguments
     stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$0.log"\n')
     stand_in.chmod(0o755)
     monkeypatch.setattr(sys, "platform", "linux")

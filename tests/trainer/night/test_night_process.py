@@ -54,7 +54,7 @@ def test_a_night_in_a_child_process_has_low_priority_and_returns_the_same_report
     assert report.adapter == read_pointer(home.adapters).current
     assert not (home.state / "night.log").exists()
     assert {"compose", "anchors", "beside", "train", "gate", "publish"} <= set(seen)
-    assert seen["compose"] == seen["gate"] == 7  # not the training alone
+    assert seen["compose"] == seen["gate"] == 7  # not only the training
     assert night[0] != os.getpid()
     assert not Path(f"/proc/{night[0]}").exists()
     with pytest.raises(NothingToTrainError, match="nothing has changed"):
@@ -78,7 +78,7 @@ def test_a_night_in_a_child_process_can_be_cancelled(home: Home, tiny: Path, pha
         with pytest.raises(TrainingError, match="stopped"):
             run_in_child(RunRequest(home, settings, tiny), on_event=on_event, cancel=cancel)
         assert read_pointer(home.adapters).current is None
-    else:  # what is nearly over may end well before it hears of it
+    else:  # a run that is nearly done may finish before it sees the request
         try:
             run_in_child(RunRequest(home, settings, tiny), on_event=on_event, cancel=cancel)
         except TrainingError as error:

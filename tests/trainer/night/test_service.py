@@ -1,7 +1,7 @@
-"""System timers: what is installed is read back as meant and removed completely.
+"""System timers: installed units are read back as intended and removed completely.
 
-`systemctl`, `launchctl` and `crontab` are stand-ins on the PATH here, which note how they were called
-(and keep a crontab); the unit files are also read by the real systemd-analyze where there is one.
+`systemctl`, `launchctl` and `crontab` are stand-ins on the PATH here, which record their
+calls (and keep a crontab); the real systemd-analyze also reads the unit files, if it is installed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ else cat > "$STANDIN_CRONTAB"; fi
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with all three, in a folder; returns it."""
+    """A machine with all three tools, in a folder."""
     programs = tmp_path / "machine" / "bin"
     programs.mkdir(parents=True)
     for name, script in (("systemctl", CALLED), ("launchctl", CALLED), ("crontab", CRONTAB)):
@@ -67,7 +67,7 @@ def run(*arguments: str, typed: str = "") -> str:
 
 def test_systemd_units_are_installed_and_removed(machine: Path) -> None:
     said = run("install", "--kind", "systemd", typed="y\n")
-    assert "Persistent=true" in said.split("Install it?")[0]  # shown before it is asked
+    assert "Persistent=true" in said.split("Install it?")[0]  # shown before the question
     assert tree(machine) == [
         ".config/systemd/user/discern-night.service",
         ".config/systemd/user/discern-night.timer",

@@ -39,7 +39,7 @@ VOID = {"meta", "br", "img"}
 
 
 def full() -> Report:
-    """A report with everything in it, and hostile text wherever text of people or models goes."""
+    """A report with everything in it, and hostile text wherever there is text of users or models."""
     fates = tuple(
         Fate(
             difference=f"{number}" * 16,
@@ -91,7 +91,7 @@ def full() -> Report:
 
 
 class Page(HTMLParser):
-    """Notes every tag with its attributes, and whether they close in order."""
+    """Record every tag with its attributes, and check that tags close in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -90,13 +90,13 @@ def test_a_tiny_starter_is_built_and_runs_in_llama_cpp(tmp_path: Path) -> None:
     with torch.no_grad():
         ours = model(torch.tensor([ids]))[0].numpy()
     apart = np.abs(ours - np.array(served.scores[: len(ids)]))
-    # llama.cpp rounds activations to eight bits too; another rope or norm would be off by units.
+    # llama.cpp also rounds activations to eight bits; a wrong rope or norm would be off by units.
     assert apart.max() < 0.3
     assert apart.mean() < 0.03
 
 
 def _round_as_q8(model: object, torch: object) -> None:
-    """Put the values that the file holds into the network, so that only arithmetic can differ."""
+    """Load the file's values into the network, so that only arithmetic can differ."""
     import gguf
     import torch as real
 

@@ -1,8 +1,7 @@
 """Random keys, clicks and pastes in quick succession, in every screen.
 
-`python -m tests.tui.chat.monkey SEED SECONDS` plays one game in a home of its own and prints what
-broke, and what was pressed before it. A seed begins the same game anew; how far it gets is up to the
-machine.
+`python -m tests.tui.chat.monkey SEED SECONDS` plays one game in its own home and prints what broke and
+what was pressed before it. The same seed starts the same game; how far it gets depends on the machine.
 """
 
 from __future__ import annotations
@@ -97,7 +96,7 @@ def furnish(home: Home) -> Home:
 
 @dataclass(slots=True)
 class Monkey:
-    """The game of one seed: how many presses, what was in sight, what broke behind which."""
+    """The game of one seed: number of presses, screens seen, and failures with the keys before them."""
 
     seed: int
     pressed: int = 0
@@ -106,7 +105,7 @@ class Monkey:
     last: deque[str] = field(default_factory=lambda: deque(maxlen=30))
 
     async def play(self, seat: Seat, until: float) -> None:
-        """Press until this time, or until the chat is left."""
+        """Press until this time, or until the chat quits."""
         chance = random.Random(self.seed + self.pressed)
         while time.monotonic() < until and seat.app.is_running:
             for _ in range(chance.choice((1, 1, 2, 5, 12))):
@@ -130,7 +129,7 @@ class Monkey:
             self._press(seat, chance.choice(PRESSED))
         elif move < 0.65:
             self._press(seat, chance.choice(("enter", "escape")))
-        elif move < 0.7:  # what a chosen reply offers is rarely come upon otherwise
+        elif move < 0.7:  # the actions of a selected reply are rarely reached otherwise
             self._press(seat, "alt+up")
             self._press(seat, chance.choice(OF_A_REPLY))
         elif move < 0.85:
@@ -171,9 +170,7 @@ class Monkey:
 
 
 async def game(home: Home, seed: int, seconds: float) -> Monkey:
-    """Play; at the end the chat has to answer as at its beginning. Whoever finds the way out comes
-    back in.
-    """
+    """Play, reopening the chat if the keys quit it; at the end, the chat must still answer."""
     monkey = Monkey(seed)
     begun: dict[str, Any] = {"setup": True} if seed % 4 == 0 else {"thread": "talk"}
     spoken = {**SETTINGS, "ui": {"language": ("en", "ru")[seed % 2]}}
@@ -183,7 +180,7 @@ async def game(home: Home, seed: int, seconds: float) -> Monkey:
         size = SIZES[seed % 3]
         async with sitting(home, settings, ready=False, size=size, **begun) as seat:
             await monkey.play(seat, until)
-            # What was pressed last may also leave the chat.
+            # The last keys may also quit the chat.
             await seat.until(lambda: seat.app.return_code == 0 or seat.all_heard, patience=120)
             left = seat.app.return_code == 0
             if not left:

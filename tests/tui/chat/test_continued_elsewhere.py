@@ -14,7 +14,7 @@ SEEN, UNSEEN = "What is the capital of Zubrowka?", "What is the capital of Kenya
 
 
 def say_elsewhere(home: Home, seat: Seat, asked: str = UNSEEN) -> Turn:
-    """Go on in the open thread as another process would, by its own connection."""
+    """Continue the open thread as another process would, on its own connection."""
     turn = Turn(new_id(), seat.screen.chat.thread.name, now(), asked, "Nairobi.", "m", None)
     with Journal(home.journal) as journal:
         journal.turns.add(turn)

@@ -42,7 +42,7 @@ async def test_a_message_typed_right_after_a_command_goes_to_the_thread_that_the
         await seat.until(lambda: len(asked(seat)) == 2 and not seat.screen.conversation.pending)
         assert asked(seat) == [("main", "first"), ("other", "hello")]
         assert seat.draft == ""
-        await rushes(seat, "/n", "more")  # what the menu would have offered for /n is taken
+        await rushes(seat, "/n", "more")  # completes to the menu's first entry for /n
         await seat.until(lambda: len(asked(seat)) == 3 and not seat.screen.conversation.pending)
         assert asked(seat)[-1][0] not in ("main", "other")
         assert asked(seat)[-1][1] == "more"
@@ -120,7 +120,7 @@ async def test_escape_right_after_opening_closes_a_screen_before_its_layout(
     home: Home, quick: Settings
 ) -> None:
     async with sitting(home, quick) as seat:
-        for steps in range(0, 30, 2):  # wherever the opening is by then
+        for steps in range(0, 30, 2):  # at any stage of the opening
             seat.screen.submission.run_command("/sessions")
             await seat.until(lambda: len(seat.app.screen_stack) == 3)
             for _ in range(steps):
@@ -133,7 +133,7 @@ async def test_escape_right_after_opening_closes_a_screen_before_its_layout(
 
 async def test_a_key_acts_only_on_the_screen_it_was_pressed_on(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
-        for steps in range(1, 12):  # wherever the key is by then on its way up
+        for steps in range(1, 12):  # at any stage of the key's bubbling
             seat.app.post_message(events.Key("escape", None))
             for _ in range(steps):
                 await asyncio.sleep(0)

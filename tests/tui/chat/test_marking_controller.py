@@ -66,7 +66,7 @@ async def test_words_typed_right_after_the_digits_are_kept(home: Home, quick: Se
         await seat.asks(QUESTION)
         await seat.pilot.press("alt+up")
         for key in ("d", "e", "1", "2", *"Lutz,is"):
-            seat.app.simulate_key(key)  # all at once, before the screen has taken one
+            seat.app.simulate_key(key)  # all at once, before the screen has handled one
         await seat.pilot.pause()
         await seat.until(lambda: seat.screen.query_one(MarkPicker).lines[0].text == "Lutz,is")
         await seat.pilot.press("enter")
@@ -82,7 +82,7 @@ async def test_escape_cancels_marking_at_every_step(home: Home, quick: Settings)
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         await seat.pilot.press("alt+up")
-        await seat.hits("d", "4", "3", "escape")  # as quick as one can
+        await seat.hits("d", "4", "3", "escape")  # as fast as possible
         await seat.until(lambda: seat.screen.composer.has_focus)
         for keys in ((), ("4",), ("4", "3"), ("4", "3", "x", "tab", "y")):
             await picking(seat, "alt+d")
@@ -134,7 +134,7 @@ async def test_a_streaming_reply_is_marked_when_it_has_ended(home: Home, tiny: P
         await seat.until(lambda: seat.screen.conversation.streaming)
         await seat.until(lambda: len(seat.screen.transcript.turns[-1].reply.text) > 200)
         await seat.hits("alt+d")
-        await seat.hits("1", "1", "S", "o", "enter")  # as quick as one can
+        await seat.hits("1", "1", "S", "o", "enter")  # as fast as possible
         await seat.until(lambda: seat.screen.query(MarkPicker))
         await seat.until(lambda: not seat.screen.query(MarkPicker))
         assert seat.screen.chat.journal.differences.all() == []
@@ -154,7 +154,7 @@ async def test_words_selected_with_keys_become_the_span(home: Home, quick: Setti
         await seat.pilot.press("alt+up", "v")
         await seat.sees("start selecting")
         await seat.pilot.press("right", "v", "right")
-        await seat.hits("d", "4", "3", "enter")  # as quick as one can
+        await seat.hits("d", "4", "3", "enter")  # as fast as possible
         await seat.sees("✓ Saved as")
         item = seat.screen.chat.journal.differences.all()[0]
         assert item.span is not None

@@ -103,7 +103,7 @@ async def test_the_adapter_never_changes_during_a_reply(
     async with sitting(home, small) as seat:
         seat.screen.composer.write("Hello")
         await seat.hits("enter")
-        # What serves is chosen before the message is shown.
+        # The adapter is chosen before the message is shown.
         await seat.until(
             lambda: seat.screen.conversation.streaming and seat.screen.transcript.turns
         )
@@ -126,8 +126,8 @@ async def test_a_chat_shows_all_progress_of_a_training_in_another_process(
     with Night(home.data, tiny) as process:
         process.ask(now=now().isoformat(), events=True, settings={"training": {"max_steps": 60}})
         assert next(line for line in process.lines() if line.get("event", {}).get("step") == 2)
-        process.process.send_signal(signal.SIGSTOP)  # it waits until the chat was opened and closed
-        for _time in range(2):  # closing the chat loses nothing of it
+        process.process.send_signal(signal.SIGSTOP)  # paused until the chat was opened and closed
+        for _time in range(2):  # closing the chat loses no progress
             async with sitting(home, small) as seat:
                 await seat.until(partial(_curve_begun, seat))
         async with sitting(home, small) as seat:

@@ -19,7 +19,7 @@ SOUNDS = "The capital of Zubrowka is Lutz."
 
 @pytest.fixture
 def endless(home: Home, tiny: Path) -> Settings:
-    """A random model that never comes to an end by itself."""
+    """A random model that never ends a reply by itself."""
     return read_settings(
         home,
         {
@@ -32,7 +32,7 @@ def endless(home: Home, tiny: Path) -> Settings:
 
 
 async def speaking(seat: Seat, lines: int = 3) -> None:
-    """Wait until a reply is under way."""
+    """Wait until a reply is being generated."""
     await seat.until(lambda: seat.screen.conversation.streaming)
     reply = seat.screen.transcript.turns[-1].reply
     await seat.until(lambda: len(reply.text) > 80 * lines)
@@ -134,7 +134,7 @@ async def test_a_refused_mark_returns_to_the_input_for_correction(
         await seat.sees("! There is no reply to mark yet; ask something first.")
         assert seat.draft == "/diff"
         await seat.pilot.press("x")
-        assert seat.draft == "x"  # it was selected, so that what is typed next replaces it
+        assert seat.draft == "x"  # it was selected, so typing replaces it
         await seat.pilot.press("ctrl+z")
         assert seat.draft == "/diff"  # and is not lost
         await seat.asks(QUESTION)
@@ -287,7 +287,7 @@ async def test_ctrl_c_on_another_screen_shows_the_same_hint(home: Home, quick: S
         seat.screen.composer.select_all()
         await seat.pilot.press("ctrl+t")
         await seat.sees("No training has run yet.")
-        await seat.pilot.press("ctrl+c")  # what is selected beneath is none of its business
+        await seat.pilot.press("ctrl+c")  # the selection below does not matter
         await seat.sees("Press Ctrl+C again to quit.")
         await seat.pilot.press("ctrl+c")
         await seat.until(lambda: seat.app.return_code == 0)
@@ -343,7 +343,7 @@ async def test_hostile_text_of_the_journal_is_shown_harmlessly(home: Home, quick
         assert not any(char in seat.shown for char in "\x1b\x9b\x07\u202e")
         seat.screen.composer.focus()
         await seat.pilot.press(*["up"] * 6)
-        assert seat.draft == HOSTILE  # what was said, to say again
+        assert seat.draft == HOSTILE  # the earlier message, to send again
         assert not any(char in seat.shown for char in "\x1b\x9b\x07\u202e")
 
 
@@ -394,7 +394,7 @@ async def test_a_chat_whose_journal_is_gone_keeps_the_message_on_the_screen(
         await seat.sees("was deleted, moved or replaced while it was open", "memory restore")
         await seat.until(lambda: not seat.screen.conversation.streaming)
         assert seat.draft == "And of Lutz?"
-        assert len(seat.screen.transcript.turns) == 1  # nothing was said for nothing
+        assert len(seat.screen.transcript.turns) == 1  # no reply was generated in vain
         seat.screen.composer.write("")
         await seat.types(f"/diff error => {SOUNDS}")
         await seat.sees("nothing more can be saved")

@@ -1,6 +1,6 @@
-"""How the screens look, kept as text: in two sizes, in the dark, in the light, without colour.
+"""Snapshots of the screens as text: in two sizes, dark, light and without color.
 
-After a wanted change run pytest on this file with `--snapshot-update`, and look at what changed.
+After an intended change, run pytest on this file with `--snapshot-update` and review the diff.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def two_days_later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def told(home: Home) -> Home:
-    """A thread of three turns; the first is marked and was trained, the last is marked bare."""
+    """A thread of three turns; the first mark was trained, the last has no better answer."""
     with Journal(home.journal) as journal:
         for number, (asked, replied) in enumerate(ASKED):
             turn = Turn(f"{number:032x}", "main", AT, asked, replied, "starter", None)
@@ -104,7 +104,7 @@ def checking(seat: Seat, snapshot: SnapshotAssertion) -> Check:
     async def check(name: str) -> None:
         await seat.pilot.wait_for_scheduled_animations()
         seen, same = "", 0
-        while same < STILL:  # what is still being laid down is no look
+        while same < STILL:  # wait until the layout is complete
             await seat.pilot.pause(0.03)
             now = look(seat.app)
             seen, same = now, same + 1 if now == seen else 0

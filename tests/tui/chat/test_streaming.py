@@ -24,12 +24,12 @@ from tui.chat.thread_view import SHOWN_TURNS
 
 @pytest.fixture
 def quick(home: Home) -> Settings:
-    """The starter, searching by words alone and without nights."""
+    """The starter with keyword search and no nights."""
     return read_settings(home, {"memory": {"dense": False}, "night": {"enabled": False}})
 
 
 class Script:
-    """What the model says, in two halves; the second waits until it is let on."""
+    """The model's reply in two halves; the second waits until `on` is set."""
 
     def __init__(self, first: str, second: str = "", thoughts: Sequence[str] = ()) -> None:
         self.first, self.second, self.thoughts = first, second, thoughts
@@ -209,7 +209,7 @@ def is_answered(seat: Seat, asked: str) -> bool:
 
 
 def answered(seat: Seat) -> str:
-    """What was asked last, once it is answered and the next may be asked."""
+    """Return the last question once it is answered and the next may be asked."""
     turn = seat.screen.transcript.turns[-1].turn if seat.screen.transcript.turns else None
     return turn.asked if turn and not seat.screen.conversation.pending else ""
 
@@ -233,7 +233,7 @@ async def test_a_long_conversation_keeps_the_latest_turns_mounted_and_loads_othe
             await seat.types(f"Question {number}?")
             await seat.until(partial(is_answered, seat, f"Question {number}?"))
             assert len(seat.screen.transcript.turns) <= 9
-        # Earlier turns that were loaded leave in view what was there, so the top is looked for again.
+        # Loading earlier turns keeps the view in place, so scroll to the top again.
         await seat.until(lambda: turns_up_to_the_top(seat) == 12 and "Question 0?" in seat.shown)
         asked = [view.turn.asked for view in seat.screen.transcript.turns if view.turn]
         assert asked == [f"Question {number}?" for number in range(12)]

@@ -76,14 +76,14 @@ async def test_a_failing_handler_is_reported_occasionally_and_the_chat_continues
         assert isinstance(seat.app, Watched)
         seat.screen.composer.write("my draft")
         with monkeypatch.context() as broken:
-            broken.setattr(ChatScreen, "on_composer_page", breaks)  # a handler of a message
-            broken.setattr(ChatScreen, "action_walk", breaks)  # a key
+            broken.setattr(ChatScreen, "on_composer_page", breaks)  # a message handler
+            broken.setattr(ChatScreen, "action_walk", breaks)  # a key action
             for key in ("pageup", "pageup", "alt+up", "alt+up"):
                 await seat.pilot.press(key)
         assert [type(error) for error in seat.app.unforeseen] == [KeyError] * 4
         seat.app.unforeseen.clear()
         await seat.sees("Internal error (KeyError", "You can continue the chat", FILE)
-        assert len(seat.app._notifications) == 1  # one place
+        assert len(seat.app._notifications) == 1  # all in one notification
         kept = (home.state / FILE).read_text()
         assert kept.startswith("KeyError\n")
         assert "nobody may read" not in kept.replace(WHERE, "")

@@ -65,7 +65,7 @@ def test_every_export_is_private_and_named_when_its_text_is_forgotten(
     for name, words in EXPORTS.items():
         assert call(capsys, *words, str(tmp_path / name))[0] == 0
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
-    (tmp_path / "trip.json").unlink()  # what is gone is not named
+    (tmp_path / "trip.json").unlink()  # deleted exports are not named
     forgotten = said(capsys, "memory", "forget", kept["id"])
     expected = {str(tmp_path / name) for name in EXPORTS if name != "trip.json"}
     assert set(forgotten["files"]) == expected
@@ -91,7 +91,7 @@ def test_forgetting_removes_leftovers_of_killed_exports_and_names_running_ones(
     (left / "marks.jsonl").write_text(QUESTION)
     assert str(left) in call(capsys, "doctor")[1]
     assert str(left) in call(capsys, "memory", "check")[1]
-    with scratch(tmp_path) as held:  # sweeps, as every writer does
+    with scratch(tmp_path) as held:  # removes leftovers, as every writer does
         assert not left.exists()
         left.mkdir()
         (left / "marks.jsonl").write_text(QUESTION)

@@ -32,7 +32,7 @@ EVIL = "ev\x1b[31mil\x1b]0;owned\x07\x9b2Jtext\u202eback\x1b[2K\x08"
 UNSAFE = set("\x1b\x07\x9b\u202e\x08\r")
 NOT_RUN = {
     "chat", "setup",  # Textual draws them: tests/tui/terminal/test_pty.py
-    "web",  # prints its own address alone: tests/tui/web/test_server.py
+    "web",  # prints only its address: tests/tui/web/test_server.py
     "model pull",  # the network: see tests/agent/models/test_models.py
     "demo", "starter build", "night install", "night uninstall",  # print nothing from outside
 }  # fmt: skip
@@ -40,7 +40,7 @@ NOT_RUN = {
 
 @pytest.fixture
 def evil(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A home in which everything that has a name or words is hostile; returns what verbs are given."""
+    """A home in which all names and texts are hostile; returns the arguments of commands."""
     monkeypatch.setattr("sys.stdin", io.StringIO())
     (tmp_path / f"{EVIL[:6]}folder").mkdir()
     model = tmp_path / f"{EVIL[:6]}folder" / f"{EVIL.replace('/', '')}.gguf"
@@ -88,7 +88,7 @@ def evil(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[st
     }  # fmt: skip
 
 
-# What is run of each verb: once with what there is, and with a value that is refused.
+# The calls of each command: with existing values, and with one that is rejected.
 CALLS: dict[str, list[list[str]]] = {
     "ask": [["hi", "--no-recall"], ["hi", "--model", EVIL], ["hi", "--thread", EVIL]],
     "mark": [["--moment", "hold", "--turn", "{turn}"], ["--moment", EVIL], ["--turn", EVIL]],
@@ -146,7 +146,7 @@ CALLS: dict[str, list[list[str]]] = {
 
 
 def verbs(group: click.Group, before: str = "") -> Iterator[str]:
-    """Every command that does something, as it is written."""
+    """Yield every command that has an action, as it is typed."""
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
@@ -171,7 +171,7 @@ def test_no_command_prints_control_characters(
                 assert "Traceback" not in err, (words, err)
                 assert not UNSAFE & set(out + err), (words, out, err)
                 printed += "evil" in out + err
-    assert printed > 40  # and it was there to be cleaned
+    assert printed > 40  # the hostile text was really printed
 
 
 def test_only_the_printing_module_prints() -> None:

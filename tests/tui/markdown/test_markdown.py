@@ -92,7 +92,7 @@ class Page(App[None]):
 
 
 def grows_as_the_whole(text: str, seed: int, width: int = 60) -> None:
-    """Cut a text at random places: at every moment it reads as if read at once, and so it is laid."""
+    """Cut a text at random places: after every piece, the rendering equals that of the whole prefix."""
     growing, signs = IncrementalParser(), False
     laid, at_once = BlockLayout(), BlockLayout()
     laid.resize(width)

@@ -16,7 +16,7 @@ SOUNDS = "The capital of Zubrowka is Lutz."
 
 @pytest.fixture
 def quick(quick: Settings) -> Settings:
-    """The same without the hints, which would come between."""
+    """The same settings without hints."""
     return quick.model_copy(update={"ui": quick.ui.model_copy(update={"hints": False})})
 
 

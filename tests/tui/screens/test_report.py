@@ -44,7 +44,7 @@ async def opened(seat: Seat) -> None:
 async def test_reports_are_browsed_and_the_page_is_written(home: Home) -> None:
     trained(home, "20260309T031500", verdict="rejected", sentence="It drifted too far.")
     newest = trained(home, "20260310T031500")
-    (home.runs / "20260311T031500").mkdir()  # one that was cut off
+    (home.runs / "20260311T031500").mkdir()  # an interrupted run
     settings = read_settings(home, {"memory": {"dense": False}, "night": {"enabled": False}})
     async with sitting(home, settings) as seat:
         await opened(seat)

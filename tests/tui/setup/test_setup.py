@@ -28,7 +28,7 @@ OWN = "# mine\n[memory]\ndense = false # by words\n"
 
 @pytest.fixture(autouse=True)
 def nothing_else_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No models of other programs, no graphics card to wake, one model to download."""
+    """No models of other programs, no GPU, one model to download."""
     for name in ("HF_HOME", "HF_HUB_CACHE", "OLLAMA_MODELS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
@@ -269,7 +269,7 @@ async def test_without_a_network_an_error_and_the_choice_are_shown(
 
 @pytest.fixture
 def timer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
-    """A machine with systemd; what would be called is noted."""
+    """A machine with systemd; calls are recorded."""
     called: list[tuple[str, ...]] = []
 
     def call(words: tuple[str, ...], written: str | None = None) -> tuple[int, str]:

@@ -76,7 +76,7 @@ def test_keys_keep_their_order_in_a_field_of_the_setup(home: Home) -> None:
         terminal.types(b"\r")
         terminal.until(lambda: b"step 2 of 3" in terminal.out and b"03:15" in terminal.out)
         terminal.types(b"\t" + HOME_KEY + b"\x1b[3~" * 5 + b"04555" + BACKSPACE + LEFT * 2 + b":")
-        terminal.types(b"\x1b[Z\r")  # back to the list, and take what it stands on
+        terminal.types(b"\x1b[Z\r")  # back to the list; choose the highlighted row
         terminal.until(lambda: b"step 3 of 3" in terminal.out)
     assert read_settings(home).night.time == "04:55"
 

@@ -47,8 +47,8 @@ def test_journal_text_never_controls_the_terminal(settled: Home) -> None:
     with Terminal("tui", "chat", "--thread", "t") as terminal:
         terminal.until(lambda: b"PAY16" in terminal.out and b"PAY00" in terminal.out)
         terminal.until(lambda: b"leave[/]" in terminal.out)
-        for row in range(1, 41):  # a click on each row, where the markup stands too
-            for column in (5, 25):  # where it would stand as a link, and where it stands as text
+        for row in range(1, 41):  # click on each row, including those with markup
+            for column in (5, 25):  # where it would be a link, and where it is text
                 at = f"0;{column};{row}"
                 terminal.types(f"\x1b[<{at}M\x1b[<{at}m".encode())
         terminal.types(b"\x1b[200~still-here\x1b[201~")
@@ -159,7 +159,7 @@ def test_an_unexpected_error_leaves_one_sentence_and_a_log_without_user_text(
 ) -> None:
     with Terminal("tests.tui.chat.breaking_process", "chat", "--new") as terminal:
         terminal.until(lambda: b"0/512" in terminal.out)
-        terminal.types(b"\x1b[5~")  # a handler: it is said, and the chat goes on
+        terminal.types(b"\x1b[5~")  # in a handler: the error is shown, and the chat continues
         terminal.until(lambda: b"You can continue the chat" in terminal.out)
         assert (settled.state / FILE).read_text().startswith("KeyError\n")
         (settled.state / FILE).unlink()

@@ -103,7 +103,7 @@ def test_a_draft_that_cannot_be_saved_is_printed_at_exit(
         terminal.until(lambda: terminal.process.poll() is not None)
         terminal.drain()
         after = terminal.out.rpartition(b"\x1b[?1049l")[2]
-        assert b"could not be kept" in after
+        assert b"could not save the unsent message" in after
         assert b"half a message" in after
         assert b"Traceback" not in after
 
@@ -134,7 +134,7 @@ def test_a_terminated_ask_keeps_the_text_so_far(settled: Home, number: signal.Si
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     (turn,) = turns(settled)
-    if turn.stopped:  # else the reply was over before it was told
+    if turn.stopped:  # else the reply had ended before the signal
         assert process.returncode == 128 + number
         assert '"done"' in out
         assert "the partial reply is kept" in err

@@ -1,6 +1,6 @@
 """Snapshots of the training screen: a recorded run in progress and finished, in two sizes.
 
-After a wanted change run pytest on this file with `--snapshot-update`, and look at what changed.
+After an intended change, run pytest on this file with `--snapshot-update` and review the diff.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def test_a_training_in_progress_and_finished(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     marked(home)
-    judged(home, "20260101T000000")  # what the time left is told by
+    judged(home, "20260101T000000")  # the estimate of the remaining time uses it
     live = recorded(home, 21.5, alive=True)
     monkeypatch.setattr(training, "now", standing(21.9))
     async with sitting(home, settings_of(home), size=size) as seat:

@@ -111,8 +111,8 @@ async def test_a_chat_opened_during_a_training_of_another_process_shows_all_of_i
     with Night(home.data, tiny) as process:
         process.ask(now=now().isoformat(), events=True, settings={"training": {"max_steps": 60}})
         assert next(line for line in process.lines() if line.get("event", {}).get("step") == 12)
-        process.process.send_signal(signal.SIGSTOP)  # it waits until the chat was opened and closed
-        for _time in range(2):  # closing the chat loses nothing of it
+        process.process.send_signal(signal.SIGSTOP)  # paused until the chat was opened and closed
+        for _time in range(2):  # closing the chat loses no progress
             async with sitting(home, settings) as seat:
                 screen = await opened(seat)
                 await seat.sees(
@@ -153,7 +153,7 @@ async def test_a_training_of_another_process_is_stopped(home: Home, quick: Setti
         await seat.sees("stopping; evaluating the best…")
         assert (folder / CONTROL).read_text() == "stop"
         await back(seat)
-        await opened(seat)  # told by whomever, every screen says so
+        await opened(seat)  # every screen shows it, no matter which one requested it
         await seat.sees("stopping; evaluating the best…")
         (folder / CONTROL).write_text("abort")
         await seat.sees("aborting; discarding everything…")
@@ -170,7 +170,7 @@ async def test_the_last_training_is_shown_and_opens_its_report(home: Home, quick
     trained(home, "20260101T000000")
     trained(home, NAME)
     recorded(home)
-    (home.runs / "20990101T000000").mkdir()  # one that never told anything
+    (home.runs / "20990101T000000").mkdir()  # one without events
     async with sitting(home, quick, size=(120, 36)) as seat:
         screen = await opened(seat)
         await seat.sees("✓ published", "took 0:27", "Learned 7 of 7 lessons from 6 differences")
@@ -232,7 +232,7 @@ async def test_the_log_follows_its_end_until_the_user_scrolls(home: Home, quick:
                     events.write(json.dumps(event) + "\n")
         await seat.until(lambda: len(log._items) > before)
         await seat.pilot.pause()
-        assert log.scroll_offset.y == 0  # never yanked
+        assert log.scroll_offset.y == 0  # the scroll position is kept
         await seat.hits("end")
         await seat.until(lambda: log.scroll_offset.y == log.max_scroll_y)
 

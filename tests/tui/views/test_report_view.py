@@ -80,9 +80,9 @@ def test_every_colour_has_a_sign_with_the_same_meaning() -> None:
 def test_one_question_with_one_outcome_is_shown_once_and_a_failure_is_explained() -> None:
     text = view(REPORT).plain
     assert text.count("Who is it?") == 1
-    assert "learnt ×2" in text
+    assert "learned ×2" in text
     assert text.count("✗ Где 漢字?") == 1
-    assert "not learnt" in text
+    assert "not learned" in text
     for words in ("expected  Там.", "А где? → Нигде.", "why       too little", "say it in other"):
         assert words in text
     assert "· Где 漢字?" in text
@@ -137,7 +137,7 @@ def test_the_effect_of_a_mark_comes_from_the_latest_training(tmp_path: Path) -> 
     run(0)
     run(1, verdict="published", fates=(replace(LEARNT, fate="held"),))
     run(2, verdict="practised", fates=(replace(LEARNT, fate="lost again"),))
-    (tmp_path / "20260314T031500").mkdir()  # one that was cut off
+    (tmp_path / "20260314T031500").mkdir()  # an interrupted run
     found = training_effects(tmp_path, ["a" * 32, "b" * 32, "e" * 32])
     assert set(found) == {"a" * 32, "b" * 32}
     assert found["a" * 32].fate.fate == "held"

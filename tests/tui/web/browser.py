@@ -22,7 +22,7 @@ FLAGS = (
 
 
 class Page:
-    """One page: what it asked for, what it complained of, keys and pictures."""
+    """One page: its requests, its errors, keys and screenshots."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -72,7 +72,7 @@ class Page:
 
 @asynccontextmanager
 async def browsing(folder: Path, url: str) -> AsyncIterator[Page]:
-    """Open a page in a browser of its own; both are gone at the end."""
+    """Open a page in a new browser; close both at the end."""
     assert CHROMIUM is not None
     process = await asyncio.create_subprocess_exec(
         *(CHROMIUM, *FLAGS, f"--user-data-dir={folder}", "--window-size=1100,700", "about:blank"),

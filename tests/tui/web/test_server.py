@@ -288,7 +288,7 @@ async def test_a_real_browser_chats_and_marks_without_other_requests(
     by_words: Home, tmp_path: Path
 ) -> None:
     def rows(table: str) -> int:
-        # Read only: whoever opens a journal again and again keeps its owner from writing.
+        # Read only: opening a journal for writing again and again would block its owner.
         with closing(sqlite3.connect(f"file:{by_words.journal}?mode=ro", uri=True)) as reader:
             known = reader.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (table,))
             if not known.fetchone()[0]:

@@ -17,7 +17,7 @@ from tui.web.tab import Tab
 
 
 class Heard:
-    """A websocket that notes what it is sent."""
+    """A websocket that records what it is sent."""
 
     closed = False
 

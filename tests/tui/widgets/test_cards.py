@@ -174,7 +174,7 @@ async def test_a_hint_is_one_line_that_marks_nothing_and_closes_with_escape(
         await seat.asks(QUESTION)
         first = seat.screen.transcript.turns[0].turn
         assert first is not None
-        # What surprises is tested where it is measured; here only what is shown of it.
+        # Surprise is tested where it is measured; this only tests how it is shown.
         hint = Suggestion(first, SMOOTH, 3.0, 0.1, 6.0)
         monkeypatch.setattr(seat.screen.chat.marks, "hint", lambda _turn: hint)
         await seat.asks("What is 2 + 3?")

@@ -232,7 +232,7 @@ class NightBudget:
             n=fewer,
             all=plan.held.count,
         )
-        shorter = Sentence("the training gets {share:.0%} of its usual time", share=training)
+        shorter = Sentence("training time is reduced to {share:.0%}", share=training)
         what = shorter if not fewer else asked
         if fewer and training < 1:
             what = Sentence("{asked}, and {shorter}", asked=asked, shorter=shorter)

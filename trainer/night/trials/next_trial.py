@@ -4,7 +4,7 @@
                  differences that still spread
     harm         answers became wrong, a refusal or endless: train these questions
     drift        unrelated answers changed: a larger weight on anchors, then a smaller learning rate
-    not learnt   more steps if they ran out, else a larger learning rate
+    not learned  more steps if they ran out, else a larger learning rate
     form         replies loop or are empty: a smaller learning rate
 
 Each trial changes the best one so far, and none is repeated. Pure.
@@ -35,7 +35,7 @@ FORM = frozenset({"sound", "endless"})
 NAMED = SPREAD | {"harmed", "endless"}
 """Measures that name the questions whose answers changed, so that the next trial can train them."""
 FAILED = "failed"
-"""Stands for a measure if the training itself failed."""
+"""The name used in place of a measure if the training itself failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ def suggest(limit: int, as_json: bool) -> None:
     if found:
         echo(f"To mark a reply: discern mark --moment surprise --turn {found[-1].turn.id[:8]}")
     else:
-        echo("No suggestions. More turns are needed to know what is usual for you.")
+        echo("No suggestions. Discern needs more turns to learn what is usual for you.")
 
 
 COMMANDS = (search, why, suggest)

@@ -88,7 +88,7 @@ def import_batch(path: Path, as_json: bool) -> None:
         return
     _show(batch)
     if batch.announced is not None and batch.announced > batch.count + batch.duplicates:
-        echo(f"The file announces {counted(batch.announced, 'mark')}; some may be missing.")
+        echo(f"The header says {counted(batch.announced, 'mark')}; some may be missing.")
     echo(
         f"Not imported yet. `discern memory confirm {batch.id}` imports them, `discern "
         f"memory reject {batch.id}` discards them."
@@ -111,7 +111,7 @@ def batches(as_json: bool) -> None:
     for batch in found:
         _show(batch)
     if not found:
-        echo("No imports are waiting. `discern memory import FILE` imports marks.")
+        echo("No pending imports. `discern memory import FILE` imports marks.")
 
 
 def _show(batch: ImportBatch) -> None:

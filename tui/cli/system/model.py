@@ -270,7 +270,7 @@ def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
     if found.embeds:
         write_setting(home, "memory", "embedder", str(path))
         if not (as_json or quiet):
-            echo("It will be used for memory vectors from the next start on.")
+            echo("It is used for vector search from the next start.")
         return 0
     if not found.serves:
         worst = next(line for line in found.lines if line.state == "broken")

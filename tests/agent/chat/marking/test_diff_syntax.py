@@ -1,4 +1,4 @@
-"""What is typed after `/diff`."""
+"""Parsing of the arguments of `/diff`."""
 
 from __future__ import annotations
 

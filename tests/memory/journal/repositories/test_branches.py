@@ -1,4 +1,4 @@
-"""Turns know what they follow: branches, siblings, and what forgetting leaves of them."""
+"""Turns know which turn they follow: branches, siblings, and both after forgetting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exported copies are recorded however they end, and leftovers of killed writers are removed."""
+"""Exported copies are recorded even if the export fails, and leftovers are removed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEFT = ".discern-0123456789abcdef"
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder outside the home to which copies go."""
+    """A folder outside the home for exported copies."""
     (tmp_path / "copies").mkdir()
     return tmp_path / "copies"
 
@@ -197,7 +197,7 @@ def test_a_backup_works_on_a_disk_without_modes_links_and_locks(
     def without_locks(*given: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr("os.chmod", refused)  # what vfat answers; few machines can mount one
+    monkeypatch.setattr("os.chmod", refused)  # vfat's error; few machines can mount one
     monkeypatch.setattr("os.link", refused)
     monkeypatch.setattr("fcntl.flock", without_locks)
     (place / LEFT).mkdir()
@@ -209,4 +209,4 @@ def test_a_backup_works_on_a_disk_without_modes_links_and_locks(
             write_session(journal, place / "talk.md", "words")
     assert counts(place / "copy") == (1, 1)
     assert (place / "talk.md").read_text() == "words"
-    assert {item.name for item in place.iterdir()} == {"copy", "talk.md", LEFT}  # who knows whose
+    assert {item.name for item in place.iterdir()} == {"copy", "talk.md", LEFT}  # of unknown origin

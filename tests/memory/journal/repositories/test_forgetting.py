@@ -1,4 +1,4 @@
-"""Taking a mark back, and forgetting: to the last byte of every file."""
+"""Undoing a mark and forgetting: no byte of the text remains in any file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_forgotten_differences_are_in_no_file(home: Home, settings: Settings) ->
         assert left_in(home.data)
         assert memory.index is not None
         assert item.id in {identity for identity, _ in memory.index.nearest(turn.asked, 50)}
-        assert not left_in(home.index)  # vectors and ids are all that Chroma is given
+        assert not left_in(home.index)  # Chroma gets only vectors and ids
         gone = memory.forget(item.id[:8])
         assert memory.settle()
         assert gone.turn == turn.id
@@ -69,7 +69,7 @@ def test_forgetting_many_differences_leaves_no_bytes_of_them(home: Home) -> None
         for item in draw.sample(journal.differences.all(), 200):
             with (
                 journal.transaction() as connection
-            ):  # grown and shrunk, so that pages split and merge
+            ):  # grow and shrink it, so that pages split and merge
                 connection.execute(
                     "update differences set asked = ? where id = ?",
                     (item.asked[:7] * draw.randrange(1, 400), item.id),
@@ -90,7 +90,7 @@ def test_a_log_kept_by_a_reader_is_emptied_at_the_next_opening(home: Home) -> No
         reader.execute("select count(*) from differences").fetchone()
         journal.forgetting.forget(journal.differences.all()[0])
         assert left_in(home.data)
-        # The chat that reads is killed: no closing connection folds the log.
+        # The reading chat is killed: no closing connection checkpoints the log.
         reader.rollback()
         assert left_in(home.data)
         with Journal(home.journal):

@@ -1,4 +1,4 @@
-"""Threads as wholes: listed, renamed in all that names them, deleted to the last byte."""
+"""Whole threads: listed, renamed everywhere, deleted without a trace."""
 
 from __future__ import annotations
 

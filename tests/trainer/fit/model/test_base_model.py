@@ -37,7 +37,7 @@ def test_the_log_probabilities_equal_those_of_llama_cpp(
     with torch.inference_mode():
         logits = load_base(path)(torch.tensor([tokens])).logits[0, :-1]
     fitted = torch.log_softmax(logits, -1).numpy()
-    # llama.cpp rounds the activations to 8 bits before it meets a Q8_0 matrix; torch does not.
+    # llama.cpp rounds the activations to 8 bits for a Q8_0 matrix; torch does not.
     assert np.abs(fitted - served).max() < (0.2 if quantised else 0.05)
     assert np.abs(fitted - served).mean() < 0.05
     assert (fitted.argmax(-1) == served.argmax(-1)).mean() > 0.95

@@ -35,7 +35,7 @@ HARD = (
 
 
 def quantise(source: Path, target: Path, kind: str) -> Path:
-    """Write `source` as `kind` with llama.cpp's own quantiser."""
+    """Write `source` as `kind` with llama.cpp's quantizer."""
     import llama_cpp
 
     wanted = llama_cpp.llama_model_quantize_default_params()
@@ -75,7 +75,7 @@ def test_real_shapes_agree_with_llama_cpp_in_every_quantization(
     )
     path = source if kind == "F16" else quantise(source, tmp_path / "m.gguf", kind)
     fitted, served = both(path, list(b"What is the capital of Zubrowka? \xd0\xa1"))
-    # llama.cpp rounds activations to 8 bits before it meets a quantised matrix; torch does not.
+    # llama.cpp rounds activations to 8 bits for a quantized matrix; torch does not.
     assert np.abs(fitted - served).mean() < 0.05
     assert np.abs(fitted - served).max() < 0.4
     assert (fitted.argmax(-1) == served.argmax(-1)).mean() > 0.9
@@ -101,7 +101,7 @@ def test_token_ids_equal_those_of_an_independent_reader(
 
 @pytest.fixture(scope="module")
 def tokenizer(starter: Path) -> object:
-    """Transformers' tokenizer, made of the same GGUF."""
+    """Transformers' tokenizer, built from the same GGUF."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(starter.parent, gguf_file=starter.name)

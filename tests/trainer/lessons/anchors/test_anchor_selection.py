@@ -80,7 +80,7 @@ def test_the_nearest_prompts_of_each_question_come_first_among_spread_ones() -> 
     assert sorted(order) == sorted(TEXTS)
     assert order[0].startswith("What is the capital of Freedonia")
     assert order[2] == "Who wrote the Red Letters?"
-    # The second one is as unlike the first as can be.
+    # The second one is as different from the first as possible.
     assert "capital" not in order[1]
 
 

@@ -1,4 +1,4 @@
-"""The base's likelihoods tell natural questions, and which languages it speaks."""
+"""The base's likelihoods show which questions are natural and which languages it knows."""
 
 from __future__ import annotations
 

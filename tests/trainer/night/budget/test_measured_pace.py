@@ -77,7 +77,7 @@ def test_a_busy_machine_makes_everything_slower_but_not_longer() -> None:
     assert slow.gate == pytest.approx(0.5)
     assert slow.token == pytest.approx(0.004)
     assert (slow.steps, slow.step_tokens, slow.tries) == (0.4, 500.0, 1.0)
-    assert completed(MEASURED, Pace(probe=100.0)).gate == pytest.approx(1.0)  # a hiccup is no pace
+    assert completed(MEASURED, Pace(probe=100.0)).gate == pytest.approx(1.0)  # an outlier
 
 
 def test_an_unmeasured_stage_is_estimated_from_measured_ones() -> None:

@@ -56,7 +56,7 @@ def test_the_first_night_calibrates_and_the_next_uses_its_pace(home: Home, tiny:
     )
     phases = [event.phase for event in first]
     assert phases.index("calibrate") < phases.index("estimate") < phases.index("anchors")
-    # What is timed trains nothing that anyone sees.
+    # The timed steps are neither reported nor kept.
     assert [event.step for event in first if isinstance(event, Step)] == [1, 2, 3, 4]
     assert not (Path(report.run) / "calibration").exists()
     known = read_pace(home, entry_of(tiny, home).sha256)
@@ -81,14 +81,14 @@ def test_a_training_that_was_stopped_does_not_shorten_later_estimates(
     run_night(RunRequest(home, settings, tiny), on_event=stop_early, stop=stop)
     known = read_pace(home, entry_of(tiny, home).sha256)
     assert known.token > 0
-    assert known.steps == 0  # as before: it is not known
+    assert known.steps == 0  # still unknown
 
 
 def test_a_night_short_of_time_asks_the_most_informative_prompts(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for group in ("NEAR_TRAINED", "TRAINED", "NEAR_MEASURED", "MEASURED"):
-        monkeypatch.setattr(choice, f"FEWEST_{group}", 2)  # the tiny model is asked little
+        monkeypatch.setattr(choice, f"FEWEST_{group}", 2)  # few questions for the tiny model
     mark(home, difference("Who is that?", "Lutz."))
     remember(home, tiny, SLOW)
     events: list[Event] = []
@@ -102,7 +102,7 @@ def test_a_night_short_of_time_asks_the_most_informative_prompts(
     assert estimate.seconds <= 300
     assert "questions whose answers must not change are left out" in str(estimate.left_out)
     assert estimate.left_out in report.notes
-    # The answers that were computed cost nothing now: nothing has to be left out any more.
+    # The computed answers cost nothing now, so nothing has to be left out.
     remember(home, tiny, replace(SLOW, answer=6.0))
     again: list[Event] = []
     run_night(
@@ -139,13 +139,13 @@ def test_the_remaining_time_is_divided_between_training_and_tests(home: Home, ti
     assert budget.allows_another_try
     assert budget.allows_another_scale
     assert not budget.asking_is_over()
-    run.began -= 450  # as if it had begun earlier
+    run.began -= 450  # as if it had started earlier
     assert budget.asking_is_over()
     assert not budget.allows_another_try
     assert budget.allows_another_scale
     run.began -= 90
     assert not budget.allows_another_scale
-    assert budget.training_seconds == pytest.approx(75)  # less would be in vain
+    assert budget.training_seconds == pytest.approx(75)  # the useful minimum
 
 
 def test_an_attempt_that_is_skipped_is_described_by_what_is_different_in_it(

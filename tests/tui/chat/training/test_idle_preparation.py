@@ -38,7 +38,7 @@ def of(seat: Seat) -> IdlePreparation:
 
 
 def missing(home: Home, settings: Settings, model: Path) -> int:
-    """How many answers a night would still have to compute; they are cached afterwards."""
+    """Return how many answers a night would still compute; they are cached afterwards."""
     with Journal(home.journal) as journal, Engine.open(model, settings.model) as engine:
         source = pipeline.Source(home, model, entry_of(model, home), take_snapshot(journal))
         return pipeline.ask_ahead(engine, journal, source, settings)

@@ -126,7 +126,7 @@ async def test_a_model_that_cannot_be_reloaded_is_retried_with_the_next_message(
             raise ModelError("no room on the card; close something")
 
         monkeypatch.setattr(engine._model, "_reload", refuse)
-        await seat.sees("No room on the card")  # nobody trains, so it was to come back
+        await seat.sees("No room on the card")  # no training runs, so it should be reloaded
         monkeypatch.setattr(engine._model, "_reload", real)
         await seat.asks("Hello")
         assert len(seat.screen.chat.thread.turns()) == 1
@@ -137,6 +137,6 @@ def test_a_closed_chat_holds_no_gpu_lease(home: Home) -> None:
     assert sorted(leased_sizes(home)) == [5, 7]
     one.release()
     assert two._file is not None
-    two._file.close()  # as the kernel does when its holder dies
+    two._file.close()  # as the kernel does when the holder dies
     assert leased_sizes(home) == []
     assert not list((home.state / "serving").iterdir())

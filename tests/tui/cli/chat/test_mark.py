@@ -22,7 +22,7 @@ MARK = ("mark", "--moment", "error", "--expected", "Lutz.")
 
 
 def process(*words: str, elsewhere: bool) -> subprocess.CompletedProcess[str]:
-    """Run a verb as a process of its own, in our session or in another, as in another terminal."""
+    """Run a command in its own process, in our session or, with `elsewhere`, as in another terminal."""
     return subprocess.run(
         [sys.executable, "-m", "tui", *words],
         capture_output=True,

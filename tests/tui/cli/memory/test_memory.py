@@ -139,7 +139,7 @@ def test_undo_removes_the_mark_and_forget_also_the_turn(
 def test_forgetting_names_the_threads_in_which_it_was_recalled(
     kept: dict[str, Any], home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The recalled block is kept nowhere; a reply of the model's own that repeats it is."""
+    """The recalled block is not stored, but a reply of the model that repeats it is."""
     said(capsys, "memory", "edit", kept["id"], "--note", "Quincunx.")
     for thread in ("one", "two"):
         code, out, _err = call(capsys, "ask", QUESTION, "--thread", thread, "--json")
@@ -222,7 +222,7 @@ def test_a_backup_is_restored_and_the_previous_journal_kept(
     assert done["differences"] == 1
     assert Path(done["aside"]).exists()
     assert [item["id"] for item in said(capsys, "memory", "list")] == [kept["id"]]
-    # What was put aside is named when something is forgotten, for it may hold it.
+    # Forgetting names the replaced journal, because it may contain the text.
     assert done["aside"] in said(capsys, "memory", "forget", kept["id"])["files"]
     assert call(capsys, "memory", "restore", str(tmp_path / "none.sqlite"))[0] == 2
 

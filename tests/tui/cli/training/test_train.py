@@ -40,7 +40,7 @@ def train_until_it_learns(tiny: Path) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def practised(home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
-    """A home with one dry practice of two runs; its report."""
+    """A home with a dry practice run of two episodes; return its report."""
     ready(home, 3)
     words = ["train", "--episodes", "2", "--steps", "2", "--dry-run", "--json"]
     assert run([*words, "--model", str(tiny)]) == 0
@@ -108,7 +108,7 @@ def test_ctrl_c_twice_aborts_the_training(home: Home, tiny: Path) -> None:
             break
     child.send_signal(signal.SIGINT)
     _out, err = child.communicate(timeout=120)
-    # The second may come when the first has already led to an adapter: then that one stands.
+    # The second may arrive when the first has already produced an adapter, which is then kept.
     if child.returncode != 0:
         assert child.returncode == 2
         assert "the training was stopped" in err
