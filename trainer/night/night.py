@@ -49,8 +49,8 @@ from trainer.lessons.journal_snapshot import change_guard, record_states, scrub_
 from trainer.night import interrupted_trials, postmortem
 from trainer.night.budget.night_budget import NightBudget
 from trainer.night.gpu_sharing import make_room
-from trainer.night.request import Practice, RunRequest
-from trainer.night.run import Cancellation, Run, make_run_folder, prune_runs, training_lock
+from trainer.night.request import Cancellation, Practice, RunRequest
+from trainer.night.run import Run, make_run_folder, prune_runs, training_lock
 from trainer.night.trials.next_trial import first_plans, most_trials, next_plan
 from trainer.night.trials.sweep import Sweep
 from trainer.night.trials.trial import TrialContext, run_trial

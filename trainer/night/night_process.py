@@ -30,8 +30,7 @@ from trainer.background_thread import background_thread
 from trainer.event_json import message_to_json, read_event
 from trainer.events import OnEvent
 from trainer.launch.worker_client import STOPPED
-from trainer.night.request import RunRequest
-from trainer.night.run import Cancellation
+from trainer.night.request import Cancellation, RunRequest
 from trainer.report.report import Report
 from trainer.subprocesses import lower_priority
 

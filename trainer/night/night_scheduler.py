@@ -19,8 +19,7 @@ from trainer.adapters import publish
 from trainer.events import OnEvent
 from trainer.night.night_process import run_in_child
 from trainer.night.once_per_date import run_if_due
-from trainer.night.request import RunRequest
-from trainer.night.run import Cancellation
+from trainer.night.request import Cancellation, RunRequest
 from trainer.report.report import Report
 
 if TYPE_CHECKING:

@@ -34,8 +34,8 @@ from trainer.events import OnEvent
 from trainer.night import night_notice
 from trainer.night.due_time import due_moment, is_quiet, night_of, on_battery
 from trainer.night.night import run_night
-from trainer.night.request import RunRequest
-from trainer.night.run import Cancellation, Run, make_run_folder, try_lock
+from trainer.night.request import Cancellation, RunRequest
+from trainer.night.run import Run, make_run_folder, try_lock
 from trainer.report.report import Report
 
 STALE_SECONDS = 180.0

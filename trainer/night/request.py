@@ -1,7 +1,8 @@
-"""The request of a training run."""
+"""The request of a training run, and its cancellation."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,3 +64,19 @@ class RunRequest:
             Path(values["model"]),
             force=values["force"],
         )
+
+
+class Cancellation(threading.Event):
+    """Cancellation flag of a night: `set` cancels it for this date, `suspend` lets it be resumed."""
+
+    suspended = False
+
+    def suspend(self) -> None:
+        """End the run because this process goes away; the night is resumed later."""
+        self.suspended = True
+        self.set()
+
+    def clear(self) -> None:
+        """Reset the flag for the next night."""
+        self.suspended = False
+        super().clear()

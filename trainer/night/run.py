@@ -32,28 +32,13 @@ from trainer.background_thread import background_thread
 from trainer.event_json import logged_to_json, read_logged
 from trainer.events import Counted, CountedPhase, Event, Logged, OnEvent, Reported, Started
 from trainer.launch.worker_client import STOPPED
+from trainer.night.request import Cancellation
 from trainer.report.report import Point, Report, folders
 
 EndRequest = Literal["stop", "abort"]
 KEPT_RUNS = 30
 EVENTS, CONTROL = "events.jsonl", "control"
 POLL_SECONDS = 0.2
-
-
-class Cancellation(threading.Event):
-    """Cancellation flag of a night: `set` cancels it for this date, `suspend` lets it be resumed."""
-
-    suspended = False
-
-    def suspend(self) -> None:
-        """End the run because this process goes away; the night is resumed later."""
-        self.suspended = True
-        self.set()
-
-    def clear(self) -> None:
-        """Reset the flag for the next night."""
-        self.suspended = False
-        super().clear()
 
 
 @dataclass

@@ -18,11 +18,11 @@ from memory.errors import DiscernError, TrainingError
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer.events import Event, Started
+from trainer.night.request import Cancellation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainer.night.run import Cancellation
     from trainer.report.report import Report
 
 
@@ -121,7 +121,6 @@ class BackgroundTrainings:
         if self._settings.night.enabled and self._scheduler is None:
             from trainer.night.night_scheduler import NightListeners, background
             from trainer.night.request import RunRequest
-            from trainer.night.run import Cancellation
 
             self._nights_cancel = Cancellation()
             self._scheduler = background(

@@ -21,8 +21,8 @@ from tests.faults.programs.night_process import count
 from tests.support.processes import Night
 from tests.support.values import difference, quick_settings
 from trainer.night import due_time, once_per_date
-from trainer.night.request import RunRequest
-from trainer.night.run import Cancellation, training_lock
+from trainer.night.request import Cancellation, RunRequest
+from trainer.night.run import training_lock
 from trainer.report.report import Report
 
 PARIS = ZoneInfo("Europe/Paris")

@@ -13,7 +13,8 @@ from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.events import Event, PlacementChosen
 from trainer.night import gpu_sharing
-from trainer.night.run import Cancellation, Run, make_run_folder
+from trainer.night.request import Cancellation
+from trainer.night.run import Run, make_run_folder
 
 GIB = 1 << 30
 

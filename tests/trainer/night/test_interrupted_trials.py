@@ -15,8 +15,7 @@ from trainer.event_json import logged_to_json
 from trainer.events import Event, Judged, Logged, Probing, Step, StepsPlanned, TrialStarted
 from trainer.night.interrupted_trials import earlier_steps, merged, take_over
 from trainer.night.night import run_night
-from trainer.night.request import RunRequest
-from trainer.night.run import Cancellation
+from trainer.night.request import Cancellation, RunRequest
 
 
 def step(number: int, loss: float = 1.0) -> Step:

@@ -20,8 +20,7 @@ from trainer.adapters import publish
 from trainer.events import Event, Step
 from trainer.night.night import run_night
 from trainer.night.once_per_date import run_if_due
-from trainer.night.request import RunRequest
-from trainer.night.run import Cancellation
+from trainer.night.request import Cancellation, RunRequest
 from trainer.report.report import Report
 
 

@@ -19,8 +19,7 @@ from tests.support.values import difference, quick_settings
 from trainer.events import Event, Started, Step
 from trainer.night.night_process import run_in_child
 from trainer.night.once_per_date import run_if_due
-from trainer.night.request import RunRequest
-from trainer.night.run import Cancellation
+from trainer.night.request import Cancellation, RunRequest
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 

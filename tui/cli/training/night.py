@@ -22,7 +22,7 @@ from tui.terminal.printing import confirm, echo
 from tui.terminal.signals import Terminated, on_signals
 
 if TYPE_CHECKING:
-    from trainer.night.run import Cancellation
+    from trainer.night.request import Cancellation
 
 EXAMPLES = """\b
 Examples:
@@ -51,8 +51,7 @@ def night(ctx: click.Context, once: bool, as_json: bool) -> int:
 def _once(as_json: bool) -> int:
     from trainer.night.night_process import run_in_child
     from trainer.night.once_per_date import run_if_due
-    from trainer.night.request import RunRequest
-    from trainer.night.run import Cancellation
+    from trainer.night.request import Cancellation, RunRequest
 
     home, settings = open_home()
     cancel = Cancellation()
@@ -78,8 +77,7 @@ def _once(as_json: bool) -> int:
 def _serve() -> int:
     from trainer.night.due_time import next_run
     from trainer.night.night_scheduler import NightListeners, serve
-    from trainer.night.request import RunRequest
-    from trainer.night.run import Cancellation
+    from trainer.night.request import Cancellation, RunRequest
 
     home, settings = open_home()
     when = next_run(settings)

@@ -103,8 +103,7 @@ def train(
 
     from agent.models.served_model import served_model
     from trainer.night.night import run_night
-    from trainer.night.request import Practice, RunRequest
-    from trainer.night.run import Cancellation
+    from trainer.night.request import Cancellation, Practice, RunRequest
 
     practice = None
     if episodes or steps or dry_run:

@@ -20,8 +20,8 @@ from trainer.night.budget import shorten_night as choice
 from trainer.night.budget.measured_pace import Pace, keep_pace, read_pace
 from trainer.night.budget.night_budget import NightBudget
 from trainer.night.night import run_night
-from trainer.night.request import RunRequest
-from trainer.night.run import Cancellation, Run, make_run_folder
+from trainer.night.request import Cancellation, RunRequest
+from trainer.night.run import Run, make_run_folder
 from trainer.stages import by_stage
 
 SLOW = Pace(
