@@ -80,6 +80,10 @@ class TrainingError(DiscernError, RuntimeError):
     """A training run could not start or finish."""
 
 
+class TrainingBusyError(TrainingError):
+    """Another training is in progress; the same run may start after it."""
+
+
 class CutOffError(TrainingError):
     """A training run was interrupted from outside; the same run may succeed later."""
 

@@ -153,14 +153,17 @@ def checkpoints(path: Path) -> Iterator[Checkpoints]:
 def erase_thread(path: Path, thread: str) -> None:
     """Delete a thread's checkpoint; its next message makes a new one.
 
-    Works on a full disk: if the rows cannot be deleted, the whole file is.
+    Works on a full disk: if the rows cannot be deleted, the whole file is. Of a symbolic link, only the
+    link is removed.
 
     Raises:
         HomeError: the file cannot be removed.
     """
     try:
         damaged_copy(path).unlink(missing_ok=True)
-        if path.is_file():
+        if path.is_symlink():
+            _remove(path)
+        elif path.is_file():
             try:
                 _delete_rows(path, thread)
             except sqlite3.Error:

@@ -70,7 +70,8 @@ def run_in_child(
                 if (event := read_event(said["event"])) is not None:
                     on_event(event)
             elif "report" in said:
-                (home.state / LOG).unlink(missing_ok=True)
+                if home.holds(log := home.state / LOG):
+                    log.unlink(missing_ok=True)
                 return Report.from_json(said["report"])
             elif "error" in said:
                 if not said.get("broke"):

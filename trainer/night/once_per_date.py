@@ -22,7 +22,14 @@ from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from memory.difference import Difference, State
-from memory.errors import CutOffError, DiscernError, HomeError, NothingToTrainError, TrainingError
+from memory.errors import (
+    CutOffError,
+    DiscernError,
+    HomeError,
+    NothingToTrainError,
+    TrainingBusyError,
+    TrainingError,
+)
 from memory.journal.journal import Journal
 from memory.journal.repositories.nights import outcome
 from memory.sentence import Sentence
@@ -153,6 +160,9 @@ class _NightAttempt:
                 report = self._train(on_event, cancel)
         except NothingToTrainError as error:
             self._close_idle(error.sentence, row)
+            return None
+        except TrainingBusyError as error:  # the user's began just before: this night runs after it
+            self._end("waiting", error.sentence)
             return None
         except DiscernError as error:
             self._failed(error, attempt, cancel, overdue=overdue.is_set())

@@ -23,7 +23,7 @@ from filelock import Timeout
 
 from agent.forget.scrub_run_files import own_runs
 from memory.difference import now
-from memory.errors import FileError, HomeError, TrainingError
+from memory.errors import FileError, HomeError, TrainingBusyError, TrainingError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import LINE, SMALL, open_file, parse_object, read_objects, read_text
 from memory.files.locks import file_lock
@@ -280,13 +280,13 @@ def training_lock(home: Home) -> Iterator[None]:
     """Hold the lock of this home's training.
 
     Raises:
-        TrainingError: another process holds it.
+        TrainingBusyError: another process holds it.
         HomeError: the lock file cannot be written.
     """
     path = home.state / "training.lock"
     with try_lock(path) as free:
         if not free:
-            raise TrainingError(
+            raise TrainingBusyError(
                 "a training is already running (process {process}); follow it with `discern train "
                 "watch` or stop it with `discern train stop`",
                 process=_holder(path),

@@ -16,6 +16,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -163,8 +165,9 @@ def evening(home: Home, model: Path, more: Callable[[int], bool]) -> Acknowledge
     acknowledged = Acknowledged()
     with Journal(home.journal) as journal:
         for number in range(2):  # something for the night to learn
-            item = make_difference(f"What was {number}?")
-            journal.turns.add(Turn(item.turn, "main", now(), item.asked, item.replied, "tiny@0"))
+            earlier = now() - timedelta(days=2)
+            item = replace(make_difference(f"What was {number}?"), at=earlier)
+            journal.turns.add(Turn(item.turn, "main", earlier, item.asked, item.replied, "tiny@0"))
             journal.differences.add(item)
         before = {item.id for item in journal.differences.all()}
     over = threading.Event()
@@ -246,6 +249,7 @@ def test_everything_acknowledged_by_a_chat_a_training_and_four_terminals_is_stor
     acknowledged = evening(home, tiny, lambda count: count < 4)
     assert acknowledged.marks
     assert acknowledged.turns
+    assert list(home.runs.iterdir())  # a night or a training ran meanwhile
 
 
 @pytest.mark.slow
@@ -254,6 +258,8 @@ def test_everything_acknowledged_in_ten_minutes_is_stored(home: Home, tiny: Path
     acknowledged = evening(home, tiny, lambda _count: time.monotonic() < until)
     assert acknowledged.kills > 10
     assert len(acknowledged.marks) > 100
+    ended = [json.loads(path.read_bytes()) for path in home.runs.glob("*/report.json")]
+    assert any(report["verdict"] == "published" for report in ended)
     sys.stderr.write(
         f"{len(acknowledged.marks)} marks, {len(acknowledged.turns)} turns, "
         f"{acknowledged.kills} kills in {SECONDS:.0f} s\n"

@@ -21,6 +21,7 @@ from tests.faults.programs.night_process import count
 from tests.support.processes import Night
 from tests.support.values import difference, quick_settings
 from trainer.night import due_time, once_per_date
+from trainer.night.night import run_night
 from trainer.night.request import Cancellation, RunRequest
 from trainer.night.run import training_lock
 from trainer.report.report import Report
@@ -176,6 +177,24 @@ def test_a_night_waits_during_quiet_hours_on_battery_and_for_a_manual_training(
         assert due(home, anyway, moment) is None
     assert not rows(home)  # no attempt was used: the night is still due
     assert due(home, anyway, moment)
+
+
+def test_a_night_that_finds_a_training_begun_just_before_runs_after_it(
+    home: Home, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look at the lock and its own training, the user starts one."""
+    tonight = datetime(2026, 5, 1, 4, tzinfo=PARIS)
+    mark(home, tonight - timedelta(days=1))
+
+    def late(request: RunRequest, **options: Any) -> Report:
+        with training_lock(home):
+            return run_night(request, **options)
+
+    assert due(home, settings, tonight, run=late) is None
+    assert list(rows(home).values()) == [("waiting", 1)]
+    monkeypatch.setattr(once_per_date, "run_night", count)
+    assert due(home, settings, tonight) is not None
+    assert list(rows(home).values()) == [("published", 1)]
 
 
 def test_a_night_without_enough_marks_trains_nothing_until_there_are_enough(

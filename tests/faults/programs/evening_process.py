@@ -137,6 +137,9 @@ class Terminal:
                 ("sessions", "show", self._name),
                 ("sessions", "rename", self._name, self._renamed()),
                 ("lessons",),
+                ("doctor",),
+                ("memory", "check", "--json"),
+                ("memory", "batches", "--json"),
                 ("adapters", "list"),
             )))  # fmt: skip
 

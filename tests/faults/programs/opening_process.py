@@ -17,6 +17,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,19 @@ def steps(
     yield verb("lessons")
     yield verb("report", codes=(0, 1, 2))
     yield verb("adapters", "list")
-    yield "a night", lambda: run_if_due(RunRequest(home, settings, model))
-    yield "the tick after it", lambda: run_if_due(RunRequest(home, settings, model))
+    request, tomorrow = RunRequest(home, settings, model), now() + timedelta(days=1)
+
+    def night() -> None:
+        report = run_if_due(request, now=tomorrow)
+        assert report is not None
+        assert report.verdict == "published"
+
+    def tick() -> None:
+        assert run_if_due(request, now=tomorrow) is None
+
+    yield "a night", night
+    yield "the tick after it", tick
+    yield verb("train", "--force", "--model", str(model))
 
 
 def main() -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import empty_checkpoint
 
+from agent.chat.checkpoints import checkpoints, erase_thread
 from agent.forget.residual_copies import find_residual_copies
 from agent.forget.scrub_run_files import GONE, erase_from_runs, erase_talk_from_runs
 from agent.llama import model_leases
@@ -124,6 +129,18 @@ def test_forgetting_leaves_link_targets_alone_and_names_the_link(
         assert named in find_residual_copies(home, journal, item).files
     assert contents(outside) == before
     assert named.exists()
+
+
+def test_forgetting_deletes_no_rows_of_checkpoints_behind_a_link(home: Home, outside: Path) -> None:
+    theirs = outside / "threads.sqlite"
+    with checkpoints(theirs) as saver:
+        config: RunnableConfig = {"configurable": {"thread_id": "evening", "checkpoint_ns": ""}}
+        saver.put(config, empty_checkpoint(), {}, {})
+    home.checkpoints.symlink_to(theirs)
+    erase_thread(home.checkpoints, "evening")
+    assert not home.checkpoints.is_symlink()
+    with closing(sqlite3.connect(theirs)) as connection:
+        assert connection.execute("select count(*) from checkpoints").fetchone() == (1,)
 
 
 def test_forgetting_still_searches_the_runs_beside_a_link(home: Home, outside: Path) -> None:
