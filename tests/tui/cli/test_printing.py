@@ -33,7 +33,6 @@ UNSAFE = set("\x1b\x07\x9b\u202e\x08\r")
 NOT_RUN = {
     "chat", "setup",  # Textual draws them: tests/tui/terminal/test_pty.py
     "web",  # prints only its address: tests/tui/web/test_server.py
-    "model pull",  # the network: see tests/agent/models/test_models.py
     "demo", "starter build", "night install", "night uninstall",  # print nothing from outside
 }  # fmt: skip
 
@@ -122,6 +121,7 @@ CALLS: dict[str, list[list[str]]] = {
     "memory forget": [["{mark}", "--yes"], [EVIL, "--yes"]],
     "lessons": [[], [EVIL], ["--export", EVIL, "x"]],
     "train": [["watch"], [EVIL], ["--model", EVIL]],
+    "night": [["--once"], ["--once", "--model", EVIL]],
     "night status": [[]],
     "report": [[], ["--list"], [EVIL], ["--html", "/no/" + EVIL]],
     "compare": [["base", "base+recall", "--prompt", EVIL], [EVIL, "base"]],
@@ -136,6 +136,7 @@ CALLS: dict[str, list[list[str]]] = {
     "model list": [[], ["--known"]],
     "model info": [[], ["{model}"], [EVIL]],
     "model use": [["{model}"], [EVIL]],
+    "model pull": [[EVIL], ["http://" + EVIL], ["file:///" + EVIL]],
     "model remove": [["{model}", "--yes"], [EVIL]],
     "config path": [[]],
     "config show": [[]],
@@ -151,6 +152,8 @@ def verbs(group: click.Group, before: str = "") -> Iterator[str]:
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
+            if command.invoke_without_command:
+                yield f"{before}{name}"
             yield from verbs(command, f"{before}{name} ")
         else:
             yield f"{before}{name}"
@@ -172,6 +175,16 @@ def test_no_command_prints_control_characters(
                 assert not UNSAFE & set(out + err), (words, out, err)
                 printed += "evil" in out + err
     assert printed > 40  # the hostile text was really printed
+
+
+@pytest.mark.slow
+def test_a_training_on_hostile_marks_prints_no_control_characters(
+    home: Home, evil: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "--force", "--steps", "4", "--dry-run"]) in (0, 1)
+    out, err = capsys.readouterr()
+    assert "evil" in out + err
+    assert not UNSAFE & set(out + err), (out, err)
 
 
 def test_only_the_printing_module_prints() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from memory.settings.paths import Home
 from memory.transfer.export_schema import header, to_line
 from tests.support.processes import ROOT
 from tests.tui.pseudo_terminal import Terminal
+from trainer.night.run import try_lock
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 
@@ -76,19 +78,36 @@ def test_after_a_signal_the_terminal_is_restored_and_the_draft_kept(
     assert drafts(settled) == []
 
 
-def test_closing_the_terminal_ends_the_chat_and_keeps_reply_and_draft(
-    settled: Home, tmp_path: Path
+@pytest.mark.parametrize("ending", ["the terminal closes", "SIGTERM"])
+def test_a_chat_ended_during_a_reply_keeps_the_reply_so_far_and_the_draft(
+    settled: Home, tiny: Path, ending: str
 ) -> None:
+    """The tiny model's replies have no end, so the reply is cut off or fills the context."""
+    settled.settings_file.write_text(
+        f'[model]\npath = "{tiny}"\n[memory]\ndense = false\n[night]\nenabled = false\n'
+        "[sampling]\nmax_tokens = 4000\ntemperature = 0.0\n"
+    )
+    asked = "Tell me a very long story."
+    with started("ask", asked, "--thread", "whole", "--no-recall", "--json") as process:
+        whole = json.loads(process.communicate(timeout=60)[0])["reply"]
     with Terminal("tui", "chat", "--new") as terminal:
-        terminal.until(lambda: b"0/512" in terminal.out)
-        terminal.types(b"Tell me a very long story.\r")
+        terminal.until(lambda: b"0/" in terminal.out)
+        terminal.types(f"{asked}\r".encode())
         terminal.until(lambda: b"story" in terminal.out)
         terminal.types(b"and then")
         terminal.until(lambda: b"and then" in terminal.out)
-        terminal.hang_up()
-        assert terminal.process.wait(60) == 128 + signal.SIGHUP
+        if ending == "SIGTERM":
+            terminal.process.send_signal(signal.SIGTERM)
+            terminal.until(lambda: terminal.process.poll() is not None)
+            assert terminal.process.returncode == 128 + signal.SIGTERM
+        else:
+            terminal.hang_up()
+            assert terminal.process.wait(60) == 128 + signal.SIGHUP
     assert drafts(settled) == ["and then"]
-    assert [turn.asked for turn in turns(settled)] == ["Tell me a very long story."]
+    _whole, kept = turns(settled)
+    assert kept.asked == asked
+    assert kept.replied
+    assert whole.startswith(kept.replied)
 
 
 def test_a_draft_that_cannot_be_saved_is_printed_at_exit(
@@ -175,6 +194,9 @@ def test_a_terminated_training_leaves_nothing_incomplete_and_no_traceback(
     assert "the training was stopped" in err
     assert "Traceback" not in err
     assert not list(settled.adapters.glob("*"))
+    for lock in ("training.lock", "night.lock"):
+        with try_lock(settled.state / lock) as free:
+            assert free
     with Journal(settled.journal) as journal:
         assert all(row["state"] == "waiting" for row in journal.nights.latest(5))
 
