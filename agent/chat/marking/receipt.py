@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.chat.marking.target_reply import shortened
 from memory.difference import Difference, Moment, Untaught
+from memory.errors import ModelError
 from memory.i18n.translation import tr
 from memory.journal.journal import Journal
 from memory.kinds import in_words
@@ -68,7 +71,7 @@ def receipt(
                 how="/contrast" if typed else f"`discern memory edit {difference.id[:8]} --sounds`",
             )
         )
-    elif reason := why_untaught(difference) or _too_long(difference, engine):
+    elif reason := why_untaught(difference) or too_long(difference, engine):
         said.append(tr("It will not be trained on: {reason}.", reason=reason))
     elif settings.night.enabled:
         time = settings.night.time
@@ -95,15 +98,44 @@ def why_untaught(difference: Difference) -> str:
             return ""
 
 
-def _too_long(difference: Difference, engine: Engine | None) -> str:
+@contextmanager
+def engine_to_count(difference: Difference, settings: Settings) -> Iterator[Engine | None]:
+    """Yield the model if it takes one to tell whether an answer fits a lesson; else None.
+
+    A text has at most as many tokens as bytes, so short answers need no model. None also if the model
+    cannot be loaded.
+    """
+    from agent.llama.engine import Engine
+    from agent.llama.gguf.header import read_header
+    from agent.models.served_model import served_model
+    from agent.prompt.prompt import LONGEST_REPLY
+
+    with ExitStack() as stack:
+        engine = None
+        with suppress(ModelError):
+            path = served_model(settings)
+            own = int(read_header(path).own("context_length") or 0)
+            context = settings.model.context or own
+            if len(_answer(difference).encode("utf-8", "replace")) >= min(
+                LONGEST_REPLY, context // 2
+            ):
+                engine = stack.enter_context(Engine.open(path, settings.model))
+        yield engine
+
+
+def _answer(difference: Difference) -> str:
+    """Return the answer that a lesson would teach."""
+    kept = difference.moment is Moment.HOLD or difference.span
+    return (difference.replied if kept else difference.contrast.sounds) or ""
+
+
+def too_long(difference: Difference, engine: Engine | None) -> str:
     """Return why a difference is too long for a lesson; "" if it fits."""
     if engine is None or engine.unloaded:
         return ""
     from agent.prompt.prompt import longest_reply, reply_tokens
 
-    sounds, span = difference.contrast.sounds, difference.span
-    wanted = difference.replied if difference.moment is Moment.HOLD or span else sounds
-    tokens = len(reply_tokens(engine, wanted or ""))
+    tokens = len(reply_tokens(engine, _answer(difference)))
     most = longest_reply(engine)
     if tokens <= most:
         return ""

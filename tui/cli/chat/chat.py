@@ -110,7 +110,7 @@ def mark(
     as_json: bool,
 ) -> None:
     """Mark a reply. The difference is recalled at once and trained on at night."""
-    from agent.chat.marking.receipt import receipt
+    from agent.chat.marking.receipt import engine_to_count, receipt, too_long
     from agent.chat.marking.target_reply import last_turn, require_spoken_here
     from memory.mark_validation import MarkRequest
     from memory.memory import Memory
@@ -140,7 +140,15 @@ def mark(
                 for item in memory.journal.differences.on_turns([marked.id])
                 if item.superseded_by == difference.id
             ]
-            facts = {"untaught": difference.untaught, "replaces": replaced}
+            with engine_to_count(difference, settings) as engine:
+                reason = too_long(difference, engine)
+            facts = {
+                "untaught": difference.untaught,
+                "too_long": reason or None,
+                "replaces": replaced,
+            }
             print_json(dataclasses.asdict(difference) | facts)
         else:
-            echo(receipt(memory.journal, difference, settings, typed=False))
+            with engine_to_count(difference, settings) as engine:
+                said = receipt(memory.journal, difference, settings, typed=False, engine=engine)
+            echo(said)

@@ -48,7 +48,7 @@ def edit(identity: str, as_json: bool, **given: str | None) -> None:
 
     The previous version is kept. The edited mark is trained again.
     """
-    from agent.chat.marking.receipt import receipt
+    from agent.chat.marking.receipt import engine_to_count, receipt
     from memory.memory import Memory
 
     home, settings = open_home()
@@ -66,7 +66,8 @@ def edit(identity: str, as_json: bool, **given: str | None) -> None:
             changed = edited(item, home)
         if changed:
             item = memory.edit(item.id, **changed)
-        said = receipt(memory.journal, item, settings, typed=False)
+        with engine_to_count(item, settings) as engine:
+            said = receipt(memory.journal, item, settings, typed=False, engine=engine)
     if as_json:
         print_json(item)
     else:
@@ -102,7 +103,7 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
         lines = {name: getattr(draft.contrast, name) for name in ("missed", "lost", "sounds")}
         if keep and draft.contrast:
             item = chat.memory.edit(item.id, **lines)
-        said = receipt(chat.journal, item, settings, typed=False)
+        said = receipt(chat.journal, item, settings, typed=False, engine=chat.engine)
     kept = keep and bool(draft.contrast)
     if as_json:
         print_json(

@@ -150,3 +150,22 @@ def test_lessons_list_a_mark_that_teaches_nothing_with_its_reason(
     code, out, _err = call(capsys, "lessons")
     assert code == 0
     assert "the reply is empty, so there is nothing to keep" in out
+
+
+def test_an_answer_too_long_for_a_lesson_is_reported_at_once(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked(OURS)
+    long = "It has many words. " * 120
+    mark = ("mark", "--last", "--moment", "error", "--expected")
+    code, out, _err = call(capsys, *mark, long)
+    assert code == 0
+    assert "It will not be trained on: the answer has" in out
+    code, out, _err = call(capsys, *mark, long, "--json")
+    assert code == 0
+    said = json.loads(out)
+    assert "a lesson holds at most" in said["too_long"]
+    code, out, _err = call(capsys, "memory", "edit", said["id"], "--sounds", "Lutz.")
+    assert "not be trained" not in out
+    code, out, _err = call(capsys, "memory", "edit", said["id"], "--sounds", long)
+    assert "It will not be trained on: the answer has" in out
