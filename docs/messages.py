@@ -45,7 +45,7 @@ HEADER = "# Russian translation of Discern. `make messages` updates and compiles
 
 def registry_messages() -> set[str]:
     """Return the messages defined in registries, which are translated where they are shown."""
-    from memory.difference import Moment, State
+    from memory.difference import CONTRAST_LABELS, Moment, State
     from trainer.report.page import HEADS
     from trainer.report.report import FATE_LABELS, RunOutcome
     from trainer.stages import GROUPS
@@ -70,7 +70,7 @@ def registry_messages() -> set[str]:
         *FATE_LABELS.values(),
         *PHASES,
         *GROUPS,
-        "left out",
+        *CONTRAST_LABELS.values(),
     }
     found |= {
         *REASONS.values(),
@@ -80,8 +80,9 @@ def registry_messages() -> set[str]:
     }
     found |= {*TEXTUAL_COMMANDS, *TEXTUAL_COMMANDS.values(), "recall"}
     found |= {UNLOADED, help.LEGEND, entry.PLACEHOLDER, *EARLIER}
-    for pairs in (contrast_card.LINES, [contrast_card.NOTE], mark_picker.WORDS, welcome.LINES):
-        found |= {text for pair in pairs for text in pair if not text.startswith("/")}
+    for lines in (contrast_card.LINES, [contrast_card.NOTE], mark_picker.WORDS):
+        found |= {text for name, hint in lines for text in (contrast_card.label_of(name), hint)}
+    found |= {text for pair in welcome.LINES for text in pair if not text.startswith("/")}
     found |= {key.help for key in KEYS} | {status.meaning for status in MARK_STATUSES}
     for command in COMMANDS:
         found |= {command.hint, *(hint for _, hint in command.words)}

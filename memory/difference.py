@@ -52,6 +52,8 @@ class State(StrEnum):
     """It was trained on, but the last night's gate did not find it reproduced."""
 
 
+CONTRAST_LABELS = {"missed": "got wrong", "lost": "left out", "sounds": "better answer"}
+"""What the fields of a contrast are called where they are shown."""
 Role = Literal["system", "user", "assistant"]
 
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from memory.difference import Difference, Turn, now
+from memory.difference import CONTRAST_LABELS, Difference, Turn, now
 from memory.errors import ThreadError
 from memory.files.atomic_write import write_whole
 from memory.journal.journal import Journal
@@ -106,9 +106,7 @@ def _marked(item: Difference, gate: Gate) -> Iterator[str]:
     yield f"**◆ marked: {item.moment.value}{kind}** ({item.id[:8]}, {item.state.value})"
     lines = (
         ("quote", item.span.quote if item.span else None),
-        ("missed", item.contrast.missed),
-        ("lost", item.contrast.lost),
-        ("better answer", item.contrast.sounds),
+        *((label, getattr(item.contrast, name)) for name, label in CONTRAST_LABELS.items()),
         ("note", item.note),
     )
     for name, text in lines:

@@ -197,7 +197,7 @@ async def test_lists_stay_aligned_whatever_their_text(russian: Home, word: str) 
         assert len({cell_len(row.partition("реплика")[0]) for row in rows}) == 1, rows
         await seat.types("/memory show " + seat.screen.chat.journal.differences.all()[0].id)
         await seat.sees("заметка")
-        await _label_columns(seat, ("вопрос", "заметка", "правильно"), clean(word))
+        await _label_columns(seat, ("вопрос", "заметка", "правильный ответ"), clean(word))
 
 
 async def _label_columns(seat: Seat, labels: tuple[str, ...], word: str) -> None:

@@ -98,7 +98,8 @@ class MarkingController:
             return
         self.close_pickers()
         shown = WordPicker(passage)
-        await view.replace_reply(shown)
+        if not await view.replace_reply(shown):
+            return
         self._context.screen.set_focus(shown)
         begins, leaves = tr("start selecting"), tr("cancel")
         words = (("grow", begins), ("mark_passage", tr("mark it")), ("back", leaves))

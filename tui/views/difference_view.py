@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from memory.difference import CONTRAST_LABELS
 from memory.i18n.translation import render, tr
 from memory.kinds import in_words
 from tui.terminal.sanitize import padded
@@ -42,9 +43,7 @@ def details(
     yield from _rows(
         (tr("asked"), item.asked),
         (tr("answered"), item.replied),
-        (tr("missed"), contrast.missed),
-        (tr("lost"), contrast.lost),
-        (tr("sounds"), contrast.sounds),
+        *((tr(label), getattr(contrast, name)) for name, label in CONTRAST_LABELS.items()),
         (tr("note"), item.note),
         (tr("quote"), item.span.quote if item.span else None),
     )
@@ -73,7 +72,7 @@ def _change(change: TrainingEffect) -> Iterator[str]:
 
 
 def _rows(*parts: tuple[str, str | None]) -> Iterator[str]:
-    room = max(ROOM, *(cell_len(name) + 1 for name in (tr("missed"), tr("lost"))))
+    room = max(ROOM, *(cell_len(tr(label)) + 1 for label in CONTRAST_LABELS.values()))
     for name, text in parts:
         if text:
             yield f"{padded(name, room)}{text}"

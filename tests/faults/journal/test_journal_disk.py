@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,6 @@ def run(
     return said
 
 
-@cache
 @needs_mounts
 def test_a_full_disk_refuses_a_mark_keeps_earlier_ones_and_accepts_marks_once_there_is_space(
     tmp_path: Path,

@@ -53,7 +53,7 @@ async def test_differences_are_filtered_shown_and_pinned(home: Home, quiet: Sett
         assert "\x1b" not in seat.shown
         await seat.hits("slash")
         await seat.pilot.press(*"tone")
-        await seat.sees("sounds A colour.")
+        await seat.sees("better answer A colour.")
         assert "Мирра" not in seat.shown
         await seat.pilot.press("enter", "p")
         await seat.sees("· pinned")
@@ -128,7 +128,7 @@ async def test_the_effect_of_each_difference_is_shown_below_it(home: Home, quiet
     (folder / "report.json").write_text(json.dumps(report.to_json()))
     async with sitting(home, quiet) as seat:
         await opened(seat)
-        await seat.sees("What is green?", "sounds Grass.")
+        await seat.sees("What is green?", "better answer Grass.")
         assert "Effect of" not in seat.shown
         await seat.pilot.press("down")
         await seat.sees("Effect of adapter a1b2c3d4", "after No [b].", "why too little")

@@ -65,7 +65,7 @@ SCREENS = (
     ("context PAY", "Prompt for the next message"),
     ("compare", "side"),
     ("why", "Recalled for"),
-    ("contrast", "missed"),
+    ("contrast", "got wrong"),
 )
 """A command, and words that its screen or card alone shows."""
 

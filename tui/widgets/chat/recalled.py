@@ -10,7 +10,7 @@ from textual import events
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.difference import Difference
+from memory.difference import CONTRAST_LABELS, Difference
 from memory.i18n.translation import decimal, tr, trn
 from memory.kinds import in_words
 from tui.terminal.sanitize import clean, one_line, padded
@@ -106,10 +106,10 @@ def details(used: Used, width: int) -> list[str]:
     named = (
         ("asked", item.asked),
         ("said", item.replied),
-        ("missed", item.contrast.missed),
-        ("lost", item.contrast.lost),
+        (CONTRAST_LABELS["missed"], item.contrast.missed),
+        (CONTRAST_LABELS["lost"], item.contrast.lost),
         ("note", item.note),
-        ("sounds", item.contrast.sounds),
+        (CONTRAST_LABELS["sounds"], item.contrast.sounds),
     )
     room = max(7, *(cell_len(tr(name)) + 1 for name, _ in named))
     for name, text in named:

@@ -139,14 +139,18 @@ class TurnView(Vertical):
                 receipt.remove()
 
     async def open(self, widget: Widget) -> None:
-        """Mount a widget under the reply, above its receipts."""
-        await self.mount(widget, before=self._under)
+        """Mount a widget under the reply, above its receipts, unless the turn was removed."""
+        if self.is_attached:
+            await self.mount(widget, before=self._under)
 
-    async def replace_reply(self, widget: Widget) -> None:
-        """Replace the reply with a widget."""
+    async def replace_reply(self, widget: Widget) -> bool:
+        """Replace the reply with a widget; return False if the turn was removed meanwhile."""
         self.show_reply()
+        if not self.is_attached or not isinstance(parent := self.reply.parent, Widget):
+            return False
         self.reply.display = False
-        await self.reply.parent.mount(widget, after=self.reply)  # type: ignore[union-attr]
+        await parent.mount(widget, after=self.reply)
+        return True
 
     def show_reply(self) -> None:
         """Show the reply again."""
@@ -165,7 +169,9 @@ class TurnView(Vertical):
         underline_spans(self.reply, text, spans)
 
     async def add_receipt(self, difference: Difference, text: str) -> None:
-        """Show the receipt of a mark, replacing an older one."""
+        """Show the receipt of a mark, replacing an older one, unless the turn was removed."""
+        if not self.is_attached:
+            return
         for receipt in self._under.query(ReceiptCard):
             if receipt.difference == difference.id:
                 await receipt.remove()

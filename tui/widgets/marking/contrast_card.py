@@ -18,7 +18,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.difference import Contrast, Difference
+from memory.difference import CONTRAST_LABELS, Contrast, Difference
 from memory.i18n.translation import tr
 from memory.kinds import in_words
 from tui.keys.bindings import bindings, keyboard_of
@@ -31,6 +31,11 @@ LINES: tuple[tuple[str, str], ...] = (
     ("sounds", "the better answer, used for training"),
 )
 NOTE = ("note", "anything else worth remembering")
+
+
+def label_of(name: str) -> str:
+    """Return what a line of a card is called on the screen, in English."""
+    return CONTRAST_LABELS.get(name, name)
 
 
 class CardLine(PlainTextArea):
@@ -111,7 +116,7 @@ class ContrastCard(Vertical):
         self._before = {name: getattr(contrast, name, None) or "" for name, _hint in LINES}
         self._before["note"] = difference.note or ""
         self._lines = {name: CardLine(name, hint, self._before[name]) for name, hint in names}
-        self._room = labels_width(tr(name) for name in (*self._lines, "asked", "said"))
+        self._room = labels_width(tr(label_of(name)) for name in (*self._lines, "asked", "said"))
         self._said = tr("The model is writing a draft; you can type meanwhile.") if drafting else ""
 
     def compose(self) -> ComposeResult:
@@ -120,7 +125,7 @@ class ContrastCard(Vertical):
         yield self._quoted
         for name, line in self._lines.items():
             with Horizontal(classes="row"):
-                label = Static(tr(name), markup=False, classes="label")
+                label = Static(tr(label_of(name)), markup=False, classes="label")
                 label.styles.width = self._room
                 yield label
                 yield line

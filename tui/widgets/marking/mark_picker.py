@@ -22,7 +22,7 @@ from memory.kinds import Kind, in_words
 from memory.mark_validation import MarkRequest
 from tui.keys.bindings import bindings
 from tui.terminal.sanitize import labels_width, one_line
-from tui.widgets.marking.contrast_card import CardLine
+from tui.widgets.marking.contrast_card import CardLine, label_of
 from tui.widgets.marking.mark_gesture import MOMENTS, MarkGesture
 
 WORDS = (("sounds", "the better answer, used for training"), ("note", "a short note"))
@@ -67,8 +67,8 @@ class MarkPicker(Vertical, can_focus=True):
         self._lines = {name: CardLine(name, hint, "") for name, hint in WORDS}
         self._rows: list[Horizontal] = []
         for name, line in self._lines.items():
-            label = Static(tr(name), markup=False, classes="label")
-            label.styles.width = labels_width(tr(each) for each, _hint in WORDS)
+            label = Static(tr(label_of(name)), markup=False, classes="label")
+            label.styles.width = labels_width(tr(label_of(each)) for each, _hint in WORDS)
             self._rows.append(Horizontal(label, line, classes="row"))
             self._rows[-1].display = False
 
