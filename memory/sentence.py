@@ -60,6 +60,18 @@ class Sentence:
             raise TypeError(f"a sentence with a plural counts a whole number, not {count!r}")
         return count
 
+    def problem_and_advice(self) -> tuple[Sentence, Sentence]:
+        """Return the two parts of a sentence "problem; advice"; without advice, the second is empty.
+
+        Only the template is split, at its last semicolon; values may contain any text.
+        """
+        problem, mark, advice = self.template.rpartition("; ")
+        problems, _, advices = self.plural.rpartition("; ")
+        if not mark:
+            return self, NOTHING
+        values = dict(self.values)
+        return Sentence(problem, problems, **values), Sentence(advice, advices, **values)
+
     def to_json(self) -> dict[str, Any]:
         """Return the templates and the values, nested sentences included."""
         values = {

@@ -134,15 +134,17 @@ def advised(model: Known, free: int | None = None) -> str:
 
 
 def free_memory() -> int:
-    """Return roughly how many bytes of memory are free."""
+    """Return roughly how many bytes of memory are free.
+
+    Where the system does not report it, two thirds of all memory.
+    """
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
-    except OSError:
+    except (OSError, ValueError):
         pass
-    pages = os.sysconf("SC_PHYS_PAGES")  # not reported by this system: two thirds of all memory
-    return int(pages * os.sysconf("SC_PAGE_SIZE") * 2 / 3)
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 2 / 3)
 
 
 def models_folder(home: Home) -> Path:

@@ -165,3 +165,14 @@ def test_an_error_takes_a_plural_template() -> None:
 def test_an_error_takes_a_finished_sentence() -> None:
     said = Sentence("{n} of {m}", n=1, m=2)
     assert errors.HomeError(said).sentence is said
+
+
+def test_a_sentence_is_split_into_problem_and_advice_only_by_its_template() -> None:
+    why = Sentence("it is odd; really")
+    whole = Sentence("cannot use {path}: {why}; choose another file", path="a; b", why=why)
+    problem, advice = whole.problem_and_advice()
+    assert str(problem) == "cannot use a; b: it is odd; really"
+    assert str(advice) == "choose another file"
+    only, nothing = Sentence("cannot use {path}", path="a; b").problem_and_advice()
+    assert str(only) == "cannot use a; b"
+    assert not nothing

@@ -13,7 +13,7 @@ from textual.keys import Keys
 
 from memory.errors import SettingsError
 from tui.keys.registry import KEYS, LISTS, PLACES, SCREENS, TYPING, Key
-from tui.terminal.textual_patches.keys import key_name
+from tui.terminal.textual_patches.dispatch import key_name
 
 _BACK = "back"
 """The id of the key that goes back; it is the same everywhere."""

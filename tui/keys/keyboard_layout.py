@@ -5,7 +5,7 @@ Only the name of the key changes; the character that is typed stays Russian.
 
 from __future__ import annotations
 
-from tui.terminal.textual_patches.keys import key_name
+from tui.terminal.textual_patches.dispatch import key_name
 
 _RUSSIAN = "йцукенгшщзхъфывапролджэячсмитьбюё"
 _LATIN = "qwertyuiop[]asdfghjkl;'zxcvbnm,.`"

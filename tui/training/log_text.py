@@ -7,8 +7,8 @@ from collections.abc import Callable
 from memory.i18n.translation import decimal, render, tr, trn
 from trainer.events import BatchHalved, Estimated, Judged, Reported, Step, StepsPlanned, Trained
 from tui.terminal.sanitize import one_line
-from tui.training.estimate_text import estimate_text
 from tui.training.progress import PHASES
+from tui.training.remaining_time import estimate_text
 from tui.training.state import FirstRight, LogEntry, LogItem, StageStarted
 
 REASONS = {

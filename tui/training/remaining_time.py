@@ -1,4 +1,4 @@
-"""The remaining time of a training, from its pace and its initial estimate.
+"""The initial estimate of a training in words, and its remaining time.
 
 A stage that counts (questions, steps) is assumed to continue at its pace, and later stages to take as
 long as estimated. Without an estimate, the remaining time of the whole run is unknown.
@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memory.i18n.translation import tr, trn
-from trainer.stages import PER_TRIAL, STAGES
+from memory.i18n.translation import render, tr, trn
+from trainer.events import Estimated
+from trainer.stages import PER_TRIAL, STAGES, grouped
 from tui.training.state import TrainingView
+
+SHOWN = 8.0
+"""Minimum seconds of a part to be listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +65,17 @@ def rough_time(seconds: float) -> str:
     if minutes < 100:
         return trn("about {n} minute", "about {n} minutes", minutes)
     return tr("about {hours} h {minutes} min", hours=minutes // 60, minutes=minutes % 60 // 10 * 10)
+
+
+def estimate_text(event: Estimated) -> str:
+    """Return the estimated duration of a run, by phase, and what is left out to keep within limits."""
+    parts = [
+        f"{tr(name)} {rough_time(seconds)}"
+        for name, seconds in grouped(event.stages)
+        if seconds >= SHOWN
+    ]
+    said = tr("this takes {time}", time=rough_time(event.seconds))
+    if len(parts) > 1:
+        said = f"{said} ({', '.join(parts)})"
+        said = f"{said}, {tr('longer if an attempt is rejected')}"
+    return f"{said}; {render(event.left_out)}" if event.left_out else said

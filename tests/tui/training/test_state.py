@@ -18,9 +18,8 @@ from trainer.events import Estimated
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
 from trainer.stages import STAGES
-from tui.training.estimate_text import estimate_text
 from tui.training.log_text import entry_text
-from tui.training.remaining_time import Remaining, estimate, rough_time
+from tui.training.remaining_time import Remaining, estimate, estimate_text, rough_time
 from tui.training.state import (
     MAX_ENTRIES,
     FirstRight,

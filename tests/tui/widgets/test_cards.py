@@ -107,7 +107,9 @@ async def test_a_draft_fills_empty_lines_and_is_saved_only_by_the_user(
         card = seat.screen.query_one(ContrastCard)
         await seat.pilot.press(*"mine")
         card.offer(Contrast("theirs", "the \x1b[31mplace", "So."))
-        await seat.sees("got wrong mine", "left out the [31mplace", "better answer So.", "This is a draft")
+        await seat.sees(
+            "got wrong mine", "left out the [31mplace", "better answer So.", "This is a draft"
+        )
         assert "\x1b" not in seat.shown
         assert not seat.screen.chat.journal.differences.get(identity).contrast
         await seat.pilot.press("ctrl+s")

@@ -20,8 +20,6 @@ from tui.cli.shared_options import (
 )
 from tui.terminal.printing import confirm, echo
 
-FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
-
 
 @click.command(
     epilog="""\b

@@ -127,8 +127,8 @@ def check(as_json: bool) -> int:
         with working("checking the journal"):
             found = look(home, memory.journal, memory.index)
             if wrong := look_at_checkpoints(home.checkpoints):
-                sentence, _, mend = str(wrong).partition("; ")
-                found = (*found, HealthFinding("warning", sentence, mend))
+                problem, advice = wrong.problem_and_advice()
+                found = (*found, HealthFinding("warning", str(problem), str(advice)))
             if (kept := damaged_copy(home.checkpoints)).exists():
                 sentence = f"damaged checkpoints were moved to {kept}"
                 found = (

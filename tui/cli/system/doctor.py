@@ -82,8 +82,8 @@ def _run_check(look: Callable[[], list[DoctorFinding]]) -> list[DoctorFinding]:
     try:
         return look()
     except DiscernError as error:
-        text, _, mend = str(error).partition("; ")
-        return [DoctorFinding(name, "broken", text, mend)]
+        text, mend = error.sentence.problem_and_advice()
+        return [DoctorFinding(name, "broken", str(text), str(mend))]
 
 
 def _python() -> list[DoctorFinding]:
@@ -159,8 +159,8 @@ def _checkpoints() -> list[DoctorFinding]:
     wrong = look(Home.locate().checkpoints)
     if wrong is None:
         return [DoctorFinding("threads", "ok", "checkpoints of open threads, intact")]
-    text, _, mend = str(wrong).partition("; ")
-    return [DoctorFinding("threads", "note", text, mend)]
+    text, mend = wrong.problem_and_advice()
+    return [DoctorFinding("threads", "note", str(text), str(mend))]
 
 
 def _disk() -> list[DoctorFinding]:
@@ -203,6 +203,7 @@ def torch_device() -> str:
 
 def _model(path: str | None) -> list[DoctorFinding]:
     from agent.llama.engine import Engine
+    from agent.models.models import free_memory
     from agent.models.served_model import served_model, with_model
     from memory.settings.paths import Home
     from memory.settings.settings import read_settings
@@ -222,13 +223,12 @@ def _model(path: str | None) -> list[DoctorFinding]:
         return [*found, why]
     needed = training_bytes(info.parameters)
     free = free_memory()
-    fits = free is None or needed < free
+    fits = needed < free
     found.append(
         DoctorFinding(
             "training",
             "ok" if fits else "note",
-            f"needs about {_size(needed)}"
-            + (f" of {_size(free)} free" if free is not None else ""),
+            f"needs about {_size(needed)} of {_size(free)} free",
             "" if fits else "choose a smaller model, or train on another machine",
         )
     )
@@ -242,23 +242,14 @@ def _untrainable(path: Path) -> DoctorFinding | None:
     try:
         require_agreement(path)
     except ModelError as error:
-        text, _, mend = str(error).partition("; ")
-        return DoctorFinding("training", "note", text, mend)
+        text, mend = error.sentence.problem_and_advice()
+        return DoctorFinding("training", "note", str(text), str(mend))
     return None
 
 
 def training_bytes(parameters: int) -> int:
     """Estimate the maximum memory of a training run in bytes: fp32 weights and activations."""
     return 4 * parameters + (1 << 30)
-
-
-def free_memory() -> int | None:
-    """Return the available memory in bytes, or None if the system does not report it."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvail"))
-    except (OSError, StopIteration, ValueError):
-        return None
 
 
 def _adapter() -> list[DoctorFinding]:

@@ -25,8 +25,8 @@ from tui.cli.shared_options import (
 )
 from tui.terminal.printing import echo
 from tui.terminal.signals import on_signals
-from tui.training.estimate_text import estimate_text
 from tui.training.progress import bar, count_in
+from tui.training.remaining_time import estimate_text
 from tui.views.error_text import full_sentence
 
 if TYPE_CHECKING:

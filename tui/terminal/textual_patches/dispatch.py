@@ -1,4 +1,4 @@
-"""Textual's message dispatch: errors in handlers, and which widget handles a key."""
+"""Textual's message dispatch: errors in handlers, which widget handles a key, and the names of keys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from textual import events
 from textual.app import App
 from textual.events import Key
+from textual.keys import _character_to_key
 from textual.message import Message
 from textual.message_pump import MessagePump
 from textual.widget import Widget
@@ -81,3 +82,8 @@ def bubbles(pump: MessagePump, message: Message) -> bool:
 def is_closed(pump: MessagePump) -> bool:
     """Return whether a widget or screen handles no more messages."""
     return pump._closing or pump._closed
+
+
+def key_name(character: str) -> str:
+    """Return the key of a character: `slash` for `/`, `d` for `d`."""
+    return _character_to_key(character)
