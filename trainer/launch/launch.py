@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -67,22 +67,29 @@ def launcher(
     return CommandLauncher(chosen.command, base, sha256, folder, cancel)
 
 
-class _RemoteLauncher:
-    """The common part of the launchers that train on another machine."""
+class RemoteRun:
+    """Packs the jobs of trainings on another machine, reads their events, and checks their results.
 
-    def __init__(self, sha256: str, folder: Path, cancel: threading.Event) -> None:
-        self._sha256, self._folder, self._cancel = sha256, folder, cancel
+    As a context manager it calls `end` when the run is cancelled, and at the end of the block.
+    """
+
+    def __init__(
+        self, sha256: str, folder: Path, cancel: threading.Event, end: Callable[[], None]
+    ) -> None:
+        self.folder, self.cancel = folder, cancel
+        self._sha256, self._end = sha256, end
         self._done = threading.Event()
         self._watch: threading.Thread | None = None
 
-    def _pack(self, folder: Path) -> Path:
+    def pack(self, folder: Path) -> Path:
+        """Return the packed job in `folder`; an earlier result is deleted."""
         shutil.rmtree(folder / RESULT, ignore_errors=True)
         return pack(folder, self._sha256, folder / PACKED)
 
-    def _events(self, lines: Iterator[str], folder: Path) -> Iterator[Event]:
+    def events(self, lines: Iterator[str], folder: Path) -> Iterator[Event]:
         """Yield the events among the printed lines."""
         pieces = Pieces(folder / RESULT)
-        for message in read_messages(lines, self._folder / ERRORS):
+        for message in read_messages(lines, self.folder / ERRORS):
             match message:
                 case Aborted():
                     raise TrainingError("the training was aborted; nothing was published")
@@ -93,7 +100,7 @@ class _RemoteLauncher:
                 case _:
                     yield message
 
-    def _accept(self, folder: Path) -> None:
+    def accept(self, folder: Path) -> None:
         """Validate the result and move it into the folder of the job."""
         result = folder / RESULT
         check_trained_files.check(result)
@@ -102,19 +109,16 @@ class _RemoteLauncher:
             shutil.copyfile(result / name, folder / "adapter" / name)
         shutil.rmtree(result)
 
-    def _end(self) -> None:
-        """End the remote training."""
-
     def _when_cancelled(self) -> None:
         while not self._done.wait(0.1):
-            if self._cancel.is_set():
+            if self.cancel.is_set():
                 self._end()
                 return
 
-    def __enter__(self) -> Launcher:
+    def __enter__(self) -> RemoteRun:
         self._watch = threading.Thread(target=self._when_cancelled, daemon=True)
         self._watch.start()
-        return self  # type: ignore[return-value]  # `fit` is the subclass's
+        return self
 
     def __exit__(self, *_exc: object) -> None:
         self._done.set()
@@ -123,13 +127,13 @@ class _RemoteLauncher:
             self._watch.join()
 
 
-class CommandLauncher(_RemoteLauncher):
+class CommandLauncher:
     """Runs a shell command of the user, which sends {job} and fetches {result}."""
 
     def __init__(
         self, template: str, base: Path, sha256: str, folder: Path, cancel: threading.Event
     ) -> None:
-        super().__init__(sha256, folder, cancel)
+        self._remote = RemoteRun(sha256, folder, cancel, self._end)
         self._template, self._base = template, base
         self._child: subprocess.Popen[str] | None = None
 
@@ -143,13 +147,13 @@ class CommandLauncher(_RemoteLauncher):
         """
         command = self._template
         places = {
-            "job": self._pack(folder),
+            "job": self._remote.pack(folder),
             "result": folder / RESULT,
             "base": self._base.resolve(),
         }
         for name, path in places.items():
             command = command.replace(f"{{{name}}}", shlex.quote(str(path)))
-        with (self._folder / ERRORS).open("ab") as errors:
+        with (self._remote.folder / ERRORS).open("ab") as errors:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "trainer.subprocesses", command],
                 stdin=subprocess.DEVNULL,
@@ -165,7 +169,7 @@ class CommandLauncher(_RemoteLauncher):
             assert child.stdout is not None
             trained = Trained(str(folder / "adapter"))
             try:
-                for event in self._events(iter(child.stdout), folder):
+                for event in self._remote.events(iter(child.stdout), folder):
                     if isinstance(event, Trained):
                         trained = event
                     else:
@@ -173,7 +177,7 @@ class CommandLauncher(_RemoteLauncher):
             except BaseException:
                 self._end()
                 raise
-        if self._cancel.is_set():
+        if self._remote.cancel.is_set():
             raise TrainingError(STOPPED)
         if child.returncode < 0:
             raise CutOffError(
@@ -184,9 +188,9 @@ class CommandLauncher(_RemoteLauncher):
             raise TrainingError(
                 "trainer.command ended with exit code {returncode}; see {folder}",
                 returncode=child.returncode,
-                folder=self._folder / ERRORS,
+                folder=self._remote.folder / ERRORS,
             )
-        self._accept(folder)
+        self._remote.accept(folder)
         yield trained
 
     def _end(self) -> None:
@@ -194,14 +198,21 @@ class CommandLauncher(_RemoteLauncher):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._child.pid, signal.SIGKILL)
 
+    def __enter__(self) -> Launcher:
+        self._remote.__enter__()
+        return self
 
-class RayLauncher(_RemoteLauncher):
+    def __exit__(self, *exc: object) -> None:
+        self._remote.__exit__(*exc)
+
+
+class RayLauncher:
     """Submits a Ray job with the lessons, and reads the result from its log."""
 
     def __init__(
         self, address: str, base: str, sha256: str, folder: Path, cancel: threading.Event
     ) -> None:
-        super().__init__(sha256, folder, cancel)
+        self._remote = RemoteRun(sha256, folder, cancel, self._end)
         try:
             from ray.job_submission import JobSubmissionClient
         except ImportError as error:
@@ -230,7 +241,7 @@ class RayLauncher(_RemoteLauncher):
         """
         away = folder / "away"
         away.mkdir(exist_ok=True)
-        shutil.copyfile(self._pack(folder), away / PACKED)
+        shutil.copyfile(self._remote.pack(folder), away / PACKED)
         ours = Path(__file__).parents[1]
         words = [PACKED, RESULT, "--base", self._base, "--print"]
         self._job = self._client.submit_job(
@@ -242,12 +253,12 @@ class RayLauncher(_RemoteLauncher):
             },
         )
         trained = Trained(str(folder / "adapter"))
-        for event in self._events(self._log(self._job), folder):
+        for event in self._remote.events(self._log(self._job), folder):
             if isinstance(event, Trained):
                 trained = event
             else:
                 yield event
-        if self._cancel.is_set():
+        if self._remote.cancel.is_set():
             raise TrainingError(STOPPED)
         status = self._client.get_job_info(self._job)
         if str(status.status) != "SUCCEEDED":
@@ -257,7 +268,7 @@ class RayLauncher(_RemoteLauncher):
                 status=status.status,
                 message=" ".join(str(status.message).split())[-300:],
             )
-        self._accept(folder)
+        self._remote.accept(folder)
         yield trained
 
     def _log(self, job: str) -> Iterator[str]:
@@ -289,3 +300,10 @@ class RayLauncher(_RemoteLauncher):
         if self._job is not None:
             with contextlib.suppress(Exception):
                 self._client.stop_job(self._job)
+
+    def __enter__(self) -> Launcher:
+        self._remote.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._remote.__exit__(*exc)
