@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from agent.adapters import list_adapters
 from agent.llama.engine import Engine
 from agent.plugin.companion import Companion
-from memory.difference import now
+from memory.difference import State, now
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
@@ -137,3 +138,32 @@ def test_nights_run_in_a_program(home: Home) -> None:
         [night] = journal.nights.latest()
     assert night["state"] == "failed"
     assert "none.gguf" in night["outcome"]
+
+
+def test_what_the_gate_left_out_is_not_among_what_a_published_adapter_learned(
+    home: Home, tiny: Path, tmp_path: Path
+) -> None:
+    """As a night does: the scope of the adapter must be the one that was tested."""
+    settings = quick_settings(home)
+    first, second = difference("Who?", "Lutz."), difference("Where is it?", "In Gand.")
+    with Journal(home.journal) as journal:
+        for item in (first, second):
+            journal.differences.add(item)
+    candidate = loop.train(loop.compose(home, settings, tiny), settings, tmp_path / "run")
+    verdict = loop.gate(candidate, settings)
+    kept = [x.difference != second.id for x in candidate.lessons.curriculum.lessons]
+    without = replace(
+        verdict,
+        left_out=frozenset({second.id}),
+        served=verdict.served.where(kept),
+        alone=verdict.alone.where(kept),
+    )
+    manifest = loop.publish(home, candidate, without).manifest
+    assert manifest.differences == (first.id,)
+    assert manifest.as_asked == ()
+    with Journal(home.journal) as journal:
+        states = {item.id: item.state for item in journal.differences.all()}
+    assert states[first.id] is not State.WAITING
+    assert states[second.id] is State.WAITING
+    again = loop.publish(home, candidate, replace(without, as_asked=frozenset({second.id})))
+    assert again.manifest.as_asked == (second.id,)
