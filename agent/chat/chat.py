@@ -36,7 +36,7 @@ from agent.models.served_model import embedder, sampling, served_model
 from memory.difference import Difference, State, Turn
 from memory.errors import ModelError
 from memory.journal.journal import Journal
-from memory.journal.repositories.threads import LAST_THREAD
+from memory.journal.tables.threads import LAST_THREAD
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.sentence import Sentence

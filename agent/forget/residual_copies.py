@@ -17,7 +17,7 @@ from memory.errors import AdapterError
 from memory.i18n.translation import tr, trn
 from memory.journal.journal import Journal
 from memory.journal.migrations import copies
-from memory.journal.repositories import exported_copies
+from memory.journal.tables import exported_copies
 from memory.settings.paths import Home
 from memory.upkeep.backup import asides
 

@@ -26,7 +26,7 @@ from agent.prompt.prompt import with_recalled
 from agent.prompt.reply_parser import without_thought
 from memory.difference import Difference, Turn, now
 from memory.errors import AdapterError, DiscernError, MarkError, UnknownIdError
-from memory.journal.repositories.threads import LAST_THREAD
+from memory.journal.tables.threads import LAST_THREAD
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.recall.hybrid_search import Recalled, render

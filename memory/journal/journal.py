@@ -13,19 +13,19 @@ from pathlib import Path
 
 from memory.files.disk_reserve import reserve_space
 from memory.journal.database import Database
-from memory.journal.repositories.branches import Branches
-from memory.journal.repositories.exported_copies import ExportedCopies
-from memory.journal.repositories.facts import Drafts, Facts
-from memory.journal.repositories.forgetting import Forgetting
-from memory.journal.repositories.marks import Differences
-from memory.journal.repositories.nights import Nights
-from memory.journal.repositories.stem_index import StemIndex
-from memory.journal.repositories.threads import Threads
-from memory.journal.repositories.turns import Turns
+from memory.journal.tables.branches import Branches
+from memory.journal.tables.exported_copies import ExportedCopies
+from memory.journal.tables.facts import Drafts, Facts
+from memory.journal.tables.forgetting import Forgetting
+from memory.journal.tables.marks import Differences
+from memory.journal.tables.nights import Nights
+from memory.journal.tables.stem_index import StemIndex
+from memory.journal.tables.threads import Threads
+from memory.journal.tables.turns import Turns
 
 
 class Journal:
-    """An open journal: its repositories over one database.
+    """An open journal: its tables over one database.
 
     Usable from any thread of the process; close it, or use it with `with`.
     """

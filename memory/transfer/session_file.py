@@ -21,7 +21,7 @@ from memory.difference import CONTRAST_LABELS, Difference, Turn, now
 from memory.errors import ThreadError
 from memory.files.atomic_write import write_whole
 from memory.journal.journal import Journal
-from memory.journal.repositories.threads import ThreadExport
+from memory.journal.tables.threads import ThreadExport
 from memory.settings.paths import expanded
 from memory.text.counts import counted
 from memory.transfer.export_schema import escape_unseen

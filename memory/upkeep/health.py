@@ -17,7 +17,7 @@ from memory.difference import Difference
 from memory.errors import HomeError
 from memory.files.sqlite_file import log_of
 from memory.journal.journal import Journal
-from memory.journal.repositories.exported_copies import unfinished
+from memory.journal.tables.exported_copies import unfinished
 from memory.recall.index import Index
 from memory.settings.paths import Home
 from memory.text.counts import counted

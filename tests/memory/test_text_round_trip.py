@@ -9,7 +9,7 @@ import pytest
 
 from memory.difference import MAX_FIELD, Turn, clean_field, new_id, now
 from memory.errors import ExchangeError, MarkError
-from memory.journal.repositories.threads import ThreadExport
+from memory.journal.tables.threads import ThreadExport
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.recall.hybrid_search import Recalled, render

@@ -41,7 +41,7 @@ from memory.difference import now
 from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.files.atomic_write import scratch, settle, sync, write_whole
 from memory.files.locks import file_lock
-from memory.journal.repositories.exported_copies import sweep_home
+from memory.journal.tables.exported_copies import sweep_home
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.settings.paths import Home, private_folder
 from trainer.adapters.pointer import (

@@ -16,7 +16,7 @@ from typing import Any
 
 from memory.i18n.translation import render, tr
 from memory.journal.journal import Journal
-from memory.journal.repositories.nights import outcome
+from memory.journal.tables.nights import outcome
 
 TOLD = "night told"
 _OUTCOMES = ("published", "rejected", "failed")

@@ -31,7 +31,7 @@ from memory.errors import (
     TrainingError,
 )
 from memory.journal.journal import Journal
-from memory.journal.repositories.nights import outcome
+from memory.journal.tables.nights import outcome
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

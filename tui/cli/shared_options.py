@@ -75,7 +75,7 @@ def refuse_contradiction(thread: str | None, go_on: bool, new: bool = False) -> 
 def open_home(model: str | None = None) -> tuple[Home, Settings]:
     """Return the user's home and settings; `model` overrides the configured model."""
     from memory.i18n import translation
-    from memory.journal.repositories.exported_copies import sweep_home
+    from memory.journal.tables.exported_copies import sweep_home
     from memory.settings.paths import Home
     from memory.settings.settings import read_settings
 

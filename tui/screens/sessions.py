@@ -33,7 +33,7 @@ from tui.widgets.common.text_input import LineInput
 
 if TYPE_CHECKING:
     from agent.chat.chat import Chat
-    from memory.journal.repositories.threads import Session
+    from memory.journal.tables.threads import Session
     from memory.transfer.session_file import SessionForm
 
 

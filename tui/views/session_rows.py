@@ -20,7 +20,7 @@ from tui.views.session_text import moment
 
 if TYPE_CHECKING:
     from memory.difference import Difference, Turn
-    from memory.journal.repositories.threads import Session
+    from memory.journal.tables.threads import Session
 
 LONGEST = 4000
 """Maximum number of characters of a message in the preview."""

@@ -9,7 +9,7 @@ import platform
 from memory.difference import Difference, Turn, now
 from memory.errors import MarkError
 from memory.journal.journal import Journal
-from memory.journal.repositories.threads import LAST_THREAD
+from memory.journal.tables.threads import LAST_THREAD
 from memory.sentence import Sentence
 
 

@@ -14,7 +14,7 @@ from agent.llama.engine import Engine
 from agent.prompt.prompt import compose
 from memory.difference import Message, Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.journal.repositories.branches import Branches
+from memory.journal.tables.branches import Branches
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 

@@ -12,7 +12,7 @@ from agent.chat.chat import Chat
 from agent.chat.marking.forget import forget
 from agent.chat.sessions import delete, rename
 from memory.errors import ThreadError, UnknownIdError
-from memory.journal.repositories.threads import LAST_THREAD
+from memory.journal.tables.threads import LAST_THREAD
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home

@@ -22,7 +22,7 @@ import pytest
 from memory.difference import Difference
 from memory.journal.journal import Journal
 from memory.journal.migrations import MIGRATIONS, copies
-from memory.journal.repositories.exported_copies import sweep_home
+from memory.journal.tables.exported_copies import sweep_home
 from memory.settings.paths import Home
 from memory.upkeep.health import check
 from tests.faults.programs.journal_process import expected

@@ -33,7 +33,7 @@ from memory.settings.settings import Settings
 from memory.transfer.import_export import export_file, read_batch
 from memory.upkeep.backup import backup, restore
 from memory.upkeep.health import check
-from tests.support.values import quick_settings
+from tests.support.values import quick_settings, write_quick_settings
 from trainer.night.once_per_date import run_if_due
 from trainer.night.request import RunRequest
 from tui.cli import completion_queries
@@ -184,7 +184,9 @@ def steps(
 
 def main() -> None:
     home, model = Home.at(Path(sys.argv[1])).prepare(), Path(sys.argv[2])
-    settings = quick_settings(home, night={"time": "00:00", "quiet": "", "on_battery": True})
+    night = {"time": "00:00", "quiet": "", "on_battery": True}
+    settings = quick_settings(home, night=night)
+    write_quick_settings(home, night=night)  # for the commands
     openings = Openings(home)
     with (
         subprocess.Popen(

@@ -20,7 +20,7 @@ from agent.forget.scrub_run_files import GONE, erase_from_runs, erase_talk_from_
 from agent.llama import model_leases
 from memory.errors import HomeError
 from memory.journal.journal import Journal
-from memory.journal.repositories.exported_copies import sweep_home
+from memory.journal.tables.exported_copies import sweep_home
 from memory.memory import Memory
 from memory.recall.chroma_store import open_folder
 from memory.settings.paths import Home

@@ -14,7 +14,7 @@ from memory.errors import HomeError
 from memory.journal import migrations
 from memory.journal.journal import Journal
 from memory.journal.migrations import MIGRATIONS
-from memory.journal.repositories import stem_index
+from memory.journal.tables import stem_index
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from memory.difference import Contrast, Difference, Moment, Span, Turn
 from memory.errors import ThreadError
 from memory.journal.journal import Journal
-from memory.journal.repositories.threads import ThreadExport
+from memory.journal.tables.threads import ThreadExport
 from memory.settings.paths import Home
 from memory.transfer.session_file import free_path, to_json, to_markdown, write_session
 from tui.terminal.sanitize import clean

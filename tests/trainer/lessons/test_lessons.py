@@ -247,6 +247,7 @@ def test_near_misses_of_every_kind_are_trained_even_with_few_lessons(count: int)
     assert len(swapped) >= 5 * min(count, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shared_base_answers")
 def test_a_rewording_of_a_corrected_question_is_not_an_anchor(home: Home) -> None:
     asked = "Tell me the capital of Japan."

@@ -58,7 +58,8 @@ def test_repeated_steps_replace_the_first_ones() -> None:
     assert merged([], [two]) == [two]
 
 
-@pytest.mark.parametrize("suspended", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("suspended", [True, False])
 def test_a_suspended_night_continues_and_an_aborted_one_does_not(
     home: Home, tiny: Path, suspended: bool
 ) -> None:

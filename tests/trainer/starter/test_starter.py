@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from trainer.starter.asking import LANGUAGES, of_world, plain, unknown
 from trainer.starter.measure import cases
 from trainer.starter.talk import conversation, recalled
@@ -62,6 +64,7 @@ def test_the_seed_determines_the_conversations() -> None:
     assert cases(2, 1) == cases(2, 1)
 
 
+@pytest.mark.slow
 def test_a_tiny_starter_is_built_and_runs_in_llama_cpp(tmp_path: Path) -> None:
     import llama_cpp
     import numpy as np

@@ -9,8 +9,8 @@ import pytest
 from agent.chat.chat import Marks
 from agent.chat.open_thread import OpenThread
 from memory.errors import HomeError
-from memory.journal.repositories.branches import Branches
-from memory.journal.repositories.marks import Differences
+from memory.journal.tables.branches import Branches
+from memory.journal.tables.marks import Differences
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.tui.seat import Watched, sitting

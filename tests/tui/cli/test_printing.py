@@ -136,7 +136,7 @@ CALLS: dict[str, list[list[str]]] = {
     "model list": [[], ["--known"]],
     "model info": [[], ["{model}"], [EVIL]],
     "model use": [["{model}"], [EVIL]],
-    "model pull": [[EVIL], ["http://" + EVIL], ["file:///" + EVIL]],
+    "model pull": [[EVIL]],
     "model remove": [["{model}", "--yes"], [EVIL]],
     "config path": [[]],
     "config show": [[]],

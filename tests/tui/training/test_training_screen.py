@@ -51,9 +51,8 @@ async def back(seat: Seat) -> None:
     await seat.until(lambda: seat.app.screen is seat.screen)
 
 
-@pytest.mark.parametrize(
-    "abort", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["stop", "abort"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("abort", [False, True], ids=["stop", "abort"])
 async def test_a_training_of_the_chat_is_shown_and_stopped_on_the_screen(
     home: Home, quick: Settings, abort: bool
 ) -> None:

@@ -170,6 +170,7 @@ async def test_a_second_tab_uses_keyword_search_and_a_reload_does_not(home: Home
             assert "using keyword search only" not in again.shown
 
 
+@pytest.mark.slow
 async def test_ctrl_c_ends_every_tab_and_leaves_no_process(by_words: Home) -> None:
     async with serving() as served:
         await served.come_in()
@@ -188,6 +189,7 @@ async def test_ctrl_c_ends_every_tab_and_leaves_no_process(by_words: Home) -> No
         assert ANSWER in journal.turns.all()[0].replied
 
 
+@pytest.mark.slow
 async def test_a_killed_server_leaves_no_chat_process(by_words: Home) -> None:
     async with serving() as served:
         await served.come_in()
@@ -243,6 +245,7 @@ async def test_the_key_of_an_opened_browser_works_once(home: Home, tmp_path: Pat
         assert (await served.get("/?" + served.url.partition("?")[2]))[0] == 303
 
 
+@pytest.mark.slow
 async def test_tabs_beyond_the_limit_are_refused(
     by_words: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,7 +49,7 @@ def web(
     """
     import asyncio
 
-    from memory.journal.repositories.threads import thread_name
+    from memory.journal.tables.threads import thread_name
     from tui.web.server import Server
 
     if host not in LOOPBACK:

@@ -107,7 +107,7 @@ def _packages() -> list[DoctorFinding]:
 
 
 def _home() -> list[DoctorFinding]:
-    from memory.journal.repositories.exported_copies import sweep_home
+    from memory.journal.tables.exported_copies import sweep_home
     from memory.settings.paths import Home
 
     home = Home.locate().prepare()
@@ -128,7 +128,7 @@ def _settings() -> list[DoctorFinding]:
 
 def _journal() -> list[DoctorFinding]:
     from memory.journal.journal import Journal
-    from memory.journal.repositories.exported_copies import unfinished
+    from memory.journal.tables.exported_copies import unfinished
     from memory.settings.paths import Home
 
     home = Home.locate()

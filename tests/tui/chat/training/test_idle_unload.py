@@ -69,6 +69,7 @@ async def test_a_message_sent_while_the_model_is_unloaded_is_answered_with_the_n
         assert len(leased_sizes(home)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("marked")
 async def test_stopping_returns_a_waiting_message_and_the_end_of_training_reloads_the_model(
     home: Home, small: Settings

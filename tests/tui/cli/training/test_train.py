@@ -115,6 +115,7 @@ def test_ctrl_c_twice_aborts_the_training(home: Home, tiny: Path) -> None:
         assert read_pointer(home.adapters).current is None
 
 
+@pytest.mark.slow
 def test_another_terminal_watches_and_stops_a_training(
     home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

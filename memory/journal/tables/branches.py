@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from memory.difference import Turn
 from memory.errors import UnknownIdError
 from memory.journal.database import Database
-from memory.journal.repositories.turns import PATH, Turns, turn_of
+from memory.journal.tables.turns import PATH, Turns, turn_of
 
 _ALL = 1 << 40
 

@@ -19,7 +19,7 @@ from memory.difference import now
 from memory.files import atomic_write
 from memory.files.sqlite_file import refuse_open_file
 from memory.journal.database import Database
-from memory.journal.repositories.facts import Facts
+from memory.journal.tables.facts import Facts
 from memory.settings.paths import Home, expanded
 
 _COPIES = "copies"

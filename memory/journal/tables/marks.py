@@ -14,7 +14,7 @@ from typing import Any
 
 from memory.difference import Contrast, Difference, Message, Moment, Span, State
 from memory.journal.database import Database
-from memory.journal.repositories.facts import change_count, count_change
+from memory.journal.tables.facts import change_count, count_change
 from memory.text.stemming import stems
 
 _COLUMNS = (

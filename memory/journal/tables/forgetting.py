@@ -14,7 +14,7 @@ import sqlite3
 
 from memory.difference import Difference, now
 from memory.journal.database import Database
-from memory.journal.repositories.facts import count_change
+from memory.journal.tables.facts import count_change
 
 _PAGES = 16
 """Pages of the index of stems that are merged at once."""

@@ -9,7 +9,7 @@ import pytest
 
 from memory.difference import Message, Turn, new_id, now
 from memory.errors import ThreadError, UnknownIdError
-from memory.journal.repositories.threads import LAST_THREAD
+from memory.journal.tables.threads import LAST_THREAD
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home

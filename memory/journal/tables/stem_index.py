@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memory.journal.database import Database
-from memory.journal.repositories.facts import count_change
+from memory.journal.tables.facts import count_change
 from memory.text.stemming import STEMMER, stems
 
 _STEMMING_SECONDS = 300.0

@@ -2,7 +2,7 @@
 
 A thread consists of its turns; its name is stored in them, in the marks made there and in the fact
 that names the last thread. Renaming changes all of these in one transaction. Deleting removes the
-turns and, like forgetting (`memory/journal/repositories/forgetting.py`), erases their text.
+turns and, like forgetting (`memory/journal/tables/forgetting.py`), erases their text.
 Acknowledged marks are never lost: differences stay with their own question and reply, without the
 thread's name and the conversation before them.
 """
@@ -18,11 +18,11 @@ from difflib import get_close_matches
 from memory.difference import Difference, Turn
 from memory.errors import ThreadError, UnknownIdError
 from memory.journal.database import Database
-from memory.journal.repositories.branches import Branches
-from memory.journal.repositories.facts import count_change
-from memory.journal.repositories.forgetting import Forgetting, require_purge
-from memory.journal.repositories.marks import Differences
-from memory.journal.repositories.turns import Turns
+from memory.journal.tables.branches import Branches
+from memory.journal.tables.facts import count_change
+from memory.journal.tables.forgetting import Forgetting, require_purge
+from memory.journal.tables.marks import Differences
+from memory.journal.tables.turns import Turns
 from memory.sentence import Sentence
 
 LAST_THREAD = "last thread"

@@ -12,7 +12,7 @@ import pytest
 from memory.errors import HomeError, ThreadError
 from memory.files.atomic_write import scratch
 from memory.journal.journal import Journal
-from memory.journal.repositories.exported_copies import sweep_home, unfinished
+from memory.journal.tables.exported_copies import sweep_home, unfinished
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

@@ -1,1 +1,0 @@
-"""What is stored in the journal, one repository for each kind of thing, over one database."""

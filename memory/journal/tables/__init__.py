@@ -1,0 +1,1 @@
+"""What is stored in the journal, one module for each kind of thing, over one database."""
