@@ -33,7 +33,7 @@ from memory.settings.settings import Settings
 from memory.transfer.import_export import export_file, read_batch
 from memory.upkeep.backup import backup, restore
 from memory.upkeep.health import check
-from tests.support.values import quick_settings, write_quick_settings
+from tests.support.values import quick_settings
 from trainer.night.once_per_date import run_if_due
 from trainer.night.request import RunRequest
 from tui.cli import completion_queries
@@ -179,14 +179,12 @@ def steps(
 
     yield "a night", night
     yield "the tick after it", tick
-    yield verb("train", "--force", "--model", str(model))
 
 
 def main() -> None:
     home, model = Home.at(Path(sys.argv[1])).prepare(), Path(sys.argv[2])
     night = {"time": "00:00", "quiet": "", "on_battery": True}
     settings = quick_settings(home, night=night)
-    write_quick_settings(home, night=night)  # for the commands
     openings = Openings(home)
     with (
         subprocess.Popen(

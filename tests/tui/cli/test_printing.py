@@ -121,7 +121,7 @@ CALLS: dict[str, list[list[str]]] = {
     "memory forget": [["{mark}", "--yes"], [EVIL, "--yes"]],
     "lessons": [[], [EVIL], ["--export", EVIL, "x"]],
     "train": [["watch"], [EVIL], ["--model", EVIL]],
-    "night": [["--once"], ["--once", "--model", EVIL]],
+    "night": [["--once", "--model", EVIL]],
     "night status": [[]],
     "report": [[], ["--list"], [EVIL], ["--html", "/no/" + EVIL]],
     "compare": [["base", "base+recall", "--prompt", EVIL], [EVIL, "base"]],
@@ -179,7 +179,7 @@ def test_no_command_prints_control_characters(
 
 @pytest.mark.slow
 def test_a_training_on_hostile_marks_prints_no_control_characters(
-    home: Home, evil: dict[str, str], capsys: pytest.CaptureFixture[str]
+    evil: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["train", "--force", "--steps", "4", "--dry-run"]) in (0, 1)
     out, err = capsys.readouterr()
