@@ -80,6 +80,7 @@ def test_a_rejected_candidate_or_one_without_its_base_is_not_published(
     assert loop.current(home) is None
 
 
+@pytest.mark.slow
 def test_training_runs_where_the_launcher_setting_says(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:

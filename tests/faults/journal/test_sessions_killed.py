@@ -22,6 +22,7 @@ from tests.support.leftovers import bytes_of
 KILLS = 24
 
 
+@pytest.mark.slow
 def test_a_thread_stays_consistent_when_a_rename_or_deletion_is_killed(home: Home) -> None:
     draw = random.Random(20261126)
     deleted: set[int] = set()

@@ -194,7 +194,8 @@ def test_a_night_killed_in_any_phase_is_resumed(
         assert not journal.differences.count(State.WAITING)
 
 
-@pytest.mark.parametrize("options", [["--once"], pytest.param([], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [["--once"], []])
 def test_a_stopped_service_leaves_the_night_to_be_resumed(
     home: Home, tiny: Path, options: list[str]
 ) -> None:
@@ -245,10 +246,11 @@ def test_running_out_of_memory_once_halves_the_micro_batch_and_continues(
     assert answer == {"verdict": "published"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        pytest.param("memory always", "ran out of memory", marks=pytest.mark.slow),
+        ("memory always", "ran out of memory"),
         ("no number", "became unstable"),
     ],
 )

@@ -60,6 +60,7 @@ def test_a_manual_training_without_lessons_is_refused(home: Home, tiny: Path) ->
         run_night(RunRequest(home, quick_settings(home), tiny, practice=Practice(2, 2)))
 
 
+@pytest.mark.slow
 def test_one_lesson_is_enough(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     report = run_night(RunRequest(home, quick_settings(home), tiny))

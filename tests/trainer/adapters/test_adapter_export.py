@@ -92,6 +92,7 @@ def kl(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
     return float((np.exp(one) * (one - other)).sum(-1).mean())
 
 
+@pytest.mark.slow
 def test_a_merged_file_replies_like_base_and_adapter(
     home: Home, settings: Settings, base: Path, adapter: Adapter, tmp_path: Path
 ) -> None:

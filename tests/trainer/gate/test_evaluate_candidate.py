@@ -224,6 +224,7 @@ def test_perplexity_above_the_target_warns_and_above_the_limit_rejects(
         assert not verdict.clean
 
 
+@pytest.mark.slow
 def test_an_adapter_that_only_drifts_is_scaled_down_until_it_passes(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ MARKS = [
 ]
 
 
+@pytest.mark.slow
 def test_hard_near_misses_are_trained_and_others_measured(engine: Engine, home: Home) -> None:
     made = make_curriculum(
         engine, MARKS, BaseAnswers(engine, "0" * 64, home.cache), quick_settings(home)

@@ -203,6 +203,7 @@ def test_a_mark_forgotten_after_publication_is_removed_from_the_report_too(
     assert again.adapter not in (None, report.adapter)
 
 
+@pytest.mark.slow
 def test_no_mark_can_be_removed_while_an_adapter_is_published(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,9 +17,6 @@ from tests.support.values import quick_settings
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
 
-QUICK = ("llama",)
-"""The others take their turn in `make test-all`."""
-
 
 def reply(chat: Chat, text: str) -> str:
     *_rest, last = chat.say(text)
@@ -37,13 +34,8 @@ def settings_for(home: Home, path: Path) -> Settings:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "architecture",
-    [
-        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
-        for name in ARCHITECTURES
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_mark_is_trained_and_the_adapter_used_by_the_open_chat(
     home: Home, tmp_path: Path, architecture: str
 ) -> None:

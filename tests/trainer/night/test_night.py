@@ -161,6 +161,7 @@ def test_a_night_runs_once_and_after_its_time(home: Home, tiny: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_missed_nights_are_caught_up_once_and_later_marks_wait(home: Home, tiny: Path) -> None:
     chosen = quick_settings(home, gate={"lessons": 1.0})
     mark(home, difference("Who?", "Lutz.", at=moment(10, 22)))

@@ -60,6 +60,7 @@ def test_a_night_in_a_child_process_has_low_priority_and_returns_the_same_report
         run_in_child(RunRequest(home, quick_settings(home), tiny))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "phase",
     ["train", *(pytest.param(name, marks=pytest.mark.slow) for name in ("anchors", "gate"))],

@@ -171,6 +171,7 @@ async def test_the_context_screen_shows_the_prompt_of_the_model(
         assert seat.screen.composer.has_focus
 
 
+@pytest.mark.slow
 async def test_a_tall_screen_is_filled_with_earlier_turns_and_follows_the_end(
     home: Home, tiny_settings: Settings
 ) -> None:

@@ -106,6 +106,7 @@ async def test_backspace_goes_back_and_a_slash_switches_to_a_command_line(
         assert seat.draft == "/diff "
 
 
+@pytest.mark.slow
 async def test_a_refused_mark_keeps_the_picker_open_with_its_text(
     home: Home, quick: Settings
 ) -> None:

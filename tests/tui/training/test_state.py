@@ -139,6 +139,7 @@ def test_an_estimate_is_shown_with_its_parts_and_cuts() -> None:
     assert estimate_text(short) == "this takes a few seconds"
 
 
+@pytest.mark.slow
 def test_a_current_run_reports_its_lessons(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz.", missed="who is meant"), difference("Where?", "Here."))
     report = run_night(RunRequest(home, quick_settings(home), tiny))

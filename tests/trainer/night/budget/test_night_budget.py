@@ -40,6 +40,7 @@ def told(events: list[Event]) -> Estimated:
     return found
 
 
+@pytest.mark.slow
 def test_the_first_night_calibrates_and_the_next_uses_its_pace(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     settings = quick_settings(home)

@@ -89,6 +89,7 @@ def test_after_a_minute_the_last_reply_of_any_session_is_marked(
     assert f"for “{THEIRS}”" in out
 
 
+@pytest.mark.slow
 def test_a_recent_mark_of_another_session_is_not_undone_without_asking(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -98,6 +98,7 @@ def test_ctrl_c_stops_the_training_and_keeps_the_best_state(home: Home, tiny: Pa
     assert read_pointer(home.adapters).current == report["adapter"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_aborts_the_training(home: Home, tiny: Path) -> None:
     ready(home, 100_000)
     child = train_until_it_learns(tiny)
