@@ -63,13 +63,18 @@ class Sentence:
     def problem_and_advice(self) -> tuple[Sentence, Sentence]:
         """Return the two parts of a sentence "problem; advice"; without advice, the second is empty.
 
-        Only the template is split, at its last semicolon; values may contain any text.
+        Only templates are split, at the last semicolon; texts may contain any. The advice may be that
+        of a sentence at the end of this one.
         """
         problem, mark, advice = self.template.rpartition("; ")
         problems, _, advices = self.plural.rpartition("; ")
-        if not mark:
-            return self, NOTHING
         values = dict(self.values)
+        if not mark:
+            for name, value in self.values:
+                if isinstance(value, Sentence) and self.template.endswith(f"{{{name}}}"):
+                    inner, advised = value.problem_and_advice()
+                    return Sentence(self.template, self.plural, **values | {name: inner}), advised
+            return self, NOTHING
         return Sentence(problem, problems, **values), Sentence(advice, advices, **values)
 
     def to_json(self) -> dict[str, Any]:

@@ -176,3 +176,5 @@ def test_a_sentence_is_split_into_problem_and_advice_only_by_its_template() -> N
     only, nothing = Sentence("cannot use {path}", path="a; b").problem_and_advice()
     assert str(only) == "cannot use a; b"
     assert not nothing
+    outer, inner = Sentence("model: {why}", why=whole).problem_and_advice()
+    assert (str(outer), str(inner)) == ("model: cannot use a; b: it is odd; really", str(advice))
