@@ -33,7 +33,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer import pipeline
 from trainer.adapters.adapter_staleness import entry_of, fit_for, serving
-from trainer.evaluate.baselines import measure_baselines
+from trainer.evaluate.baselines import answers_of_adapter
 from trainer.events import OnEvent
 from trainer.fit.hyperparameters import Overrides
 from trainer.gate.evaluate_candidate import Judging
@@ -154,8 +154,7 @@ def gate(
     ):
         held: tuple[bool, ...] = ()
         if current is not None:
-            recall = pipeline.served_recall(engine, journal, lessons, settings)
-            held = measure_baselines(engine, taught, recall, current).held
+            held = answers_of_adapter(engine, taught, current).reproduced
         return pipeline.gate(engine, journal, candidate, settings, Judging(held, progress))
 
 

@@ -81,15 +81,25 @@ def measure_baselines(
     rows.append(Beside(Sentence("recall"), mean(right[0]), mean(right[1]), "recall"))
     held = (False,) * len(lessons)
     if current is not None:
-        try:
-            engine.set_adapter(current.gguf, current.manifest.scale)
-            given = answer_lessons(engine, lessons, step)
-        finally:
-            engine.set_adapter(None)
+        given = answers_of_adapter(engine, lessons, current, step)
         held = given.reproduced
         rows.append(_row("current", Sentence("adapter {id}", id=current.id[:8]), given))
     differences = tuple(lesson.difference for lesson in lessons)
     return Baselines(held, tuple(recalled), tuple(rows), differences)
+
+
+def answers_of_adapter(
+    engine: Engine,
+    lessons: Sequence[Lesson],
+    adapter: Adapter,
+    step: Callable[[], None] = lambda: None,
+) -> LessonAnswers:
+    """Return what a published adapter answers; the engine has no adapter when this returns."""
+    try:
+        engine.set_adapter(adapter.gguf, adapter.manifest.scale)
+        return answer_lessons(engine, lessons, step)
+    finally:
+        engine.set_adapter(None)
 
 
 def prompts_beside(lessons: Sequence[Lesson], *, current: bool) -> int:

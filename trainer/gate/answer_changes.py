@@ -109,9 +109,8 @@ class ChangeJudge:
         ]
 
     def _change(self, anchor: Anchor, one: Held, *, near: bool) -> Change:
-        if (
-            one.text is None
-        ):  # it was decided, and so many others were that their texts do not matter
+        # Without a text: a clear change among so many that the gate fails anyway.
+        if one.text is None:
             return Change(anchor.asked, anchor.text, "", near=near)
         undecided = one.gap <= self.noise.margin
         spilled = self.spread.source(anchor.asked, anchor.text, one.text)

@@ -16,9 +16,8 @@ _ARROWS = ("->", "-->", "==>", "→", "⇒", "=")
 def parse_mark(text: str) -> MarkRequest:
     """Parse `[error|surprise|hold] [kind] [note] [missed: …] [lost: …] [=> how it should sound]`.
 
-    A kind is a family (`tactical`), `family/type`, or a
-    type without further words. A missing moment is chosen by `memory.moments.default_moment`. Text in
-    quotes is always a note.
+    A kind is a family (`tactical`), `family/type`, or a type without further words. A missing moment is
+    chosen by `memory.moments.default_moment`. Text in quotes is always a note.
 
     Raises:
         MarkError: a word looks like a mistyped moment or kind, or another arrow is used for `=>`.
