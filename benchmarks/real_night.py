@@ -130,8 +130,8 @@ def recall_block(
             {item.id: item.fingerprint for item in held},
             questions=frozenset(digest(item.asked) for item in held),
         )
-        recaller = Recaller.from_journal(journal, settings.recall, engine)
-        yield lambda message: recaller.recall(message, learned)[0]
+        with Recaller.from_journal(journal, settings, engine) as recaller:
+            yield lambda message: recaller.recall(message, learned)[0]
 
 
 def context_block(engine: Engine, taught: Mapping[str, Difference]) -> BlockFunction:

@@ -83,8 +83,11 @@ def evaluate(
             candidate = loop.train(lessons, settings, Path(folder) / f"{rate}", rate=rate)
             seconds = _child_seconds() - used
             made = lessons.curriculum
-            with Engine.open(STARTER, one_thread()) as engine, Journal(home.journal) as journal:
-                recall = served_recall(engine, journal, lessons, settings)
+            with (
+                Engine.open(STARTER, one_thread()) as engine,
+                Journal(home.journal) as journal,
+                served_recall(engine, journal, lessons, settings) as recall,
+            ):
                 baselines = measure_baselines(engine, made.lessons, recall, None)
                 answers = BaseAnswers(engine, lessons.base.sha256, home.cache)
                 evaluation = Evaluation(engine, made, settings.gate, recall, answers)

@@ -7,7 +7,8 @@ can open them one step at a time. Nothing is locked between the steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -178,18 +179,14 @@ def _plan(
     return plan_curriculum(engine, snapshot.differences, settings, around, answers.likelihoods)
 
 
+@contextmanager
 def served_recall(
     engine: Engine, journal: Journal, lessons: Lessons, settings: Settings
-) -> ServedRecall:
-    """Return what the chat would recall for a message, with or without an adapter."""
+) -> Iterator[ServedRecall]:
+    """Yield what the chat would recall for a message, with or without an adapter."""
     made = lessons.curriculum
-    return ServedRecall(
-        Recaller.from_journal(journal, settings.recall, engine),
-        settings,
-        lessons.differences,
-        made.superseded,
-        made.lessons,
-    )
+    with Recaller.from_journal(journal, settings, engine) as recaller:
+        yield ServedRecall(recaller, settings, lessons.differences, made.superseded, made.lessons)
 
 
 def train(
@@ -264,23 +261,24 @@ def gate(
     judging = judging or Judging()
     lessons = candidate.lessons
     answers = BaseAnswers(engine, lessons.base.sha256, lessons.home.cache)
-    evaluation = Evaluation(
-        engine,
-        lessons.curriculum,
-        settings.gate,
-        served_recall(engine, journal, lessons, settings),
-        answers,
-        judging.held_now,
-        judging.progress,
-        another_scale=judging.another_scale,
-        scope=scope_of(lessons) if settings.chat.scope == "always" else None,
-        fallbacks=(
-            [partial(scope_of, lessons, floor) for floor in FLOORS]
-            if settings.chat.scope == "auto"
-            else ()
-        ),
-    )
-    verdict = judge(candidate.gguf, evaluation)
+    with served_recall(engine, journal, lessons, settings) as recall:
+        evaluation = Evaluation(
+            engine,
+            lessons.curriculum,
+            settings.gate,
+            recall,
+            answers,
+            judging.held_now,
+            judging.progress,
+            another_scale=judging.another_scale,
+            scope=scope_of(lessons) if settings.chat.scope == "always" else None,
+            fallbacks=(
+                [partial(scope_of, lessons, floor) for floor in FLOORS]
+                if settings.chat.scope == "auto"
+                else ()
+            ),
+        )
+        verdict = judge(candidate.gguf, evaluation)
     answers.save()
     return verdict
 

@@ -9,17 +9,20 @@ since.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from agent.llama.engine import Engine
+from agent.models.served_model import embedder
 from agent.prompt.prompt import TOKENS_PER_DIFFERENCE
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.recall.embedder import NgramEmbedder
 from memory.recall.hybrid_search import Recalled
+from memory.recall.index import index_in_memory
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
-from memory.settings.settings import RecallSettings
+from memory.settings.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,25 @@ class Recaller:
         )
 
     @classmethod
-    def from_journal(cls, journal: Journal, settings: RecallSettings, engine: Engine) -> Recaller:
-        """Recall reproducibly by keyword search over the journal; the chat keeps its vector index."""
-        memory = Memory(journal, None, NgramEmbedder(), settings)
-        return cls.for_engine(memory, engine, reproducible=True)
+    @contextmanager
+    def from_journal(
+        cls, journal: Journal, settings: Settings, engine: Engine
+    ) -> Iterator[Recaller]:
+        """Recall reproducibly, as a chat with these settings does, but with vectors of its own.
+
+        The index in the home belongs to the chat.
+        """
+        index = None
+        if settings.memory.dense:
+            index = index_in_memory(journal, embedder(settings) or NgramEmbedder)
+        try:
+            if index is not None:
+                index.settle()
+            memory = Memory(journal, index, NgramEmbedder(), settings.recall)
+            yield cls.for_engine(memory, engine, reproducible=True)
+        finally:
+            if index is not None:
+                index.close()
 
     def recall(
         self, message: str, learned: Learned = NOTHING_LEARNED

@@ -26,6 +26,7 @@ from memory.difference import new_id
 from memory.errors import DiscernError, HomeError
 from memory.files.locks import file_lock
 from memory.journal.journal import Journal
+from memory.recall.array_store import ArrayStore
 from memory.recall.chroma_store import Store, collection_name, open_folder, open_server
 from memory.recall.embedder import Embedder, NgramEmbedder
 from memory.recall.index_cursor import Cursor, between
@@ -55,7 +56,7 @@ class Index:
     def __init__(
         self,
         journal: Journal,
-        connect: Callable[[], tuple[Embedder, Store]],
+        connect: Callable[[], tuple[Embedder, Store | ArrayStore]],
         lock: FileLock | None = None,
     ) -> None:
         """Start connecting and updating in the background."""
@@ -63,7 +64,7 @@ class Index:
         self._connect = connect
         self._embedder: Embedder | None = None
         self._lock = lock
-        self._store: Store | None = None
+        self._store: Store | ArrayStore | None = None
         self._level = False
         self._writing = False
         self._last: Cursor | None = None
@@ -234,7 +235,7 @@ class Index:
                 self._writing = False
         self._last = wanted if self._level else None
 
-    def _make_level(self, store: Store, wanted: Cursor, held: Cursor) -> None:
+    def _make_level(self, store: Store | ArrayStore, wanted: Cursor, held: Cursor) -> None:
         count = store.count()
         known = held.is_in(self._journal)
         trusted = known or not count
@@ -251,7 +252,7 @@ class Index:
             self._level = True
             self._steps = (0, 0)
 
-    def _compare(self, store: Store, wanted: Cursor) -> None:
+    def _compare(self, store: Store | ArrayStore, wanted: Cursor) -> None:
         """Remove ids whose difference is gone and add those that are missing."""
         rows = {row["id"]: row for row in between(self._journal, 0, wanted.top)}
         held = store.ids()
@@ -260,7 +261,7 @@ class Index:
             store.delete(gone[start : start + BATCH])
         self._add(store, [row for key, row in rows.items() if key not in held], None)
 
-    def _add(self, store: Store, rows: Sequence[Row], before: int | None) -> None:
+    def _add(self, store: Store | ArrayStore, rows: Sequence[Row], before: int | None) -> None:
         """Add rows, in batches.
 
         With `before` (how many differences before them are indexed) the cursor follows each batch.
@@ -317,6 +318,15 @@ def open_index(
         return made, open_folder(home, home.index / "chroma", collection_name(made.name, made.size))
 
     return Index(journal, in_folder, lock)
+
+
+def index_in_memory(journal: Journal, embedder: Callable[[], Embedder] = NgramEmbedder) -> Index:
+    """Return an index of `journal` in the memory of this process, for searches that leave no trace."""
+
+    def in_memory() -> tuple[Embedder, ArrayStore]:
+        return embedder(), ArrayStore()
+
+    return Index(journal, in_memory)
 
 
 def _refuse(said: Sentence) -> NoReturn:

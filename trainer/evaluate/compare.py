@@ -21,6 +21,7 @@ from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.settings.paths import Home
 
 if TYPE_CHECKING:
+    from agent.chat.recall_context import Recaller
     from agent.llama.batch.decoder import Task
     from agent.llama.engine import Engine
     from memory.journal.journal import Journal
@@ -136,7 +137,19 @@ def compare(
     """
     from agent.chat.recall_context import Recaller
 
-    recaller = Recaller.from_journal(journal, settings.recall, engine)
+    with Recaller.from_journal(journal, settings, engine) as recaller:
+        yield from _pairs(engine, journal, settings, sides, asked, recaller, progress)
+
+
+def _pairs(  # noqa: PLR0913 - those of `compare`
+    engine: Engine,
+    journal: Journal,
+    settings: Settings,
+    sides: tuple[Side, Side],
+    asked: Sequence[ComparedPrompt],
+    recaller: Recaller,
+    progress: Callable[[int, int], None],
+) -> Generator[Pair]:
     order = list(dict.fromkeys(sides))
     scopes = {
         who: Scope(

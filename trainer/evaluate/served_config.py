@@ -1,7 +1,6 @@
 """What the chat recalls by default, for the evaluation of an adapter.
 
-Recall is that of the chat (`agent/chat/recall_context.py`), with keyword search over the journal only,
-because the vector index belongs to the chat. Nothing is written.
+Recall is that of the chat (`agent/chat/recall_context.py`). Nothing is written.
 """
 
 from __future__ import annotations

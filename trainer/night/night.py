@@ -180,10 +180,10 @@ class _TrainingRun:
             taught = lessons.curriculum.lessons
             sizes = (LessonSize(x.difference, x.kind, 1 + len(x.rephrasings)) for x in taught)
             run.emit(LessonsComposed(tuple(sizes)))
-            recall = pipeline.served_recall(engine, self.journal, lessons, self.settings)
-            baselines = measure_baselines(
-                engine, taught, recall, current, run.count_progress("beside")
-            )
+            with pipeline.served_recall(engine, self.journal, lessons, self.settings) as recall:
+                baselines = measure_baselines(
+                    engine, taught, recall, current, run.count_progress("beside")
+                )
             sweep = self.sweep(
                 TrialContext(
                     run,

@@ -21,7 +21,7 @@ from memory.errors import HomeError
 from memory.journal.journal import Journal
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
-from memory.recall.chroma_store import collection_name
+from memory.recall.chroma_store import Store, collection_name
 from memory.recall.embedder import NgramEmbedder, Vectors
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -153,7 +153,7 @@ def test_another_embedder_rebuilds_the_index_and_removes_the_old_one(
         with Memory.open(home, settings, embedder=make) as memory:
             assert is_whole(memory)
             assert memory.index is not None
-            assert memory.index._store is not None
+            assert isinstance(memory.index._store, Store)
             listed = memory.index._store._client.list_collections()
             assert [item.name for item in listed] == [collection_name(make.name, make.size)]
 

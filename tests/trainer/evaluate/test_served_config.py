@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from agent.models.served_model import STARTER
 from memory.difference import Difference, Message, Moment, Turn
 from memory.journal.journal import Journal
 from memory.mark_validation import MarkRequest
+from memory.memory import Memory
 from memory.recall.adapter_scope import FLOOR
 from memory.recall.learned_differences import Learned, digest
 from memory.settings.paths import Home
@@ -33,7 +35,7 @@ from trainer.gate.spillover import Spread
 from trainer.lessons.anchors.anchor_selection import unmarked_questions
 from trainer.lessons.anchors.base_answers import BaseAnswers
 from trainer.lessons.contexts import current_threads
-from trainer.lessons.lesson import Asker
+from trainer.lessons.lesson import Asker, Lesson
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
 
 ASKED, SOUNDS = "What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz."
@@ -62,6 +64,15 @@ def curriculum_of(engine: Engine, home: Home, settings: Settings, journal: Journ
         settings,
         conversations=Conversations(threads=current_threads(journal, items)),
     )
+
+
+@contextmanager
+def serving(
+    engine: Engine, journal: Journal, settings: Settings, lessons: Sequence[Lesson] = ()
+) -> Iterator[ServedRecall]:
+    """Recall as the gate does."""
+    with Recaller.from_journal(journal, settings, engine) as recaller:
+        yield ServedRecall(recaller, settings, journal.differences.all(), {}, lessons)
 
 
 def plain_nonce(text: str) -> str:
@@ -236,15 +247,13 @@ def test_the_gate_uses_the_exact_prompts_of_the_chat(chat: Chat) -> None:
     items = chat.journal.differences.all()
     with Engine.open(chat.engine.info.path) as engine:
         lesson = curriculum_of(engine, chat.home, settings, chat.journal).lessons[0]
-        recall = ServedRecall(
-            Recaller.from_journal(chat.journal, settings.recall, engine), settings, items, {}
-        )
         [again] = lesson.places
         asked = {}
-        for question in (lesson.question, again):
-            tokens = below(engine, settings, question, recall.served(question.text), 8)
-            assert tokens is not None
-            asked[question.before] = plain_nonce(engine.text(tokens))
+        with serving(engine, chat.journal, settings) as recall:
+            for question in (lesson.question, again):
+                tokens = below(engine, settings, question, recall.served(question.text), 8)
+                assert tokens is not None
+                asked[question.before] = plain_nonce(engine.text(tokens))
     sent = []
     chat.dependencies.model.on_generation = lambda made: sent.append(chat.engine.text(made.prompt))
     done = [event for event in chat.say(ASKED) if isinstance(event, Finished)]
@@ -253,6 +262,31 @@ def test_the_gate_uses_the_exact_prompts_of_the_chat(chat: Chat) -> None:
     list(chat.say(ASKED))
     in_its_thread, alone = map(plain_nonce, sent)
     assert asked == {(): alone, again.before: in_its_thread}
+
+
+def test_the_gate_recalls_by_vectors_what_the_chat_recalls(home: Home, tiny: Path) -> None:
+    """Without a stem in common, only vectors find a difference."""
+    settings = read_settings(home, {"model": {"path": str(tiny)}})
+    message = "Which vapitals?"
+    with (
+        Memory.open(home, settings) as memory,
+        Engine.open(tiny) as engine,
+    ):
+        items = marked(memory.journal, ("Name the capitals.", "Lutz."), ("Who sang?", "Orla."))
+        assert memory.settle()
+        with Recaller.from_journal(memory.journal, settings, engine) as gate:
+            assert memory.journal.stems.search(["vapit"], 9) == []
+            chat = Recaller.for_engine(memory, engine)
+            found = [
+                [(x.difference.id, x.score) for x in who.memory.search(message)]
+                for who in (chat, gate)
+            ]
+        assert found[0] == found[1]
+        assert found[0][0][0] == items[0].id
+        words_only = settings.memory.model_copy(update={"dense": False})
+        plain = settings.model_copy(update={"memory": words_only})
+        with Recaller.from_journal(memory.journal, plain, engine) as gate:
+            assert gate.memory.search(message) == []
 
 
 def test_a_lesson_is_asked_in_its_thread_and_after_other_marks(engine: Engine, home: Home) -> None:
@@ -310,15 +344,9 @@ def test_without_recall_the_served_row_equals_the_adapter_alone(
     with Journal(home.journal) as journal:
         marked(journal, (ASKED, SOUNDS))
         made = curriculum_of(engine, home, settings, journal)
-        recall = ServedRecall(
-            Recaller.from_journal(journal, settings.recall, engine),
-            settings,
-            journal.differences.all(),
-            {},
-        )
-        verdict = judge(
-            lora(tmp_path / "a.gguf", 0.0), Evaluation(engine, made, settings.gate, recall)
-        )
+        with serving(engine, journal, settings) as recall:
+            evaluation = Evaluation(engine, made, settings.gate, recall)
+            verdict = judge(lora(tmp_path / "a.gguf", 0.0), evaluation)
     assert verdict.served == verdict.alone
 
 
@@ -351,16 +379,12 @@ def test_the_verdict_includes_what_is_recalled(engine: Engine, home: Home) -> No
     with Journal(home.journal) as journal:
         [item] = marked(journal, (ASKED, SOUNDS))
         made = curriculum_of(engine, home, settings, journal)
-        recall = ServedRecall(
-            Recaller.from_journal(journal, settings.recall, engine),
-            settings,
-            [item],
-            {},
-            made.lessons,
-        )
         alone = answer_lessons(engine, made.lessons)
-        served = answer_lessons_with_recall(engine, made.lessons, alone, recall, frozenset())
-        held = answer_lessons_with_recall(engine, made.lessons, alone, recall, frozenset({item.id}))
+        with serving(engine, journal, settings, made.lessons) as recall:
+            served, held = (
+                answer_lessons_with_recall(engine, made.lessons, alone, recall, frozenset(holds))
+                for holds in ((), (item.id,))
+            )
     assert (held.asked, held.placed) == (alone.asked, alone.placed)
     assert held.reworded == served.reworded != alone.reworded
     assert served.asked[0].text != alone.asked[0].text
@@ -374,15 +398,7 @@ def test_the_served_row_decides_and_the_row_without_recall_is_shown(
     with Journal(home.journal) as journal, Engine.open(STARTER) as engine:
         marked(journal, (ASKED, SOUNDS))
         made = curriculum_of(engine, home, settings, journal)
-        recall = ServedRecall(
-            Recaller.from_journal(journal, settings.recall, engine),
-            settings,
-            journal.differences.all(),
-            {},
-            made.lessons,
-        )
         answers = BaseAnswers(engine, "0" * 64, home.cache)
-        evaluation = Evaluation(engine, made, settings.gate, recall, answers)
         size = {
             name: engine.info.metadata[f"qwen3.{name}_length"]
             for name in ("embedding", "feed_forward")
@@ -390,7 +406,8 @@ def test_the_served_row_decides_and_the_row_without_recall_is_shown(
         none = lora(
             tmp_path / "a.gguf", 0.0, width=int(size["embedding"]), inner=int(size["feed_forward"])
         )
-        verdict = measure(none, 1.0, evaluation)
+        with serving(engine, journal, settings, made.lessons) as recall:
+            verdict = measure(none, 1.0, Evaluation(engine, made, settings.gate, recall, answers))
     passed = {item.name: item.passed for item in verdict.measures}
     assert verdict.alone.asked[0].right is False
     assert verdict.served.asked[0].right is True
@@ -410,19 +427,13 @@ def test_near_misses_are_also_asked_below_what_is_recalled_for_them(
         answers = BaseAnswers(engine, "0" * 64, home.cache)
         [near] = answers.get([(similar, Asker(engine, settings)(similar).prompt)])
         made = replace(made, near_misses=(near,))
-        recall = ServedRecall(
-            Recaller.from_journal(journal, settings.recall, engine),
-            settings,
-            journal.differences.all(),
-            {},
-            made.lessons,
-        )
-        assert recall.served(similar)
         wild = lora(tmp_path / "wild.gguf", 1.0)
         asked = {}
-        for name, some in (("alone", None), ("with recall", recall)):
-            evaluation = Evaluation(engine, made, settings.gate, some, answers)
-            asked[name] = [x.asked for x in measure(wild, 1.0, evaluation).changes]
+        with serving(engine, journal, settings, made.lessons) as recall:
+            assert recall.served(similar)
+            for name, some in (("alone", None), ("with recall", recall)):
+                evaluation = Evaluation(engine, made, settings.gate, some, answers)
+                asked[name] = [x.asked for x in measure(wild, 1.0, evaluation).changes]
     assert asked["alone"].count(similar) == 1
     assert asked["with recall"].count(similar) == 2
 

@@ -192,7 +192,8 @@ def test_a_process_killed_at_any_time_keeps_the_answers_it_had(tiny: Path, home:
         assert again.computed == 0
         again.save()
         folder = home.cache / "anchors"
-        assert [path.name for path in folder.glob("a*")] == [f"{'a' * 32}.npz"]
+        assert [path.name for path in folder.glob("*.answers")] == []
+        assert (folder / f"{'a' * 32}.npz").is_file()
         again = BaseAnswers(engine, "a" * 64, home.cache)
         assert all(again.known(prompt) for _, prompt in kept)
 
@@ -222,6 +223,21 @@ def test_an_interrupted_composition_keeps_the_answers_it_had(tiny: Path, home: H
             BaseAnswers(engine, "a" * 64, home.cache).get(asked, stopped)
         again = BaseAnswers(engine, "a" * 64, home.cache)
         assert sum(again.known(prompt) for _, prompt in asked) == 4
+
+
+def test_two_processes_that_save_keep_the_answers_of_both(tiny: Path, home: Home) -> None:
+    texts = prompts()[0][:3]
+    one, other, third = ([(text, tuple(text.encode()))] for text in texts)
+    with Engine.open(tiny) as engine:
+        first, second = (BaseAnswers(engine, "a" * 64, home.cache) for _ in range(2))
+        first.get(one)
+        second.get(other)
+        first.save()
+        second.save()
+        first.get(third)
+        first.save()
+        again = BaseAnswers(engine, "a" * 64, home.cache)
+    assert all(again.known(pair[1]) for pair in (*one, *other, *third))
 
 
 def test_there_are_at_least_150_anchors_in_two_languages() -> None:

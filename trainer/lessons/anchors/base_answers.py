@@ -30,6 +30,7 @@ import numpy as np
 
 from memory.files.atomic_write import whole
 from memory.files.bounded_read import open_file
+from memory.files.locks import file_lock
 from memory.settings.paths import private_folder
 from trainer.fit.job import Ids, LogProbabilities
 
@@ -158,10 +159,17 @@ class BaseAnswers:
             _append(self._part, key, kept)
 
     def save(self) -> None:
-        """Write all answers to one file, if possible; without it, they are computed again."""
+        """Write all answers to one file, if possible; without it, they are computed again.
+
+        What another process has written to it meanwhile is kept.
+        """
         if not self._changed:
             return
-        if _write(self._path, list(self._known.items())[-KEPT:]):
+        with suppress(OSError):
+            private_folder(self._path.parent)
+            with file_lock(self._path.with_suffix(".lock"), wait=True):
+                merged = {**_read(self._path), **self._known}
+                _write(self._path, list(merged.items())[-KEPT:])
             for part in self._parts:
                 with suppress(OSError):
                     part.unlink(missing_ok=True)
@@ -174,23 +182,22 @@ def _key(prompt: Sequence[int]) -> str:
     return hashlib.sha256(json.dumps([LONGEST, TOP, *prompt]).encode()).hexdigest()[:32]
 
 
-def _write(path: Path, answers: Iterable[tuple[str, Kept]]) -> bool:
-    """Write answers atomically; return False if they cannot be written."""
+def _write(path: Path, answers: Iterable[tuple[str, Kept]]) -> None:
+    """Write answers atomically.
+
+    Raises:
+        OSError: they cannot be written.
+    """
     keys, kept = zip(*answers, strict=True)
-    try:
-        private_folder(path.parent)
-        with whole(path) as part, part.open("xb") as file:
-            np.savez(
-                file,
-                keys=np.frombuffer("".join(keys).encode(), np.uint8),
-                lengths=np.array([len(reply) for reply, _, _ in kept], np.int32),
-                replies=np.concatenate([reply for reply, _, _ in kept]),
-                ids=np.concatenate([ids for _, ids, _ in kept]),
-                logs=np.concatenate([logs for _, _, logs in kept]),
-            )
-    except OSError:
-        return False
-    return True
+    with whole(path) as part, part.open("xb") as file:
+        np.savez(
+            file,
+            keys=np.frombuffer("".join(keys).encode(), np.uint8),
+            lengths=np.array([len(reply) for reply, _, _ in kept], np.int32),
+            replies=np.concatenate([reply for reply, _, _ in kept]),
+            ids=np.concatenate([ids for _, ids, _ in kept]),
+            logs=np.concatenate([logs for _, _, logs in kept]),
+        )
 
 
 def _read(path: Path) -> dict[str, Kept]:

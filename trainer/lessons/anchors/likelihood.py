@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from memory.errors import FileError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import read_json
+from memory.files.locks import file_lock
 from memory.settings.paths import private_folder
 from trainer.lessons.anchors.near_misses import NearMiss
 from trainer.lessons.rephrase import is_russian
@@ -91,12 +92,17 @@ class Likelihood:
         return frozenset(name for name, value in found.items() if value <= FOREIGN * least)
 
     def save(self) -> None:
-        """Write the cache file, if possible; without it, messages are measured again."""
+        """Write the cache file, if possible; without it, messages are measured again.
+
+        What another process has written to it meanwhile is kept.
+        """
         if not self._changed or self._path is None:
             return
         try:
             private_folder(self._path.parent)
-            write_whole(self._path, json.dumps(dict(list(self._known.items())[-KEPT:])))
+            with file_lock(self._path.with_suffix(".lock"), wait=True):
+                merged = {**_read(self._path), **self._known}
+                write_whole(self._path, json.dumps(dict(list(merged.items())[-KEPT:])))
         except OSError:
             return
         self._changed = False
