@@ -318,7 +318,8 @@ class _TrainingRun:
                     )
                 ),
                 advice=postmortem.advice(
-                    best,
+                    best.tried,
+                    verdict,
                     fates,
                     self.settings,
                     next_plan(sweep.tried, best.tried, training),

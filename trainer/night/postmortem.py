@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trainer.gate.publication_verdict import Verdict
     from trainer.lessons.lesson import Lesson
     from trainer.lessons.lessons import Curriculum
-    from trainer.night.trials.next_trial import TrialPlan
+    from trainer.night.trials.next_trial import TrialPlan, Tried
     from trainer.night.trials.trial import Trial
 
 STOPPED = "stopped"
@@ -160,15 +160,18 @@ def _last(best: Trial, difference: str) -> float | None:
 
 
 def advice(
-    best: Trial, every: Sequence[Fate], settings: Settings, untried: TrialPlan | None
+    tried: Tried,
+    verdict: Verdict,
+    every: Sequence[Fate],
+    settings: Settings,
+    untried: TrialPlan | None,
 ) -> tuple[Sentence, ...]:
-    """Return what to do about the measures that failed, a sentence each.
+    """Return what to do about the measures that failed in the best trial, a sentence each.
 
     `untried` is the trial that the night would have run next.
     """
-    verdict = best.verdict
     failed = {item.name for item in verdict.measures if not item.passed}
-    if failed and best.curves.reason == STOPPED:
+    if failed and tried.ended == STOPPED:
         # The settings are not to blame: there was no time.
         return (
             Sentence("The training was stopped early: run `discern train --force` to train again."),
@@ -206,6 +209,15 @@ def advice(
                 "one of them with `/diff hold` to keep it."
             )
         )
+    spread = next((change.asked for change in verdict.changes if change.spread), "")
+    if "spread" in failed and spread:
+        made.append(
+            Sentence(
+                "Learned too broadly: other questions get a better answer that was meant for another "
+                "one, such as “{asked}”. Mark that reply with `/diff hold` to keep it.",
+                asked=" ".join(spread.split())[:60],
+            )
+        )
     if failed & {"anchors", "kl", "perplexity", "harmed"}:
         made.append(
             Sentence(
@@ -218,7 +230,7 @@ def advice(
     if failed & {"sound", "endless"}:
         made.append(Sentence("Malformed replies: some are empty or do not end."))
     if not verdict.passed:
-        made.append(_not_tried(best.plan, untried, settings))
+        made.append(_not_tried(tried.plan, untried, settings))
     return tuple(made)
 
 

@@ -157,7 +157,10 @@ def list_all(known: bool, as_json: bool) -> None:
     if not any(item.path.resolve() == served for item in found):
         echo(f"◆ {one_line(str(served))}")
     if not found:
-        echo("No models found. `discern model pull qwen3-0.6b` downloads one (640 MB).")
+        echo(
+            "No other models were found. `discern model list --known` names models to download, such "
+            "as `discern model pull qwen3-0.6b` (640 MB)."
+        )
 
 
 @model.command(
