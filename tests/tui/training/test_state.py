@@ -133,7 +133,7 @@ def test_an_estimate_is_shown_with_its_parts_and_cuts() -> None:
     event = Estimated(325.0, 600.0, 1, False, stages, said)
     assert estimate_text(event) == (
         "this takes about 5 minutes (base answers about 90 s, training about 3 minutes, "
-        "gate about 30 s), longer if an attempt is rejected; half of it is left out"
+        "gate about 30 s), and about 4 minutes more for each rejected attempt; half of it is left out"
     )
     short = Estimated(4.0, 600.0, 1, False, {"train": 4.0}, NOTHING)
     assert estimate_text(short) == "this takes a few seconds"
