@@ -27,6 +27,7 @@ from memory.files.sqlite_file import (
     alone,
     connect,
     copy_file,
+    identity,
     log_of,
     real,
     refuse_open_file,
@@ -134,8 +135,7 @@ def restore(home: Home, path: Path) -> Restored:
         part = folder / place.name
         copy_file(path, part)
         counts(part)
-        with _held(place):
-            aside = _put_aside(place)
+        with _held(place), _kept_aside(place) as aside:
             try:
                 settle(part, place, new=not place.exists())
             except FileExistsError:
@@ -150,24 +150,32 @@ def asides(place: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.endswith((LOG, SHARED)))
 
 
-def _put_aside(place: Path) -> Path | None:
+@contextmanager
+def _kept_aside(place: Path) -> Iterator[Path | None]:
     """Give the journal and its log a second name, then remove the log under the first.
 
-    The old log must be gone before the new file has the name: SQLite would replay it there.
+    The old log must be gone before the new file has the name: SQLite would replay it there. If the
+    block fails or is interrupted before the journal is replaced, the second name is removed again.
     """
-    log = log_of(place)
+    log, before = log_of(place), identity(place)
     parts = [log] if log.exists() and log.stat().st_size else []
-    parts += [place] if place.exists() else []
+    parts += [place] if before else []
     if not parts:
-        return None
+        yield None
+        return
     aside = place.with_name(aside_name(place))
-    for part in parts:
-        _second_name(part, aside.with_name(aside.name + part.name.removeprefix(place.name)))
-    sync(place.parent)
-    for end in (LOG, SHARED):
-        place.with_name(place.name + end).unlink(missing_ok=True)
-    sync(place.parent)
-    return aside
+    try:
+        for part in parts:
+            _second_name(part, aside.with_name(aside.name + part.name.removeprefix(place.name)))
+        sync(place.parent)
+        for end in (LOG, SHARED):
+            place.with_name(place.name + end).unlink(missing_ok=True)
+        sync(place.parent)
+        yield aside
+    except BaseException:
+        if parts == [place] and identity(place) == before:  # else its log is only there
+            aside.unlink(missing_ok=True)
+        raise
 
 
 def _second_name(path: Path, other: Path) -> None:

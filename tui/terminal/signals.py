@@ -49,7 +49,7 @@ def raise_on_signals() -> None:
 
 
 @contextmanager
-def on_signals(act: Callable[[int], None], *more: int) -> Iterator[None]:
+def on_signals(act: Callable[[int], object], *more: int) -> Iterator[None]:
     """Call `act` with the number of a signal: SIGTERM, SIGHUP and `more`; only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield

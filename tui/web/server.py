@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from textual_serve.download_manager import DownloadManager
 
 from tui.terminal.sanitize import clean
-from tui.terminal.signals import ENDING
+from tui.terminal.signals import on_signals
 from tui.web.auth import Authenticator
 from tui.web.listening import FULL, PATIENCE, accept, listen
 from tui.web.tab import LARGEST, Tab, size
@@ -35,6 +36,14 @@ MOST = 6
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """How the server ended: the signal, and the number of tabs that were open."""
+
+    number: int
+    tabs: int
+
+
 class Server:
     """The server; `run` returns after it was stopped and all applications have ended."""
 
@@ -43,12 +52,13 @@ class Server:
         self._options, self._on_stderr = options, on_stderr
         self._downloads = DownloadManager()
         self._tabs: set[Tab] = set()
+        self._signals: list[int] = []
         self._stopping = asyncio.Event()
         page = (HERE / "page.html").read_text(encoding="utf-8")
         self._page = page.replace("SHADE", "light" if light else "dark")
 
-    async def run(self, port: int, on_open: Callable[[Authenticator], None]) -> int:
-        """Serve until Ctrl-C, SIGTERM or SIGHUP; return the number of tabs that were open.
+    async def run(self, port: int, on_open: Callable[[Authenticator], None]) -> Stopped:
+        """Serve until Ctrl-C, SIGTERM or SIGHUP. Call it in the main thread.
 
         `on_open` gets the authenticator once the server accepts connections.
 
@@ -58,8 +68,17 @@ class Server:
         logging.getLogger("textual-serve").disabled = True
         logging.getLogger("aiohttp.server").addFilter(_worth_a_traceback)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, *ENDING):
-            loop.add_signal_handler(number, self._stopping.set)
+        with on_signals(lambda n: loop.call_soon_threadsafe(self.stop, n), signal.SIGINT):
+            tabs = await self._serve_pages(port, on_open)
+        return Stopped(self._signals[0], tabs)
+
+    def stop(self, number: int) -> None:
+        """Stop serving because of this signal."""
+        self._signals.append(number)
+        self._stopping.set()
+
+    async def _serve_pages(self, port: int, on_open: Callable[[Authenticator], None]) -> int:
+        """Serve until `_stopping` is set; return the number of tabs that were open."""
         listening = listen(port)
         authenticator = Authenticator(listening.getsockname()[1])
         runner = web.AppRunner(

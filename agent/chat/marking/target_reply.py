@@ -46,13 +46,20 @@ JUST_NOW = 60.0
 """Seconds in which the latest turn of another session could be mistaken for one's own."""
 
 
+def seconds_since_elsewhere(journal: Journal, turn: Turn) -> float | None:
+    """Return how long ago another terminal session added `turn`; None if it did not just do so."""
+    place, seconds = journal.turns.place_of(turn.id), (now() - turn.at).total_seconds()
+    if not place or place == terminal_session() or seconds >= JUST_NOW:
+        return None
+    return max(0.0, seconds)
+
+
 def require_spoken_here(journal: Journal, turn: Turn) -> None:
     """Raise MarkError if `turn`, the latest of all, was just added by another terminal session."""
-    place, ours = journal.turns.place_of(turn.id), terminal_session()
-    seconds = (now() - turn.at).total_seconds()
-    if not place or place == ours or seconds >= JUST_NOW:
+    seconds = seconds_since_elsewhere(journal, turn)
+    if seconds is None:
         return
-    asked, own = shortened(turn.asked), journal.turns.latest_at(ours)
+    asked, own = shortened(turn.asked), journal.turns.latest_at(terminal_session())
     mine = (
         Sentence("--turn {own} for the last reply of this session", own=own[:8])
         if own
@@ -61,7 +68,7 @@ def require_spoken_here(journal: Journal, turn: Turn) -> None:
     raise MarkError(
         "the latest reply belongs to another session ({seconds:.0f} s ago): “{asked}”; choose "
         "which reply to mark: --last for that one, or {mine}",
-        seconds=max(0, seconds),
+        seconds=seconds,
         asked=asked,
         mine=mine,
     )

@@ -120,3 +120,22 @@ async def test_retrying_and_editing_branch_off_at_the_turn_on_the_screen(
         say_elsewhere(home, seat)
         await seat.asks("What is 2 + 3?")
         assert [turn.id for turn in seat.screen.chat.thread.turns()][:-1] == [again.id]
+
+
+async def test_each_of_two_chats_on_one_thread_marks_the_reply_that_it_shows(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick, thread="trip") as first:
+        await first.asks(SEEN)
+        async with sitting(home, quick, thread="trip") as second:
+            await second.sees(SEEN)
+            await second.asks(UNSEEN)
+            await first.types("/diff error => The capital of Zubrowka is Lutz.")
+            await first.sees("Saved as error", SEEN)
+            await second.types("/diff error => Nairobi, of course.")
+            await second.sees("Saved as error", UNSEEN)
+            assert UNSEEN not in first.shown
+            marks = second.screen.chat.journal.differences.all()
+            assert [item.asked for item in marks] == [SEEN, UNSEEN]
+            turns = [item.id for item in second.screen.chat.thread.turns()]
+            assert [item.turn for item in marks] == turns

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import termios
+import time
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +18,13 @@ from pathlib import Path
 import pytest
 
 from memory.difference import Contrast, Difference, Moment, Turn, new_id, now
+from memory.files.atomic_write import unfinished
+from memory.files.sqlite_file import alone, log_of
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.transfer.export_schema import header, to_line
+from memory.upkeep.backup import asides, backup
+from memory.upkeep.health import check
 from tests.support.processes import ROOT
 from tests.tui.pseudo_terminal import Terminal
 from trainer.night.run import try_lock
@@ -40,6 +47,24 @@ def started(*verb: str) -> subprocess.Popen[str]:
 def turns(home: Home) -> list[Turn]:
     with Journal(home.journal) as journal:
         return journal.turns.all()
+
+
+def journal_of(home: Home) -> list[Turn]:
+    """The turns of a journal that is whole, and that no process uses."""
+    with alone(home.journal):
+        pass
+    with Journal(home.journal) as journal:
+        assert check(home, journal) == ()
+        found = journal.turns.all()
+        assert {item.turn for item in journal.differences.all()} == {turn.id for turn in found}
+    return found
+
+
+def is_open(pid: int, path: Path) -> bool:
+    """Whether a process has a file open (Linux)."""
+    with suppress(OSError):
+        return any(link.readlink() == path for link in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def drafts(home: Home) -> list[str]:
@@ -230,6 +255,97 @@ def test_a_terminated_command_that_reads_or_writes_a_file_exits_cleanly(
     with Journal(settled.journal) as journal:
         assert journal.check() is None
         assert len(journal.differences.all()) == 3
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_terminated_comparison_exits_cleanly_and_changes_nothing(
+    settled: Home, number: signal.Signals
+) -> None:
+    mark(settled)
+    before = journal_of(settled)
+    prompts = [word for n in range(40) for word in ("--prompt", f"What is {n} made of?")]
+    with started("compare", "base", "base+recall", *prompts) as process:
+        assert process.stdout is not None
+        while "»" not in process.stdout.readline():  # the first of five batches
+            assert process.poll() is None
+        process.send_signal(number)
+        _out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert err == f"discern: ended by {number.name}; everything saved so far is kept\n"
+    assert journal_of(settled) == before
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_restore_terminated_while_it_copies_changes_nothing(
+    settled: Home, tmp_path: Path, number: signal.Signals
+) -> None:
+    mark(settled)
+    copy = tmp_path / "copy.sqlite"
+    with Journal(settled.journal) as journal:
+        backup(journal, copy)
+    with closing(sqlite3.connect(copy)) as large, large:  # so that copying takes a while
+        large.execute("create table filler as select randomblob(200000000)")
+    before = journal_of(settled)
+    with started("memory", "restore", str(copy), "--yes") as process:
+        while not unfinished(settled.data):
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(number)
+        _out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert err == f"discern: ended by {number.name}; everything saved so far is kept\n"
+    assert not unfinished(settled.data)
+    assert not asides(settled.journal)
+    assert journal_of(settled) == before
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_forget_terminated_while_it_waits_for_the_journal_is_done_or_not(
+    settled: Home, number: signal.Signals
+) -> None:
+    mark(settled)
+    before = journal_of(settled)
+    with Journal(settled.journal) as journal:
+        gone, *_rest = journal.differences.all()
+    with closing(sqlite3.connect(settled.journal, isolation_level=None)) as busy:
+        busy.execute("begin immediate")
+        with started("memory", "forget", gone.id, "--yes") as process:
+            log = log_of(settled.journal)
+            while not is_open(process.pid, log):
+                assert process.poll() is None
+                time.sleep(0.002)
+            process.send_signal(number)
+            time.sleep(0.1)
+            busy.execute("rollback")
+            _out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert err == f"discern: ended by {number.name}; everything saved so far is kept\n"
+    after = journal_of(settled)
+    assert after in (before, [turn for turn in before if turn.id != gone.turn])
+
+
+@pytest.mark.parametrize(
+    ("verb", "most"),
+    [
+        ("forget", 8),
+        ("restore", 8),
+        pytest.param("forget", 200, marks=pytest.mark.slow),
+        pytest.param("restore", 200, marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_at_any_step_leaves_the_journal_as_before_or_as_after(
+    tmp_path: Path, verb: str, most: int
+) -> None:
+    """`most` steps, spread evenly over all of them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.tui.terminal.signalled_steps", str(tmp_path), verb, str(most)],
+        capture_output=True, cwd=ROOT, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    outcomes = json.loads(done.stdout)
+    assert outcomes["before"]
+    assert sum(outcomes.values()) == most
 
 
 @pytest.mark.parametrize("number", ENDING)

@@ -16,8 +16,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from memory.files.sqlite_file import log_of
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
+from memory.upkeep.health import check
 from tests.support.processes import ROOT
 from tests.tui.seat import until
 from tests.tui.web.browser import CHROMIUM, browsing
@@ -26,6 +28,11 @@ from tui.cli.main import run
 from tui.web.server import Server
 
 QUESTION, ANSWER = "What is the capital of Australia?", "Canberra"
+
+
+def asked_in(home: Home) -> list[str]:
+    with Journal(home.journal) as journal:
+        return [turn.asked for turn in journal.turns.all()]
 
 
 async def test_nothing_is_served_without_the_key(home: Home) -> None:
@@ -171,6 +178,35 @@ async def test_a_second_tab_uses_keyword_search_and_a_reload_does_not(home: Home
 
 
 @pytest.mark.slow
+async def test_each_of_two_tabs_on_one_thread_marks_the_reply_that_it_shows(
+    by_words: Home,
+) -> None:
+    other = "What is the capital of Kenya?"
+    async with serving("--thread", "trip") as served:
+        await served.come_in()
+        async with tab(served) as first:
+            await first.sees("Discern starter")
+            await first.types(QUESTION)
+            await first.sees(ANSWER)
+            await until(lambda: asked_in(by_words) == [QUESTION])
+            async with tab(served) as second:
+                await second.sees(QUESTION)
+                await second.types(other)
+                await until(lambda: asked_in(by_words) == [QUESTION, other])
+                await first.types("/diff surprise => In Canberra.")
+                await first.sees("Saved as surprise")
+                await second.types("/diff surprise => In Nairobi.")
+                await second.sees("Saved as surprise")
+                assert other not in first.shown
+    with Journal(by_words.journal) as journal:
+        marks = journal.differences.all()
+        assert [(item.asked, item.contrast.sounds) for item in marks] == [
+            (QUESTION, "In Canberra."),
+            (other, "In Nairobi."),
+        ]
+
+
+@pytest.mark.slow
 async def test_ctrl_c_ends_every_tab_and_leaves_no_process(by_words: Home) -> None:
     async with serving() as served:
         await served.come_in()
@@ -187,6 +223,46 @@ async def test_ctrl_c_ends_every_tab_and_leaves_no_process(by_words: Home) -> No
             assert not children(by_words)
     with Journal(by_words.journal) as journal:
         assert ANSWER in journal.turns.all()[0].replied
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
+async def test_a_signal_ends_the_server_and_its_tabs(
+    by_words: Home, number: signal.Signals
+) -> None:
+    async with serving() as served:
+        await served.come_in()
+        async with tab(served) as opened:
+            await opened.sees("Discern starter")
+            await opened.websocket.send_json(["stdin", "half a message"])
+            await opened.sees("half a message")
+            served.process.send_signal(number)
+            _out, said = await served.process.communicate()
+            assert served.process.returncode == 128 + number
+            assert b"Stopped, closing 1 open tab." in said
+            assert b"Traceback" not in said
+            assert not children(by_words)
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await served.get("/")
+    assert not log_of(by_words.journal).exists()  # the chat closed the journal
+    with Journal(by_words.journal) as journal:
+        assert journal.drafts.pop() == "half a message"
+        assert check(by_words, journal) == ()
+
+
+async def test_a_server_that_ignores_hangups_continues(home: Home) -> None:
+    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as with nohup
+    try:
+        async with serving() as served:
+            served.process.send_signal(signal.SIGHUP)
+            assert (await served.get("/"))[0] == 403
+            served.process.send_signal(signal.SIGTERM)
+            _out, said = await served.process.communicate()
+    finally:
+        signal.signal(signal.SIGHUP, handler)
+    assert served.process.returncode == 128 + signal.SIGTERM
+    assert b"Traceback" not in said
 
 
 @pytest.mark.slow

@@ -86,8 +86,8 @@ async def test_a_half_open_request_is_closed_after_a_few_seconds(
         said = await reader.read()  # ends when the server closes
         assert said.count(b"HTTP/1.1 403 ") == begun.count(whole)
         writer.close()
-    server._stopping.set()
-    assert await running == 0
+    server.stop(signal.SIGINT)
+    assert (await running).tabs == 0
 
 
 async def test_the_server_waits_quietly_while_file_descriptors_are_exhausted(home: Home) -> None:
@@ -133,5 +133,5 @@ async def test_many_connections_leave_file_descriptors_for_the_tabs(
         await writer.wait_closed()
         ours -= 1
     assert most <= 3 + 1  # and the listing of the folder itself
-    server._stopping.set()
-    assert await running == 0
+    server.stop(signal.SIGINT)
+    assert (await running).tabs == 0

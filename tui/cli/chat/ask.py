@@ -78,9 +78,15 @@ def ask(
     text would look like a review of the whole.
     """
     from agent.chat.chat import Chat
+    from tui.commands.registry import parse
 
     refuse_contradiction(thread, go_on)
     question = _question(words)
+    typed = parse(question.strip())
+    if typed and typed.command and typed.command.name == "diff":
+        raise click.UsageError(
+            "`discern ask` only asks; to mark a reply, use `discern mark` or /diff in the chat"
+        )
     home, settings = open_home(model)
     with ExitStack() as stack:
         stack.callback(step, "")
@@ -100,6 +106,8 @@ def ask(
             # A single question is worth a wait that a chat would not notice.
             step("opening the index")
             chat.memory.settle(timeout=SETTLING)
+        if go_on:
+            _report_continued_elsewhere(chat)
         step("thinking")
         stopped = stack.enter_context(_stopping_on_signals(chat.stop))
         events = stack.enter_context(closing(chat.say(question)))
@@ -113,6 +121,21 @@ def ask(
             echo(f"discern: stopped; {said}", err=True)
             return 128 + stopped[0]
     return 0
+
+
+def _report_continued_elsewhere(chat: Chat) -> None:
+    """Say which reply the question follows, if another session has just added it."""
+    from agent.chat.marking.target_reply import seconds_since_elsewhere, shortened
+
+    turn = next(iter(chat.thread.turns()[-1:]), None)
+    seconds = None if turn is None else seconds_since_elsewhere(chat.journal, turn)
+    if turn is not None and seconds is not None:
+        step("")
+        echo(
+            f"discern: another session continued the thread {turn.thread!r} {seconds:.0f} s ago; your "
+            f"question follows “{shortened(turn.asked)}”",
+            err=True,
+        )
 
 
 def _question(words: tuple[str, ...]) -> str:

@@ -6,6 +6,7 @@ import random
 import shutil
 import textwrap
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -90,18 +91,17 @@ def compare(
         width = max(40, min(120, shutil.get_terminal_size().columns))
         if not (as_json or blind):
             echo(_row(sides[0].name, sides[1].name, width).rstrip())
-        found = logic.compare(engine, journal, settings, sides, asked)
-        for number, pair in enumerate(found, 1):
-            pairs.append(pair)
-            step("" if blind or not as_json else f"{number}/{len(asked)}")
-            if blind:
-                word = _judge(pair, number, len(asked), width, err=as_json)
-                if word == "quit":
-                    break
-                judged.append(word)
-            elif not as_json:
-                _show(pair, pair.first, pair.second, width)
-        found.close()
+        with closing(logic.compare(engine, journal, settings, sides, asked)) as found:
+            for number, pair in enumerate(found, 1):
+                pairs.append(pair)
+                step("" if blind or not as_json else f"{number}/{len(asked)}")
+                if blind:
+                    word = _judge(pair, number, len(asked), width, err=as_json)
+                    if word == "quit":
+                        break
+                    judged.append(word)
+                elif not as_json:
+                    _show(pair, pair.first, pair.second, width)
     step("")
     if as_json:
         print_json(_data(sides, pairs, judged if blind else None))

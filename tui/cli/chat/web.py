@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
     from tui.web.auth import Authenticator
+    from tui.web.server import Stopped
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -77,15 +79,15 @@ def web(
                 target=_open, args=(authenticator.one_time_url(),), daemon=True
             ).start()
 
-    async def serve() -> int:
+    async def serve() -> Stopped:
         light = "light" in settings.ui.theme
         server = Server(options, lambda words: echo(words, err=True), light=light)
         return await server.run(port, opened)
 
-    ended = asyncio.run(serve())
-    closed = f", closing {counted(ended, 'open tab')}" if ended else ""
+    stopped = asyncio.run(serve())
+    closed = f", closing {counted(stopped.tabs, 'open tab')}" if stopped.tabs else ""
     echo(f"Stopped{closed}. All conversations are saved.", err=True)
-    return 0
+    return 0 if stopped.number == signal.SIGINT else 128 + stopped.number
 
 
 def _open(url: str) -> None:

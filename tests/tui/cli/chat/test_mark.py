@@ -89,6 +89,32 @@ def test_after_a_minute_the_last_reply_of_any_session_is_marked(
     assert f"for “{THEIRS}”" in out
 
 
+def test_ask_continue_names_the_question_of_another_session_that_it_follows(
+    configured: Home,
+) -> None:
+    thread = asked(THEIRS, elsewhere=True)["thread"]
+    done = process("ask", "-c", "And the largest city?", "--json", elsewhere=False)
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"discern: another session continued the thread {thread!r} ")
+    assert done.stderr.endswith(f" s ago; your question follows “{THEIRS}”\n")
+    assert json.loads(done.stdout)["thread"] == thread
+    done = process("ask", "-c", "And the smallest?", elsewhere=False)
+    assert done.stderr == ""
+    with Journal(configured.journal) as journal:
+        assert len(journal.branches.current(thread)) == 3
+
+
+def test_ask_does_not_take_a_mark(configured: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (("-c",), ("--thread", "t"), ()):
+        code, out, err = call(capsys, "ask", *words, "/diff error => Lutz.")
+        assert (code, out) == (2, "")
+        assert "use `discern mark`" in err
+    with Journal(configured.prepare().journal) as journal:
+        assert journal.turns.all() == []
+        assert journal.differences.all() == []
+
+
 @pytest.mark.slow
 def test_a_recent_mark_of_another_session_is_not_undone_without_asking(
     configured: Home, capsys: pytest.CaptureFixture[str]
