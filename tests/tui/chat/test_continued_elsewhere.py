@@ -122,6 +122,7 @@ async def test_retrying_and_editing_branch_off_at_the_turn_on_the_screen(
         assert [turn.id for turn in seat.screen.chat.thread.turns()][:-1] == [again.id]
 
 
+@pytest.mark.slow
 async def test_each_of_two_chats_on_one_thread_marks_the_reply_that_it_shows(
     home: Home, quick: Settings
 ) -> None:

@@ -251,6 +251,7 @@ async def test_a_signal_ends_the_server_and_its_tabs(
         assert check(by_words, journal) == ()
 
 
+@pytest.mark.slow
 async def test_a_server_that_ignores_hangups_continues(home: Home) -> None:
     handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as with nohup
     try:

@@ -89,6 +89,7 @@ def test_after_a_minute_the_last_reply_of_any_session_is_marked(
     assert f"for “{THEIRS}”" in out
 
 
+@pytest.mark.slow
 def test_ask_continue_names_the_question_of_another_session_that_it_follows(
     configured: Home,
 ) -> None:
