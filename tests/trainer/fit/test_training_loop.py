@@ -91,7 +91,7 @@ def test_a_lesson_is_learned_and_peft_loads_the_adapter(
     assert events[-1]["learnt"] == 1.0
     steps = [event for event in events if "loss" in event]
     assert set(steps[0]) == {
-        "phase", "step", "steps", "loss", "chosen", "contrast", "anchor", "hidden", "learnt",
+        "phase", "event", "step", "steps", "loss", "chosen", "contrast", "anchor", "hidden", "learnt",
         "margins", "lessons", "tokens_per_second", "memory_mb", "rate",
     }  # fmt: skip
     assert steps[0]["margins"]["d"] < 0 < steps[-1]["margins"]["d"]
@@ -127,7 +127,7 @@ def test_stop_keeps_the_best_state_and_abort_keeps_nothing(
             assert events[-1]["steps"] == 1
             assert (folder / "adapter" / "adapter_model.safetensors").exists()
         else:
-            assert events[-1] == {"phase": "aborted"}
+            assert events[-1] == {"phase": "aborted", "event": "aborted"}
             assert not (folder / "adapter").exists()
 
 
