@@ -27,7 +27,7 @@ from memory.moments import nearly
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 
-MOST = 500
+MAX_OWN_KINDS = 500
 """The maximum number of the user's own families and types."""
 
 _SHIPPED = Path(__file__).with_name("kinds.toml")
@@ -215,8 +215,10 @@ def _read(path: Path, known: Mapping[str, Kind], *, own: bool) -> list[Kind]:
                 )
             taken |= names
             found.append(kind)
-    if len(found) > MOST:
-        raise SettingsError("{path} has more than {most} kinds; remove some", path=path, most=MOST)
+    if len(found) > MAX_OWN_KINDS:
+        raise SettingsError(
+            "{path} has more than {most} kinds; remove some", path=path, most=MAX_OWN_KINDS
+        )
     return found
 
 

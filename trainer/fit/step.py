@@ -33,7 +33,7 @@ _Found = TypeVar("_Found")
 
 PART = {"cpu": 1024, "cuda": 16384}
 """Most tokens of a part; with gradients, activations often allow fewer (`choose_part`)."""
-ROWS = {"cpu": (128, 512), "cuda": (512, 512)}
+ROW_TOKENS = {"cpu": (128, 512), "cuda": (512, 512)}
 """Fewest and most tokens of a row. In a row of half the width of the hidden states, attention costs
 about a sixth of the other products; wider models have longer rows, which share more."""
 MULTIPLE = 32
@@ -73,7 +73,7 @@ class Stepper:
         self.part = self.whole_part = PART[device]
         """Most tokens of a part: `part` with gradients, `whole_part` without."""
         self.lower = LowerLayers(model, device)
-        least, most = ROWS[device]
+        least, most = ROW_TOKENS[device]
         self._row = max(least, min(most, model.config.hidden_size // 2))
         self._logits_at_once = max(16, LOGIT_BYTES[device] // (4 * model.config.vocab_size))
         self._on_halved = on_halved

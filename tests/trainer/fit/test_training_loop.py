@@ -16,7 +16,7 @@ import torch
 from agent.child_process import environment
 from trainer.fit import batch_sampler, training_loop
 from trainer.fit.batch_sampler import Standing
-from trainer.fit.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
+from trainer.fit.job import ANCHOR, CONTROL_FILE, Job, Recipe, Sample, read_job, write_job
 from trainer.fit.model.base_model import load_base
 from trainer.fit.model.lora_model import with_adapter
 from trainer.fit.step import Stepper
@@ -119,7 +119,7 @@ def test_stop_keeps_the_best_state_and_abort_keeps_nothing(
     for word in ("stop", "abort"):
         folder = tmp_path / word
         folder.mkdir()
-        (folder / CONTROL).write_text(word)
+        (folder / CONTROL_FILE).write_text(word)
         code, events = run(make_job(tiny, folder), folder, capsys)
         assert code == 0
         if word == "stop":

@@ -11,7 +11,7 @@ import pytest
 
 from memory.difference import Message, new_id
 from memory.errors import UnknownIdError
-from memory.files.disk_reserve import ROOM
+from memory.files.disk_reserve import RESERVED_BYTES
 from memory.journal.journal import Journal
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
@@ -181,7 +181,7 @@ def test_forgetting_in_a_large_journal_keeps_the_log_short(home: Home) -> None:
         journal.database.fold_log = noted  # type: ignore[method-assign]
         journal.forgetting.forget(items[77])
         assert len(longest) > 2
-        assert max(longest) < ROOM
+        assert max(longest) < RESERVED_BYTES
         assert journal.facts.get("to fold") is None
         assert journal.check() is None
     assert not left_in(home.data)
