@@ -56,7 +56,7 @@ def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence
     }
 
     def once() -> None:
-        half = stepper.whole_part
+        half = stepper.micro_batches.size_without_gradients
         some = _evenly_spaced(lessons, half)
         samples = [*some, *_evenly_spaced(anchors, half)]
         batch = stepper.packed(samples)
@@ -73,7 +73,7 @@ def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence
             for module, rows in finder.found.items():
                 module.lora_A["default"].weight.copy_(rows)
 
-    stepper.retry_with_smaller_parts(once, [*lessons, *anchors])
+    stepper.micro_batches.retry_smaller(once, [*lessons, *anchors])
 
 
 def _evenly_spaced(samples: Sequence[Sample], room: int) -> list[Sample]:

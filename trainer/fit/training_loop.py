@@ -111,7 +111,7 @@ def _reason(error: Exception) -> Sentence:
 
 def _kind(error: Exception) -> str:
     from memory.errors import DiscernError
-    from trainer.fit.step import out_of_memory
+    from trainer.fit.micro_batches import out_of_memory
 
     if isinstance(error, UnstableError):
         return "unstable"

@@ -189,7 +189,7 @@ def test_micro_batches_have_the_gradients_of_the_whole_step(tiny: Path, tmp_path
     for part in (4096, 1):
         model = with_adapter(job, {}, "cpu")
         stepper = Stepper(model, job.recipe, "cpu", lambda tokens: None)
-        stepper.part = part
+        stepper.micro_batches.size = part
         stepper.compute_base_log_probabilities(job.samples)
         outcome = stepper(job.samples)
         assert set(outcome.margins) == set(job.samples[:2])
@@ -294,11 +294,11 @@ HUNGRY = """
 import resource, sys
 from pathlib import Path
 import torch, peft, transformers
-from trainer.fit import training_loop, step
+from trainer.fit import micro_batches, training_loop
 from trainer.fit.job import read_job
 used = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1]) << 10
 resource.setrlimit(resource.RLIMIT_AS, (used + (int(sys.argv[2]) << 20),) * 2)
-step.PART["cpu"] = 1 << 20
+micro_batches.MICRO_BATCH_TOKENS["cpu"] = 1 << 20
 sys.exit(training_loop.main([sys.argv[1]]))
 """
 
