@@ -98,12 +98,6 @@ def kinds(home: Home | None = None) -> dict[str, Kind]:
     return _kinds(_own(home))
 
 
-def clear_kinds_cache() -> None:
-    """Clear the cache, so that the user's file is read again."""
-    _kinds.cache_clear()
-    _names.cache_clear()
-
-
 def find_kind(text: str) -> Kind | None:
     """Return the kind with exactly this name (in any case); None if there is none."""
     name = _names(_own()).get(text.strip().lower())

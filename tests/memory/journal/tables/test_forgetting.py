@@ -50,7 +50,8 @@ def test_forgotten_differences_are_in_no_file(home: Home, settings: Settings) ->
         assert item.id not in memory.index.ids()
         with pytest.raises(UnknownIdError):
             memory.history(item.id)
-        assert memory.journal.forgetting.forgotten_ids() == [item.id]
+        forgotten = memory.journal.database.rows("select id from forgotten")
+        assert [row["id"] for row in forgotten] == [item.id]
         assert turn.id not in {kept.id for kept in memory.journal.turns.all()}
         other = memory.journal.differences.get(other.id)
         talk = [*other.before, *memory.history(other.id)[0].before]
