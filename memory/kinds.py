@@ -27,7 +27,7 @@ from memory.moments import nearly
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 
-MOST = 500
+MAX_OWN_KINDS = 500
 """The maximum number of the user's own families and types."""
 
 _SHIPPED = Path(__file__).with_name("kinds.toml")
@@ -96,12 +96,6 @@ def kinds(home: Home | None = None) -> dict[str, Kind]:
         SettingsError: the user's `kinds.toml` cannot be read.
     """
     return _kinds(_own(home))
-
-
-def clear_kinds_cache() -> None:
-    """Clear the cache, so that the user's file is read again."""
-    _kinds.cache_clear()
-    _names.cache_clear()
 
 
 def find_kind(text: str) -> Kind | None:
@@ -215,8 +209,10 @@ def _read(path: Path, known: Mapping[str, Kind], *, own: bool) -> list[Kind]:
                 )
             taken |= names
             found.append(kind)
-    if len(found) > MOST:
-        raise SettingsError("{path} has more than {most} kinds; remove some", path=path, most=MOST)
+    if len(found) > MAX_OWN_KINDS:
+        raise SettingsError(
+            "{path} has more than {most} kinds; remove some", path=path, most=MAX_OWN_KINDS
+        )
     return found
 
 

@@ -1,10 +1,13 @@
 """Write events as JSON objects and read them back.
 
 A run writes its events to `events.jsonl`, one object per line; the training process and the night
-process write theirs to standard output. Each object has the key "phase". A line may come from another
-version or another machine, so reading is tolerant: a field that is missing or has the wrong type
-becomes 0, "", False, empty or None, and an object that is no known event is read as `Unknown`.
-Sentences are stored as in `memory/sentence.py`.
+process write theirs to standard output. Each object has the keys "phase" and "event", the name of its
+class in `CLASSES`. Files of earlier versions lack "event"; the class is then guessed from the phase
+and the keys.
+
+A line may come from another version or another machine, so reading is tolerant: a field that is
+missing or has the wrong type becomes 0, "", False, empty or None, and an object that is no known event
+is read as `Unknown`. Sentences are stored as in `memory/sentence.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from functools import cache
-from typing import Any, cast, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from memory.sentence import Sentence, Stored, to_plain
 from trainer.events import (
@@ -24,6 +27,7 @@ from trainer.events import (
     Calibrating,
     Composing,
     Counted,
+    CountedPhase,
     Estimated,
     Event,
     Exporting,
@@ -48,6 +52,33 @@ from trainer.events import (
     WorkerMessage,
 )
 
+CLASSES: Mapping[str, type] = {
+    "started": Started,
+    "placement_chosen": PlacementChosen,
+    "composing": Composing,
+    "calibrating": Calibrating,
+    "estimated": Estimated,
+    "counted": Counted,
+    "lessons_composed": LessonsComposed,
+    "trial_started": TrialStarted,
+    "base_loading": BaseLoading,
+    "steps_planned": StepsPlanned,
+    "batch_halved": BatchHalved,
+    "step": Step,
+    "trained": Trained,
+    "exporting": Exporting,
+    "probing": Probing,
+    "judged": Judged,
+    "publishing": Publishing,
+    "reported": Reported,
+    "ready": Ready,
+    "failed": Failed,
+    "aborted": Aborted,
+    "result_piece": ResultPiece,
+}
+"""The class of each event or message, by the name under "event". Names in files never change."""
+_NAMES: Mapping[type, str] = {kind: name for name, kind in CLASSES.items()}
+
 
 def message_to_json(message: WorkerMessage) -> dict[str, Any]:
     """Return the JSON object of an event or a message."""
@@ -57,7 +88,7 @@ def message_to_json(message: WorkerMessage) -> dict[str, Any]:
     for name, value in values.items():
         if isinstance(value, datetime):
             values[name] = value.isoformat()
-    return {"phase": message.phase, **to_plain(values)}
+    return {"phase": message.phase, "event": _NAMES[type(message)], **to_plain(values)}
 
 
 def read_message(data: Mapping[str, Any]) -> WorkerMessage | None:
@@ -65,8 +96,8 @@ def read_message(data: Mapping[str, Any]) -> WorkerMessage | None:
     phase = data.get("phase")
     if not isinstance(phase, str):
         return None
-    kind = _kind(phase, data)
-    if kind is None:
+    kind = CLASSES.get(str(data["event"])) if "event" in data else _guessed_class(phase, data)
+    if kind is None or _lacks_required(kind, phase, data):
         return Unknown(phase, {name: data[name] for name in data if name not in ("phase", "at")})
     stored = Stored(data)
     values = {
@@ -101,7 +132,16 @@ def read_logged(data: Mapping[str, Any]) -> Logged | None:
     return Logged(_number(at) if _is_number(at) else None, event)
 
 
-_ONLY: Mapping[str, type] = {
+def _lacks_required(kind: type, phase: str, data: Mapping[str, Any]) -> bool:
+    """Return whether an object lacks a value without which an event of this class means nothing."""
+    if kind is Step:
+        return not _is_number(data.get("loss"))
+    if kind is TrialStarted:
+        return _whole(data.get("attempt")) <= 0
+    return kind is Counted and phase not in get_args(CountedPhase)
+
+
+_ONLY_ONE: Mapping[str, type] = {
     kind.phase: kind
     for kind in (
         Started,
@@ -123,8 +163,11 @@ _ONLY: Mapping[str, type] = {
 """The class of each phase that has only one."""
 
 
-def _kind(phase: str, data: Mapping[str, Any]) -> type | None:
-    """Return the class of an event; None if it is unknown."""
+def _guessed_class(phase: str, data: Mapping[str, Any]) -> type | None:
+    """Return the class of an object without "event", as earlier versions wrote; None if unknown.
+
+    Launch commands may also report without it.
+    """
     match phase:
         case "anchors":
             return Counted
@@ -142,7 +185,7 @@ def _kind(phase: str, data: Mapping[str, Any]) -> type | None:
             return Step
         case "train" if data.get("step") == 0 or "threads" in data:
             return StepsPlanned
-    return _ONLY.get(phase)
+    return _ONLY_ONE.get(phase)
 
 
 @cache

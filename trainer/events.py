@@ -1,7 +1,7 @@
 """Events of a training run.
 
-Each event has a phase, which identifies it in JSON (`trainer/event_json.py`). A phase that reports
-several kinds of things has a class for each.
+Each event has the phase of the run that it belongs to. A phase that reports several kinds of things
+has a class for each; `trainer/event_json.py` has their names in JSON.
 """
 
 from __future__ import annotations

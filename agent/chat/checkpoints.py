@@ -32,7 +32,7 @@ from memory.errors import HomeError
 from memory.files.sqlite_file import LOG, SHARED, connect
 from memory.sentence import Sentence
 
-KEPT = ("turn", "recalled")
+KEPT_STATE_KEYS = ("turn", "recalled")
 """The parts of the state that a checkpoint keeps."""
 FORMAT = 1
 """SQLite's `user_version` of the file; 0 in files of earlier versions, which had message text."""
@@ -81,7 +81,7 @@ class Checkpoints(SqliteSaver):
         """Store a checkpoint, without message text, in place of the thread's earlier ones."""
         held = checkpoint["channel_values"]
         ids = checkpoint.copy()
-        ids["channel_values"] = {name: held[name] for name in KEPT if name in held}
+        ids["channel_values"] = {name: held[name] for name in KEPT_STATE_KEYS if name in held}
         work = super().put
 
         def replace() -> RunnableConfig:

@@ -13,7 +13,7 @@ from agent.prompt.prompt import content_tokens
 from memory.difference import Message
 from memory.journal.journal import Journal
 
-PAGE = 16
+TURNS_PER_READ = 16
 """Turns that are read at a time."""
 
 
@@ -30,7 +30,7 @@ def history_up_to(journal: Journal, last: str, engine: Engine) -> History:
     messages: list[Message] = []
     tokens = 0
     while last and tokens <= engine.info.context:
-        page = journal.branches.up_to(last, limit=PAGE)
+        page = journal.branches.up_to(last, limit=TURNS_PER_READ)
         read = [
             message
             for turn in page

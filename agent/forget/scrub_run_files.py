@@ -7,7 +7,7 @@ needed. A running training does this itself when it ends (`trainer/lessons/journ
 are not followed; `linked` lists them.
 
 The text of a deleted thread is removed likewise. Outside a difference's own lesson, texts shorter than
-`SHORTEST` characters stay, because they may be answers to other questions.
+`MIN_SCRUBBED_CHARACTERS` characters stay, because they may be answers to other questions.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from memory.files.bounded_read import open_file, parse_json, read_bytes
 from memory.files.disk_reserve import is_full
 from memory.settings.paths import Home
 
-SHORTEST = 8
+MIN_SCRUBBED_CHARACTERS = 8
 GONE = "(forgotten)"
-_KEPT = ("difference", "kind", "fate", "cause")
+_KEPT_KEYS = ("difference", "kind", "fate", "cause")
 _TEXTS = (".json", ".jsonl", ".log", ".txt", ".html")
 _TOKENS = (".npz", ".zip")
 _REPORT = "report.json"
-_FEW = 100
+_FEW_TEXTS = 100
 _LARGEST = 256 << 20
 _ANCHORS = "anchors"
 
@@ -61,7 +61,9 @@ def erase_talk_from_runs(home: Home, said: Iterable[str]) -> int:
     Raises:
         HomeError: a file cannot be written; call it again to continue.
     """
-    return _erase(home, "", {text.strip() for text in said if len(text.strip()) >= SHORTEST})
+    return _erase(
+        home, "", {text.strip() for text in said if len(text.strip()) >= MIN_SCRUBBED_CHARACTERS}
+    )
 
 
 def _erase(home: Home, identity: str, words: Collection[str]) -> int:
@@ -146,7 +148,7 @@ def _texts(versions: Sequence[Difference]) -> Iterator[str]:
             item.note,
         )
         for text in parts:
-            if text and len(text.strip()) >= SHORTEST:
+            if text and len(text.strip()) >= MIN_SCRUBBED_CHARACTERS:
                 yield text.strip()
 
 
@@ -198,10 +200,12 @@ def _likely(held: str, texts: Sequence[str]) -> list[str]:
 
     A long thread has thousands of texts; this scans the file only once.
     """
-    if len(texts) < _FEW:
+    if len(texts) < _FEW_TEXTS:
         return list(texts)
-    heads = {held[at : at + SHORTEST] for at in range(len(held))}
-    return [text for text in texts if any(way[:SHORTEST] in heads for way in _ways(text))]
+    heads = {held[at : at + MIN_SCRUBBED_CHARACTERS] for at in range(len(held))}
+    return [
+        text for text in texts if any(way[:MIN_SCRUBBED_CHARACTERS] in heads for way in _ways(text))
+    ]
 
 
 def _rewritten(text: str, identity: str, texts: Sequence[str], indent: int | None) -> str:
@@ -221,7 +225,7 @@ def _clean(value: Any, identity: str, texts: Sequence[str], own: bool = False) -
     if isinstance(value, dict):
         own = own or (bool(identity) and value.get("difference") == identity)
         return {
-            key: item if own and key in _KEPT else _clean(item, identity, texts, own)
+            key: item if own and key in _KEPT_KEYS else _clean(item, identity, texts, own)
             for key, item in value.items()
         }
     return value

@@ -37,7 +37,7 @@ from agent.llama.thread_tuner import ThreadTuner
 from memory.errors import AdapterError, ModelError
 
 DEFAULT_CONTEXT = 8192
-BATCH = 512
+BATCH_TOKENS = 512
 OUTPUTS = 128
 """Most rows of logits per batch: 78 MB with Qwen's vocabulary."""
 _ABORTED = 2  # what llama_decode returns after the abort callback returned true
@@ -140,7 +140,7 @@ class Llama:
         llama = self._llama
         params = llama.llama_context_default_params()
         params.n_ctx = size
-        params.n_batch = params.n_ubatch = min(BATCH, size)
+        params.n_batch = params.n_ubatch = min(BATCH_TOKENS, size)
         usual = threads or threads_for(self.model)
         most = usual if threads else physical_threads()
         self._tuner = ThreadTuner(usual)

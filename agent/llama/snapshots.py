@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-KEPT = 3
+MAX_SNAPSHOTS = 3
 """States that are kept, the latest; one takes 20 MB with Qwen3.5-0.8B, and 50 MB with the 9B."""
 
 
@@ -65,7 +65,7 @@ class Snapshots:
         )
         if 0 < written <= size:
             found = _Snapshot(len(cached), ctypes.string_at(buffer, written))
-            self._saved = [*self._saved[-KEPT + 1 :], found]
+            self._saved = [*self._saved[-MAX_SNAPSHOTS + 1 :], found]
 
     def restore(self, length: int) -> int:
         """Restore the latest state within the first `length` tokens; return its length, 0 for none.

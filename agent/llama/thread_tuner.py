@@ -17,7 +17,7 @@ FASTER = 0.95
 """Another number of threads is kept if its steps take at most this share of the time."""
 HOPELESS = 2.0
 """A trial ends at its first step if that takes this many times as long."""
-STEPS = 2
+COMPARED_STEPS = 2
 """Steps that are compared; the faster one counts."""
 WAIT, LONGEST_WAIT = 2.0, 60.0
 """Seconds to the next trial, doubled after each unsuccessful one, and their maximum."""
@@ -47,9 +47,9 @@ class ThreadTuner:
         self._recent.append(seconds)
         if self._before is not None:
             self._judge(*self._before)
-        elif len(self._recent) >= STEPS:
-            took = min(self._recent[-STEPS:])
-            self._recent = self._recent[-STEPS:]
+        elif len(self._recent) >= COMPARED_STEPS:
+            took = min(self._recent[-COMPARED_STEPS:])
+            self._recent = self._recent[-COMPARED_STEPS:]
             self._consider(took)
 
     def _consider(self, took: float) -> None:
@@ -71,7 +71,7 @@ class ThreadTuner:
     def _judge(self, count: int, took: float) -> None:
         """Keep the threads of the trial or return to `count`, which took `took` seconds a step."""
         tried = min(self._recent)
-        if len(self._recent) < STEPS and tried < HOPELESS * took:
+        if len(self._recent) < COMPARED_STEPS and tried < HOPELESS * took:
             return
         self._recent = []
         if 1 < self.count < count and FASTER * took < tried < SLOWER * took:

@@ -23,9 +23,9 @@ from memory.files.bounded_read import open_file, read_json
 from memory.settings.paths import Home, expanded
 
 Use = Literal["chat", "embedding"]
-BYTES = {"f16": 2.0, "q8_0": 1.07, "q6_k": 0.83, "q5_k_m": 0.72, "q4_k_m": 0.61}
+BYTES_PER_WEIGHT = {"f16": 2.0, "q8_0": 1.07, "q6_k": 0.83, "q5_k_m": 0.72, "q4_k_m": 0.61}
 """Bytes per weight, roughly."""
-ROOM = 1.5
+MEMORY_PER_FILE_SIZE = 1.5
 """Memory that a model takes in use, context included, relative to its file, roughly."""
 _USUAL = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.0}
 _OWN = {
@@ -128,7 +128,7 @@ def advised(model: Known, free: int | None = None) -> str:
     """
     free = free_memory() if free is None else free
     for quant in model.files:
-        if model.parameters * 1e9 * BYTES[quant] * ROOM < free:
+        if model.parameters * 1e9 * BYTES_PER_WEIGHT[quant] * MEMORY_PER_FILE_SIZE < free:
             return quant
     return list(model.files)[-1]
 

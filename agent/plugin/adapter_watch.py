@@ -15,7 +15,7 @@ from agent.models.current_adapter import CurrentAdapter
 from memory.errors import AdapterError
 from memory.settings.paths import Home
 
-SECONDS = 1.0
+CHECK_SECONDS = 1.0
 
 
 def current(home: Home) -> Adapter | None:
@@ -66,7 +66,7 @@ class Watch:
 
 
 def on_change(
-    home: Home, callback: Callable[[Adapter | None], object], *, seconds: float = SECONDS
+    home: Home, callback: Callable[[Adapter | None], object], *, seconds: float = CHECK_SECONDS
 ) -> Watch:
     """Call `callback` with the current adapter (None: the base alone) each time it changes.
 

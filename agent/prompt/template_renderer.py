@@ -1,10 +1,11 @@
 """Render a model's chat template, in a child process with limits.
 
 A template comes with a model file of any origin: it may loop forever, allocate all memory or raise
-anything. For one conversation the child may use `SECONDS` of processor time (so that a busy machine
-does not matter), `MEMORY` bytes, and `LONGEST` characters of output. One child renders for the whole
-process, one conversation at a time. It starts with the first and ends when its input is closed, which
-the kernel does when the parent ends. Templates get the same environment as in transformers.
+anything. For one conversation the child may use `CPU_SECONDS` of processor time (so that a busy machine
+does not matter), `MEMORY` bytes, and `MAX_OUTPUT_CHARACTERS` characters of output. One child renders
+for the whole process, one conversation at a time. It starts with the first and ends when its input is
+closed, which the kernel does when the parent ends. Templates get the same environment as in
+transformers.
 
     python -m agent.prompt.template_renderer     the child: JSON lines in, JSON lines out
 
@@ -34,11 +35,11 @@ from memory.sentence import Sentence, Stored, to_plain
 if TYPE_CHECKING:
     from jinja2 import Template
 
-SECONDS = 2.0
+CPU_SECONDS = 2.0
 """Processor time a conversation may take."""
 MEMORY = 1 << 30
 """Bytes of address space of the child."""
-LONGEST = 1 << 22
+MAX_OUTPUT_CHARACTERS = 1 << 22
 """Characters a template may write."""
 
 
@@ -87,7 +88,7 @@ class _Child:
                 with suppress(OSError):
                     pipe.close()
         try:
-            return process.wait(timeout=2 * SECONDS)
+            return process.wait(timeout=2 * CPU_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
@@ -126,7 +127,7 @@ def _broken(why: Sentence) -> ModelError:
 
 def _cause(status: int) -> Sentence:
     if status == -signal.SIGPROF:
-        return Sentence("runs for more than {seconds:g} seconds", seconds=SECONDS)
+        return Sentence("runs for more than {seconds:g} seconds", seconds=CPU_SECONDS)
     if status == -signal.SIGKILL:
         return Sentence("was stopped by the system, probably because memory ran out")
     return Sentence("crashes the process that renders it (status {status})", status=status)
@@ -139,7 +140,7 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
     _limit_memory()
     for line in requests:
         request = parse_object(line)
-        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
         answer = _answer(request)
         signal.setitimer(signal.ITIMER_PROF, 0)
         answers.write(json.dumps(answer) + "\n")
@@ -162,9 +163,11 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
             documents=None,
         ):
             length += len(piece)
-            if length > LONGEST:
+            if length > MAX_OUTPUT_CHARACTERS:
                 return _failure(
-                    Sentence("produces more than {longest:,} characters", longest=LONGEST)
+                    Sentence(
+                        "produces more than {longest:,} characters", longest=MAX_OUTPUT_CHARACTERS
+                    )
                 )
             pieces.append(piece)
         return {"text": "".join(pieces)}

@@ -22,7 +22,7 @@ from memory.errors import ContentError, FileError
 from memory.files.sqlite_file import refuse_open_file
 from memory.sentence import Sentence
 
-MOST = 32 << 20
+MAX_FILE_BYTES = 32 << 20
 """Default limit in bytes for a file that is read as a whole."""
 SMALL = 1 << 20
 """Limit in bytes for handwritten or small files: settings, kinds, pointers."""
@@ -60,7 +60,7 @@ def open_file(path: Path, most: int | None = None) -> BufferedReader:
     raise _too_large(path, about.st_size, most or 0)
 
 
-def read_bytes(path: Path, most: int = MOST) -> bytes:
+def read_bytes(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
     """Return the bytes of a file. Raises as `open_file` does."""
     with open_file(path, most) as file:
         try:
@@ -72,7 +72,7 @@ def read_bytes(path: Path, most: int = MOST) -> bytes:
     return content
 
 
-def read_text(path: Path, most: int = MOST) -> str:
+def read_text(path: Path, most: int = MAX_FILE_BYTES) -> str:
     """Return the text of a file without its byte-order mark.
 
     Raises:
@@ -82,7 +82,7 @@ def read_text(path: Path, most: int = MOST) -> str:
     return _parsed(path, _text, read_bytes(path, most))
 
 
-def read_json(path: Path, most: int = MOST) -> dict[str, Any]:
+def read_json(path: Path, most: int = MAX_FILE_BYTES) -> dict[str, Any]:
     """Return the JSON object that a file holds. Raises as `read_text` does, or if it holds none."""
     return _parsed(path, parse_object, read_bytes(path, most))
 
@@ -92,7 +92,7 @@ def read_toml(path: Path, most: int = SMALL) -> dict[str, Any]:
     return _parsed(path, parse_toml, read_bytes(path, most))
 
 
-def read_objects(path: Path, most: int = MOST) -> Iterator[dict[str, Any]]:
+def read_objects(path: Path, most: int = MAX_FILE_BYTES) -> Iterator[dict[str, Any]]:
     """Yield the objects of a JSON Lines file, up to `most` bytes.
 
     Lines that are not an object, such as a truncated one, are skipped. Raises as `open_file` does.

@@ -19,7 +19,7 @@ from typing import TypeVar
 from memory.errors import HomeError
 from memory.files.atomic_write import write_whole
 
-ROOM = 1 << 20
+RESERVED_BYTES = 1 << 20
 """Bytes that are reserved."""
 PLENTY = 64 << 20
 """Bytes that must be free for space to be reserved."""
@@ -32,7 +32,7 @@ def reserve_space(journal: Path) -> None:
     with suppress(OSError):
         place = _place(journal)
         if not place.exists() and shutil.disk_usage(journal.parent).free >= PLENTY:
-            write_whole(place, bytes(ROOM), new=True)
+            write_whole(place, bytes(RESERVED_BYTES), new=True)
 
 
 def with_reserve(journal: Path, work: Callable[[], Done]) -> Done:

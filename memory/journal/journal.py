@@ -17,7 +17,7 @@ from memory.journal.tables.branches import Branches
 from memory.journal.tables.exported_copies import ExportedCopies
 from memory.journal.tables.facts import Drafts, Facts
 from memory.journal.tables.forgetting import Forgetting
-from memory.journal.tables.marks import Differences
+from memory.journal.tables.mark_storage import Differences
 from memory.journal.tables.nights import Nights
 from memory.journal.tables.stem_index import StemIndex
 from memory.journal.tables.threads import Threads

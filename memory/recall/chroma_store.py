@@ -23,7 +23,7 @@ from memory.errors import HomeError
 from memory.settings.paths import Home
 
 PREFIX = "differences-"
-SECONDS = 5.0
+SERVER_TIMEOUT_SECONDS = 5.0
 """How long a server may take to answer."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Half of Chroma's defaults: a third of the build time; recall ranks the 24 neighbours again anyway.
@@ -164,14 +164,14 @@ def open_server(url: str, name: str, token: str = "") -> Store:
     headers: Mapping[str, str] = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         # Chroma's client waits forever for a host that does not answer.
-        socket.create_connection((host, port), timeout=SECONDS).close()
+        socket.create_connection((host, port), timeout=SERVER_TIMEOUT_SECONDS).close()
         import chromadb
 
         client = chromadb.HttpClient(
             host=host, port=port, ssl=secure, headers=dict(headers), settings=_settings()
         )
         for session in http_sessions(client):
-            session.timeout = SECONDS
+            session.timeout = SERVER_TIMEOUT_SECONDS
         return Store(client, name)
     except Exception as error:  # sockets, TLS, HTTP and Chroma each raise their own
         said = str(error).strip().split("\n")[0][:160] or type(error).__name__

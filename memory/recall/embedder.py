@@ -22,7 +22,7 @@ import numpy.typing as npt
 from memory.text.stemming import stems
 
 Vectors = npt.NDArray[np.float32]
-SIZE = 512
+DIMENSIONS = 512
 
 
 class Embedder(Protocol):
@@ -46,7 +46,7 @@ class NgramEmbedder:
     """Signed hashes of the stems' character n-grams of 3 to 5, log-weighted, of unit length."""
 
     name = "ngram-v2"
-    size = SIZE
+    size = DIMENSIONS
 
     def query(self, text: str) -> Vectors:
         """Return the vector of `text`: queries and stored texts are embedded the same way."""
@@ -57,13 +57,13 @@ class NgramEmbedder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector a text (zeros for a text without words)."""
-        return np.array([_vector(text) for text in texts], dtype=np.float32).reshape(-1, SIZE)
+        return np.array([_vector(text) for text in texts], dtype=np.float32).reshape(-1, DIMENSIONS)
 
 
 @lru_cache(maxsize=4096)
 def _vector(text: str) -> Vectors:
     """Return the vector of one text, cached because the same candidates recur."""
-    row = np.zeros(SIZE, dtype=np.float32)
+    row = np.zeros(DIMENSIONS, dtype=np.float32)
     codes = [
         zlib.crc32(gram.encode("utf-8", "replace"))
         for stem in stems(text)
@@ -72,7 +72,7 @@ def _vector(text: str) -> Vectors:
     if not codes:
         return row
     signed = np.array(codes, dtype=np.uint32)
-    np.add.at(row, signed % SIZE, np.where(signed & 0x8000_0000, 1, -1).astype(np.float32))
+    np.add.at(row, signed % DIMENSIONS, np.where(signed & 0x8000_0000, 1, -1).astype(np.float32))
     row = np.sign(row) * np.log1p(np.abs(row))
     return np.asarray(row / (np.linalg.norm(row) or 1), dtype=np.float32)
 

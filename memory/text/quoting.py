@@ -2,7 +2,7 @@
 
 Each line but the first is indented, so that none can look like a line of the block. Control tokens
 are not recognised in content, but tags such as `<think>` are in some vocabularies, and a model may
-read them either way: such a tag is split by a space. `unquoted` reverses both.
+read them either way: such a tag is split by a space. Both are reversible.
 """
 
 from __future__ import annotations
@@ -11,21 +11,13 @@ import re
 
 INDENT = "    "
 _LINE_END = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-_INDENTED = re.compile(f"({_LINE_END.pattern}){INDENT}")
 _NAMES = r"think|thinking|tool_\w+|tools?|past-differences|im_\w+|s|system|user|assistant"
-# Spaces before the name count, or `unquoted` would join what never was a tag.
+# Spaces before the name count, so that a quoted tag differs from one that had a space.
 _OPENS, _CLOSES = rf"(?= *(?:\||/?\s*(?:{_NAMES})\b))", "(?= *>)"
 _MARK = re.compile(rf"<{_OPENS}|\|{_CLOSES}", re.IGNORECASE)
-_APART = re.compile(rf"<\ {_OPENS}|\|\ {_CLOSES}", re.IGNORECASE)
 
 
 def quoted(text: str) -> str:
     """Quote a stored text as data for a prompt."""
     apart = _MARK.sub(lambda found: f"{found[0]} ", text)
     return _LINE_END.sub(lambda found: found[0] + INDENT, apart)
-
-
-def unquoted(text: str) -> str:
-    """Return the stored text that `quoted` was given."""
-    whole = _INDENTED.sub(lambda found: found[1], text)
-    return _APART.sub(lambda found: found[0][0], whole)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from memory.errors import MarkError, SettingsError
-from memory.kinds import clear_kinds_cache, find_kind, kinds, require_kind
+from memory.kinds import find_kind, kinds, require_kind
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
+from tests.support.kinds_cache import clear_kinds_cache
 from tests.support.values import make_turn
 from tui.cli.main import run
 

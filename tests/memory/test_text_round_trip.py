@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,21 @@ from memory.memory import Memory
 from memory.recall.hybrid_search import Recalled, render
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-from memory.text.quoting import INDENT, quoted, unquoted
+from memory.text.quoting import _CLOSES, _LINE_END, _OPENS, INDENT, quoted
 from memory.transfer.export_schema import read_line, to_line
 from memory.transfer.import_export import confirm, export_file, read_batch
 from memory.transfer.session_file import to_json
 from tests.support.unicode_texts import texts
 
 COUNT = 150
+INDENTED = re.compile(f"({_LINE_END.pattern}){INDENT}")
+APART = re.compile(rf"<\ {_OPENS}|\|\ {_CLOSES}", re.IGNORECASE)
+
+
+def unquoted(text: str) -> str:
+    """Return the stored text that `quoted` was given."""
+    whole = INDENTED.sub(lambda found: found[1], text)
+    return APART.sub(lambda found: found[0][0], whole)
 
 
 def test_quoting_for_a_prompt_is_reversible_and_safe() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from memory.sentence import Sentence
 from tests.tui.recorded import EVENTS
 from trainer.event_json import (
+    CLASSES,
     logged_to_json,
     message_to_json,
     read_event,
@@ -22,8 +23,10 @@ from trainer.events import (
     Aborted,
     BaseLoading,
     BatchHalved,
+    Calibrating,
     Composing,
     Counted,
+    Estimated,
     Exporting,
     Failed,
     Judged,
@@ -53,6 +56,8 @@ MESSAGES: tuple[WorkerMessage, ...] = (
     Started(1, 0, "tiny", 2, False, datetime(2026, 3, 10, tzinfo=UTC)),
     PlacementChosen("instead", Sentence("The GPU is full.")),
     Composing(2),
+    Calibrating(),
+    Estimated(21.8, 10800.0, 1, True, {"train": 12.0}, Sentence("")),
     Counted("anchors", 1, 3),
     LessonsComposed((LessonSize("d", "contrast", 2),)),
     Counted("beside", 1, 3),
@@ -82,6 +87,38 @@ def test_a_message_is_read_back_unchanged(message: WorkerMessage) -> None:
     assert read_message(json.loads(json.dumps(message_to_json(message)))) == message
 
 
+def test_every_class_has_a_name_and_is_tested() -> None:
+    classes = {*get_args(WorkerMessage)} - {Unknown}
+    assert {*CLASSES.values()} == classes == {type(message) for message in MESSAGES} - {Unknown}
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_the_class_is_read_from_the_name_and_not_from_the_other_keys(
+    message: WorkerMessage,
+) -> None:
+    written = message_to_json(message)
+    if isinstance(message, Unknown):
+        assert "event" not in written
+        return
+    misleading = {"passed": True, "lessons": [], "halved": 1, "device": "cpu", "threads": 1}
+    read = read_message({**misleading, **written})
+    assert type(read) is CLASSES[written["event"]] is type(message)
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_an_object_of_an_earlier_version_has_no_name(message: WorkerMessage) -> None:
+    old = {name: value for name, value in message_to_json(message).items() if name != "event"}
+    assert read_message(old) == message
+
+
+@pytest.mark.parametrize("name", ["of_a_newer_version", "", 3, None, ["step"]])
+def test_an_unknown_name_is_read_as_unknown_and_written_back(name: object) -> None:
+    data = {"phase": "train", "event": name, "loss": 1.0}
+    unknown = read_event({"at": 1.0, **data})
+    assert unknown == Unknown("train", {"event": name, "loss": 1.0})
+    assert message_to_json(unknown) == data
+
+
 def test_the_version_is_written_and_an_older_file_has_none() -> None:
     assert message_to_json(MESSAGES[0])["version"] == 1
     old = read_logged(EVENTS[0])
@@ -104,6 +141,11 @@ def test_every_event_of_an_older_run_is_known_and_keeps_its_keys() -> None:
     [
         ({"phase": "train", "step": 1}, Unknown("train", {"step": 1})),
         ({"phase": "load", "attempt": "first"}, Unknown("load", {"attempt": "first"})),
+        (
+            {"phase": "load", "event": "trial_started"},
+            Unknown("load", {"event": "trial_started"}),
+        ),
+        ({"phase": "train", "event": "counted"}, Unknown("train", {"event": "counted"})),
         ({"phase": "anchors", "done": "many", "total": 2**70}, Counted("anchors", 0, 0)),
         (
             {"phase": "beside", "lessons": [["a"], 4, ["b", "c", 1]]},

@@ -133,12 +133,12 @@ def test_nights_run_in_a_program(home: Home) -> None:
         journal.differences.add(difference("Who?", "Lutz.", at=now() - timedelta(days=5)))
         with loop.nightly(home, quick_settings(home), model=home.data / "none.gguf"):
             until = time.monotonic() + 20
-            while [row["state"] for row in journal.nights.latest()] in ([], ["running"]):
+            while [night.state for night in journal.nights.latest()] in ([], ["running"]):
                 assert time.monotonic() < until
                 time.sleep(0.05)
         [night] = journal.nights.latest()
-    assert night["state"] == "failed"
-    assert "none.gguf" in night["outcome"]
+    assert night.state == "failed"
+    assert "none.gguf" in str(night.outcome)
 
 
 def test_what_the_gate_left_out_is_not_among_what_a_published_adapter_learned(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agent.llama.gguf.llama_file import quantise
+from agent.models.models import BYTES_PER_WEIGHT
 from memory.errors import AdapterError, HomeError, ModelError, cause_of
 from memory.files.atomic_write import whole
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.float32]
 
 Quant = Literal["f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m"]
-BYTES = {"f16": 2.0, "q8_0": 1.07, "q6_k": 0.83, "q5_k_m": 0.72, "q4_k_m": 0.61}
-"""Approximate bytes per weight."""
 _SPARE = 64 << 20
 
 
@@ -150,7 +149,7 @@ def _require_room(reader: Any, pairs: dict[str, Any], target: Path, quant: Quant
     touched = sum(
         int(t.n_elements) * 4 if t.name in pairs else int(t.n_bytes) for t in reader.tensors
     )
-    final = sum(int(t.n_elements) for t in reader.tensors) * BYTES[quant]
+    final = sum(int(t.n_elements) for t in reader.tensors) * BYTES_PER_WEIGHT[quant]
     folder = target.absolute().parent
     if not folder.is_dir():
         raise HomeError("the folder {folder} does not exist; create it first", folder=folder)

@@ -28,7 +28,7 @@ TIMED_ROWS, TIMED_PRODUCTS = 256, 8
 """Size and number of the timed matrix products."""
 ACTIVATION_BYTES = {"cpu": 192 << 20, "cuda": 24 << 30}
 """Most bytes of activations that a micro-batch keeps for its gradient."""
-SMALLEST_PART = 64
+MIN_MICRO_BATCH_TOKENS = 64
 
 
 def choose_threads(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> int:
@@ -70,7 +70,7 @@ def choose_precision(stepper: Stepper, recipe: Recipe, device: str) -> bool:
     return took[1] < took[0]
 
 
-def choose_part(stepper: Stepper, some: Sequence[Sample], device: str) -> int:
+def choose_micro_batch_size(stepper: Stepper, some: Sequence[Sample], device: str) -> int:
     """Return the most tokens of a micro-batch whose activations take at most ACTIVATION_BYTES."""
     import torch
 
@@ -84,11 +84,13 @@ def choose_part(stepper: Stepper, some: Sequence[Sample], device: str) -> int:
         return tensor
 
     if not some:
-        return stepper.part
+        return stepper.micro_batches.size
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         batch, _hidden = stepper.forward(list(some)[:TIMED])
     each = max(1, sum(kept.values()) // batch.computed)
-    return min(stepper.part, max(SMALLEST_PART, ACTIVATION_BYTES[device] // each))
+    return min(
+        stepper.micro_batches.size, max(MIN_MICRO_BATCH_TOKENS, ACTIVATION_BYTES[device] // each)
+    )
 
 
 def _product_seconds(rows: Tensor, weight: Tensor) -> float:

@@ -22,9 +22,9 @@ from memory.errors import FileError
 from memory.files.bounded_read import SMALL, open_file, read_json, read_text
 
 JOB = "job.json"
-CONTROL = "control"
+CONTROL_FILE = "control"
 """File next to job.json in which the parent writes "stop" or "abort"."""
-SAMPLES = "samples.npz"
+SAMPLES_FILE = "samples.npz"
 ANCHOR = -1
 """`Sample.lesson` of an anchor or near miss."""
 
@@ -95,7 +95,7 @@ class Job:
 def read_control(job: Job) -> str:
     """Return the parent's request: "stop", "abort", or "" if there is none."""
     try:
-        return read_text(job.output.parent / CONTROL, SMALL).strip()
+        return read_text(job.output.parent / CONTROL_FILE, SMALL).strip()
     except (OSError, FileError):
         return ""
 
@@ -107,7 +107,7 @@ def write_job(folder: Path, job: Job) -> None:
     blank_ids, blank_logs = np.zeros((0, width), np.int32), np.zeros((0, width), np.float32)
     tops = [s.top or (blank_ids, blank_logs) for s in samples]
     np.savez(
-        folder / SAMPLES,
+        folder / SAMPLES_FILE,
         tokens=_flat([s.tokens for s in samples]),
         lengths=_row([len(s.tokens) for s in samples]),
         rejected=_flat([s.rejected for s in samples]),
@@ -128,7 +128,7 @@ def read_job(folder: Path) -> Job:
     """Read what `write_job` wrote."""
     header = read_json(folder / JOB)
     header["recipe"]["targets"] = tuple(header["recipe"]["targets"])
-    with open_file(folder / SAMPLES) as file, np.load(file, allow_pickle=False) as data:
+    with open_file(folder / SAMPLES_FILE) as file, np.load(file, allow_pickle=False) as data:
         tokens = _cut(data["tokens"], data["lengths"])
         rejected = _cut(data["rejected"], data["rejected_lengths"])
         ids = _cut(data["top_ids"], data["top_lengths"])

@@ -5,7 +5,7 @@ move lessons and everything else alike, and the rest of the training takes half 
 rows are the directions of a matrix's input that are strong in the lessons relative to the anchors: the
 leading solutions v of C_lessons v = λ (C_anchors + ρ I) v, where C is the second moment of the input
 over tokens. B stays zero, so the initial adapter changes nothing. *Measured* on the starter: twice as
-much learned in the same number of steps (see `GAIN`).
+much learned in the same number of steps (see `RESPONSE_GAIN`).
 
 Related: EVA (arXiv 2410.07170) uses the strongest directions of the lessons alone, and CorDA (arXiv
 2406.05223) the weakest of what must stay the same, changing the base for it. Needs only torch.
@@ -32,7 +32,7 @@ WEAK = 0.01
 """Directions below this share of the lessons' mean moment keep their random initialisation, because
 scaling them like the others would exceed the range of f16. *Measured* on the starter: at rank 16 the
 weakest has .15, at rank 256 some have 0."""
-GAIN = 3.0
+RESPONSE_GAIN = 3.0
 """Scale of A's response to the lessons, relative to a random A. *Measured* on the starter with 50 marks
 and 180,000 tokens: the random A at its best learning rate reaches .92/.75/.93 (lessons, rephrasings,
 unrelated unchanged), this one .98/.82/1.00."""
@@ -56,7 +56,7 @@ def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence
     }
 
     def once() -> None:
-        half = stepper.whole_part
+        half = stepper.micro_batches.size_without_gradients
         some = _evenly_spaced(lessons, half)
         samples = [*some, *_evenly_spaced(anchors, half)]
         batch = stepper.packed(samples)
@@ -73,7 +73,7 @@ def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence
             for module, rows in finder.found.items():
                 module.lora_A["default"].weight.copy_(rows)
 
-    stepper.retry_with_smaller_parts(once, [*lessons, *anchors])
+    stepper.micro_batches.retry_smaller(once, [*lessons, *anchors])
 
 
 def _evenly_spaced(samples: Sequence[Sample], room: int) -> list[Sample]:
@@ -115,7 +115,9 @@ class _RowFinder:
             response = (lessons @ found.T).square().mean(0)
             strong = response >= WEAK * lessons.square().mean()
             at_random = (lessons @ start.float().T).square().mean()
-            self._rows = found[strong] * (GAIN * (at_random / response[strong]).sqrt())[:, None]
+            self._rows = (
+                found[strong] * (RESPONSE_GAIN * (at_random / response[strong]).sqrt())[:, None]
+            )
         rows = start.clone()
         rows[: len(self._rows)] = self._rows
         self.found[module] = rows

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-FLOOR = 1e-6
-"""Least mass of the tail bucket, to keep its logarithm finite."""
+EPSILON = 1e-6
+"""Least mass of the tail bucket, and least denominator, to keep the terms finite."""
 
 
 def token_log_probabilities(logits: Tensor, targets: Tensor) -> Tensor:
@@ -74,8 +74,8 @@ def top_k_divergence(logits: Tensor, ids: Tensor, log_probabilities: Tensor) -> 
     """Return the divergence of `top_k_kl` at each position, [N]."""
     ours = logits.gather(-1, ids) - logits.logsumexp(-1, keepdim=True)
     base = log_probabilities.exp()
-    base_tail = (1 - base.sum(-1)).clamp_min(FLOOR)
-    our_tail = (1 - ours.exp().sum(-1)).clamp_min(FLOOR)
+    base_tail = (1 - base.sum(-1)).clamp_min(EPSILON)
+    our_tail = (1 - ours.exp().sum(-1)).clamp_min(EPSILON)
     top = (base * (log_probabilities - ours)).sum(-1)
     return top + base_tail * (base_tail.log() - our_tail.log())
 
@@ -86,7 +86,7 @@ def hidden_drift(hidden: Tensor, base: Tensor) -> Tensor:
     The result is [T]: 0 if nothing changed, 1 if the distance equals the length of the base's.
     """
     base = base.to(hidden.dtype)
-    return ((hidden - base) ** 2).sum(-1) / (base**2).sum(-1).clamp_min(FLOOR)
+    return ((hidden - base) ** 2).sum(-1) / (base**2).sum(-1).clamp_min(EPSILON)
 
 
 def leads(logits: Tensor, targets: Tensor) -> Tensor:

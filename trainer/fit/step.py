@@ -1,39 +1,34 @@
-"""Compute one training step: gradients and metrics of its samples, in micro-batches ("parts").
+"""Compute one training step: gradients and metrics of its samples, in micro-batches.
 
 The loss of a step is a sum over its samples, each divided by the counts of the whole step, so the
-gradient does not depend on the parts. When memory runs out, the size of the parts is halved and the
-step is computed again; training fails only if a single sample does not fit.
+gradient does not depend on the micro-batches. `trainer/fit/micro_batches.py` divides the samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from trainer.fit import loss
 from trainer.fit.batch import (
     CHOSEN,
     REJECTED,
     Batch,
-    TokenTree,
     length,
     make_batch,
     reply_logits,
 )
 from trainer.fit.job import ANCHOR, Recipe, Sample
+from trainer.fit.micro_batches import MicroBatches
 from trainer.fit.model.lower_layers import LowerLayers
 from trainer.fit.model.precision import freeze_in_bfloat16
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_Found = TypeVar("_Found")
-
-PART = {"cpu": 1024, "cuda": 16384}
-"""Most tokens of a part; with gradients, activations often allow fewer (`choose_part`)."""
-ROWS = {"cpu": (128, 512), "cuda": (512, 512)}
+ROW_TOKENS = {"cpu": (128, 512), "cuda": (512, 512)}
 """Fewest and most tokens of a row. In a row of half the width of the hidden states, attention costs
 about a sixth of the other products; wider models have longer rows, which share more."""
 MULTIPLE = 32
@@ -70,13 +65,11 @@ class Stepper:
         self.device = device
         self.reduced = False
         """Whether matrix products are computed in bfloat16."""
-        self.part = self.whole_part = PART[device]
-        """Most tokens of a part: `part` with gradients, `whole_part` without."""
+        self.micro_batches = MicroBatches(model, device, on_halved)
         self.lower = LowerLayers(model, device)
-        least, most = ROWS[device]
+        least, most = ROW_TOKENS[device]
         self._row = max(least, min(most, model.config.hidden_size // 2))
         self._logits_at_once = max(16, LOGIT_BYTES[device] // (4 * model.config.vocab_size))
-        self._on_halved = on_halved
         self._base_sums: dict[Sample, tuple[float, float]] = {}
         self._base_hidden: dict[Sample, Tensor] = {}
         """The base's hidden states of the anchors so far, [tokens, d], in half precision."""
@@ -89,7 +82,7 @@ class Stepper:
 
         def once() -> None:
             with torch.inference_mode(), self.model.disable_adapter():
-                for some in self.parts(pairs):
+                for some in self.micro_batches.without_gradients(pairs):
                     batch, hidden = self.forward(some)
                     logs, _leads = self._lesson_scores(batch, hidden, batch.owner >= 0)
                     sums = self._pair_sums(batch, logs, some)
@@ -97,7 +90,7 @@ class Stepper:
                         {s: (float(sums[0][i]), float(sums[1][i])) for i, s in enumerate(some)}
                     )
 
-        self.retry_with_smaller_parts(once, pairs)
+        self.micro_batches.retry_smaller(once, pairs)
 
     def evaluate(self, samples: Sequence[Sample]) -> Outcome:
         """Return the margins and divergences of samples without training."""
@@ -107,7 +100,7 @@ class Stepper:
 
         def once() -> None:
             with torch.inference_mode():
-                for some in self.parts(samples):
+                for some in self.micro_batches.without_gradients(samples):
                     batch, hidden = self.forward(some)
                     lesson = self._of_lessons(batch, some)
                     ours = lesson & (batch.side == CHOSEN)
@@ -116,7 +109,7 @@ class Stepper:
                     self._divergence(batch, hidden, some, ~lesson, outcome)
                     outcome.tokens += batch.computed
 
-        self.retry_with_smaller_parts(once, samples)
+        self.micro_batches.retry_smaller(once, samples)
         return outcome
 
     def _of_lessons(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
@@ -150,52 +143,11 @@ class Stepper:
                 replies=sum(len(s.tokens) - s.prompt for s in samples if s.top),
                 anchors=sum(length(s) for s in samples if s.lesson == ANCHOR),
             )
-            for some in self.parts(samples, self.part):
-                self._one_part(some, shares, outcome)
+            for some in self.micro_batches.with_gradients(samples):
+                self._one_micro_batch(some, shares, outcome)
             return outcome
 
-        return self.retry_with_smaller_parts(once, samples)
-
-    def retry_with_smaller_parts(
-        self, once: Callable[[], _Found], samples: Sequence[Sample]
-    ) -> _Found:
-        """Call `once`, again with smaller parts while it runs out of memory; return its result."""
-        import torch
-
-        longest = max(map(length, samples), default=1)
-        while True:
-            try:
-                return once()
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-            self.model.zero_grad(set_to_none=True)
-            if self.device == "cuda":
-                torch.cuda.empty_cache()
-            if self.part <= longest and self.whole_part <= longest:
-                raise MemoryError(f"out of memory on a single sample of {longest} tokens")
-            self.part = min(self.part, max(longest, self.part // 2))
-            self.whole_part = min(self.whole_part, max(longest, self.whole_part // 2))
-            self._on_halved(self.part)
-
-    def parts(self, samples: Sequence[Sample], most: int | None = None) -> Iterator[list[Sample]]:
-        """Yield groups of samples with at most `most` tokens, by default `whole_part`."""
-        most = most or self.whole_part
-        group: list[Sample] = []
-        tree, size = TokenTree(), 0
-        # Neighbours in this order have the longest common prefixes.
-        for sample in sorted(samples, key=lambda sample: sample.tokens):
-            # Logits are computed for every token of a reply, whether or not it is shared.
-            need = max(tree.room_for(sample), len(sample.tokens) - sample.prompt)
-            if group and size + need > most:
-                yield group
-                group, tree, size = [], TokenTree(), 0
-                need = length(sample)
-            group.append(sample)
-            tree.add_sample(sample)
-            size += need
-        if group:
-            yield group
+        return self.micro_batches.retry_smaller(once, samples)
 
     def forward(self, samples: Sequence[Sample]) -> tuple[Batch, Tensor]:
         """Return the packed samples and their last hidden states [R, L, d]."""
@@ -296,7 +248,9 @@ class Stepper:
             found.append(sums)
         return found[0], found[1]
 
-    def _one_part(self, samples: Sequence[Sample], shares: _Shares, outcome: Outcome) -> None:
+    def _one_micro_batch(
+        self, samples: Sequence[Sample], shares: _Shares, outcome: Outcome
+    ) -> None:
         recipe = self.recipe
         batch, hidden = self.forward(samples)
         lesson = self._of_lessons(batch, samples)
@@ -413,7 +367,7 @@ class Stepper:
 
 @dataclass(frozen=True, slots=True)
 class _Shares:
-    """The divisors of the terms of a step, so that the sum over its parts is that of the whole step."""
+    """The divisors of the terms of a step, so that the sum over micro-batches is that of the step."""
 
     weights: float
     pairs: int
@@ -421,13 +375,3 @@ class _Shares:
     """Tokens of the anchors' replies."""
     anchors: int
     """Tokens of the anchors."""
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that memory ran out, on the CPU or on a GPU."""
-    import torch
-
-    words = str(error).lower()
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        "out of memory" in words or "not enough memory" in words or "can't allocate" in words
-    )

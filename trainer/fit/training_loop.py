@@ -60,7 +60,7 @@ SURVEY_PAUSE, SAMPLES_PER_SURVEY_STEP = 15, 16
 a third of training on it."""
 PROBED = 96
 """Samples of the panel that are evaluated first: the others are only if these are settled."""
-AGAIN, WORTH = 24, 0.02
+RESTART_STEPS, MIN_ROUND_GAIN = 24, 0.02
 """Steps for which the learning rate rises again if, after the decay, an original question is not firm
 or too many anchors are changed, and the least gain of a round (`Standing.score`) for another one."""
 
@@ -111,7 +111,7 @@ def _reason(error: Exception) -> Sentence:
 
 def _kind(error: Exception) -> str:
     from memory.errors import DiscernError
-    from trainer.fit.step import out_of_memory
+    from trainer.fit.micro_batches import out_of_memory
 
     if isinstance(error, UnstableError):
         return "unstable"
@@ -206,10 +206,10 @@ def _train(training: TrainingState, checkpoint: Checkpoint, began: float) -> Run
         standing = survey()
         run.rounds -= 1
         wanted = standing.firm < 1 or standing.still < STILL_ENOUGH
-        helped = standing.score[0] >= before + WORTH
+        helped = standing.score[0] >= before + MIN_ROUND_GAIN
         if not (wanted and helped and run.rounds > 0):
             return False
-        return schedule.restart(AGAIN, training.recipe.max_steps)
+        return schedule.restart(RESTART_STEPS, training.recipe.max_steps)
 
     while not schedule.over or another_round():
         step = run.step + 1

@@ -72,7 +72,7 @@ class TrainingState:
         count = len(self.lessons) + len(self.anchors)
         self.panel = self.sampler.panel(max(SURVEYED, round(SHARE_SURVEYED * count)), recipe.seed)
         self.stepper = Stepper(
-            model, recipe, device, lambda part: on_event(BatchHalved(part, "memory"))
+            model, recipe, device, lambda size: on_event(BatchHalved(size, "memory"))
         )
         self.stepper.lower.arrange([*self.lessons, *self.anchors])
         self.trained = [p for p in model.parameters() if p.requires_grad]
@@ -123,7 +123,7 @@ class TrainingState:
             "schedule": self.schedule.state(),
             "threads": torch.get_num_threads(),
             "reduced": self.stepper.reduced,
-            "part": self.stepper.part,
+            "part": self.stepper.micro_batches.size,
         }
 
     def _restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
@@ -131,7 +131,7 @@ class TrainingState:
 
         torch.set_num_threads(values["threads"])
         self.stepper.use_precision(values["reduced"])
-        self.stepper.part = values["part"]
+        self.stepper.micro_batches.size = values["part"]
         self.sampler.restore(values["sampler"])
         self.schedule.restore(values["schedule"])
         best_score = tuple(values["run"]["best_score"])
@@ -151,9 +151,9 @@ class TrainingState:
 
 
 def _choose(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> None:
-    """Choose precision, threads and the size of a part by timing, unless they are configured."""
-    from trainer.fit.autotune import choose_part, choose_precision, choose_threads
+    """Choose precision, threads and the micro-batch size by timing, unless they are configured."""
+    from trainer.fit.autotune import choose_micro_batch_size, choose_precision, choose_threads
 
     stepper.use_precision(choose_precision(stepper, recipe, device))
     choose_threads(stepper, recipe, some, device)
-    stepper.part = choose_part(stepper, some, device)
+    stepper.micro_batches.size = choose_micro_batch_size(stepper, some, device)

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from trainer.lessons.anchors.base_answers import Anchor, BaseAnswers
     from trainer.lessons.lesson import Lesson
     from trainer.lessons.lessons import Curriculum
+    from trainer.report.report import Change
 
 SCALE_STEPS = 3
 LOWEST_SCALE = 0.75
@@ -106,9 +107,9 @@ def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
         noise = measure_noise(engine, [*curriculum.anchors, *curriculum.near_misses])
         evaluation = replace(evaluation, noise=noise)
         said = _ask(adapter, 1.0, evaluation)
-        verdict = _decide(adapter, 1.0, evaluation, said)
+        verdict = _decide(evaluation, said)
         if not verdict.passed and verdict.only_drifts:
-            evaluation, verdict = _within_a_scope(adapter, evaluation, said) or (
+            evaluation, verdict = _within_a_scope(evaluation, said) or (
                 evaluation,
                 verdict,
             )
@@ -131,9 +132,7 @@ def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
         engine.set_adapter(None)
 
 
-def _within_a_scope(
-    adapter: Path, evaluation: Evaluation, said: _Said
-) -> tuple[Evaluation, Verdict] | None:
+def _within_a_scope(evaluation: Evaluation, said: _Said) -> tuple[Evaluation, Verdict] | None:
     """Return the widest scope that passes, else the widest; None if there is none to try.
 
     If none passes, each is tried without the differences that spread in it, those with the fewest
@@ -144,7 +143,7 @@ def _within_a_scope(
         fallback: Callable[[frozenset[str]], Scope], left_out: frozenset[str]
     ) -> tuple[Evaluation, Verdict]:
         scoped = replace(evaluation, scope=fallback(left_out), left_out=left_out)
-        return scoped, _decide(adapter, 1.0, scoped, said)
+        return scoped, _decide(scoped, said)
 
     lessons, held_now = evaluation.curriculum.lessons, evaluation.held_now
     widest, spreading = None, []
@@ -165,16 +164,18 @@ def _within_a_scope(
 
 def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
     """Ask everything once with `adapter` at `scale`. The engine has no adapter when this returns."""
-    return _decide(adapter, scale, evaluation, _ask(adapter, scale, evaluation))
+    return _decide(evaluation, _ask(adapter, scale, evaluation))
 
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """The answers of an adapter without recall, those outside a scope included.
+    """The answers of an adapter at a scale without recall, those outside a scope included.
 
     `of_base` and `of_adapter` are answers to other prompts, which scopes may have in common.
     """
 
+    adapter: Path
+    scale: float
     lessons: LessonAnswers
     near: Sequence[Held]
     anchors: Sequence[Held]
@@ -192,63 +193,33 @@ def _ask(adapter: Path, scale: float, evaluation: Evaluation) -> _Said:
     total += len(curriculum.near_misses) + len(curriculum.anchors)
     step = _counter(evaluation.progress, total)
     return _Said(
+        adapter,
+        scale,
         answer_lessons(engine, curriculum.lessons, step),
         _hold(engine, curriculum.near_misses, scope, step),
         _hold(engine, curriculum.anchors, scope, step),
     )
 
 
-def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) -> Verdict:
+def _decide(evaluation: Evaluation, said: _Said) -> Verdict:
     """Return the verdict on what was said, and on what recall and the scope make of it."""
-    engine, curriculum, recall = evaluation.engine, evaluation.curriculum, evaluation.recall
-    scope = evaluation.scope
-    kept = [lesson.difference not in evaluation.left_out for lesson in curriculum.lessons]
+    evaluation = _with_floor_of_scope(evaluation)
+    scope, left_out, every = evaluation.scope, evaluation.left_out, evaluation.curriculum.lessons
+    kept = [lesson.difference not in left_out for lesson in every]
     # Those that are left out are answered as they were asked, and in no other wording.
-    lessons = [
-        lesson if kept[number] else replace(lesson, held_out=())
-        for number, lesson in enumerate(curriculum.lessons)
-    ]
-    alone, near, anchors = said.lessons.reworded_where(kept), said.near, said.anchors
-    if scope:
-        recall = replace(recall, floor=scope.floor) if recall else None
-        near, anchors = (
-            [
-                one if scope.includes(x.asked) else _unchanged(x)
-                for x, one in zip(*both, strict=True)
-            ]
-            for both in ((curriculum.near_misses, near), (curriculum.anchors, anchors))
-        )
-        engine.set_adapter(None)
-        alone = answer_outside_scope(engine, lessons, alone, scope, known=said.of_base)
-    holds = held_by(lessons, alone) - evaluation.left_out
-    served = alone
-    recalled: list[Anchor] = []
-    if recall:
-        engine.set_adapter(None)
-        recalled = _with_recall(replace(evaluation, recall=recall), holds)
-        engine.set_adapter(adapter, scale)
-        known = said.of_adapter
-        served = answer_lessons_with_recall(engine, lessons, alone, recall, holds, known)
-        missing = [anchor for anchor in recalled if anchor.prompt not in said.recalled]
-        found_with = compare_anchors(engine, missing)
-        said.recalled.update(zip((x.prompt for x in missing), found_with, strict=True))
-        near = [*near, *(said.recalled[anchor.prompt] for anchor in recalled)]
-    engine.set_adapter(None)
-    if scope and recall:
-        how = recall, holds
-        served = answer_outside_scope(engine, lessons, served, scope, how, said.of_base)
-    as_asked = evaluation.left_out - _wrong(lessons, alone) - _wrong(lessons, served)
+    lessons = [x if keep else replace(x, held_out=()) for x, keep in zip(every, kept, strict=True)]
+    evaluation.engine.set_adapter(None)
+    alone, near, anchors = _limit_to_scope(evaluation, said, lessons, kept)
+    holds = held_by(lessons, alone) - left_out
+    served, recalled, with_recall = _serve_with_recall(evaluation, said, lessons, alone, holds)
+    near = [*near, *with_recall]
+    as_asked = left_out - _wrong(lessons, alone) - _wrong(lessons, served)
     lessons, held_now = list(compress(lessons, kept)), list(compress(evaluation.held_now, kept))
     alone, served = alone.where(kept), served.where(kept)
-    spread = Spread(curriculum.lessons, curriculum.before)
-    judge_of = ChangeJudge(engine, spread, evaluation.noise)
-    changes = (
-        *judge_of.changes(curriculum.anchors, anchors, near=False),
-        *judge_of.changes([*curriculum.near_misses, *recalled], near, near=True),
-    )
+    changes = _find_changes(evaluation, anchors, near, recalled)
     found = Findings(served, alone, near, anchors, changes)
     verdict = Verdict(
-        scale=scale,
+        scale=said.scale,
         measures=measures(found, evaluation.thresholds, held_now, evaluation.noise.kl),
         served=served,
         changes=changes,
@@ -256,10 +227,87 @@ def _decide(adapter: Path, scale: float, evaluation: Evaluation, said: _Said) ->
         holds=holds,
         noise=evaluation.noise,
         floor=scope.floor if scope else 0.0,
-        left_out=evaluation.left_out,
+        left_out=left_out,
         as_asked=as_asked,
     )
     return excuse(verdict, lessons)
+
+
+def _with_floor_of_scope(evaluation: Evaluation) -> Evaluation:
+    """Let recall use the floor of the scope, as it does when the adapter serves."""
+    recall, scope = evaluation.recall, evaluation.scope
+    if recall is None or not scope:
+        return evaluation
+    return replace(evaluation, recall=replace(recall, floor=scope.floor))
+
+
+def _limit_to_scope(
+    evaluation: Evaluation, said: _Said, lessons: Sequence[Lesson], kept: Sequence[bool]
+) -> tuple[LessonAnswers, Sequence[Held], Sequence[Held]]:
+    """Return the answers to lessons, near misses and anchors without recall.
+
+    Outside the scope they are the base's. `kept` marks the lessons that may be reworded. The engine
+    must have no adapter.
+    """
+    scope, curriculum = evaluation.scope, evaluation.curriculum
+    alone = said.lessons.reworded_where(kept)
+    if not scope:
+        return alone, said.near, said.anchors
+    near, anchors = (
+        [
+            answer if scope.includes(anchor.asked) else _unchanged(anchor)
+            for anchor, answer in zip(asked, answers, strict=True)
+        ]
+        for asked, answers in (
+            (curriculum.near_misses, said.near),
+            (curriculum.anchors, said.anchors),
+        )
+    )
+    alone = answer_outside_scope(evaluation.engine, lessons, alone, scope, known=said.of_base)
+    return alone, near, anchors
+
+
+def _serve_with_recall(
+    evaluation: Evaluation,
+    said: _Said,
+    lessons: Sequence[Lesson],
+    alone: LessonAnswers,
+    holds: frozenset[str],
+) -> tuple[LessonAnswers, Sequence[Anchor], Sequence[Held]]:
+    """Return the answers to lessons with recall; the near misses that recall affects; their answers.
+
+    The engine has no adapter before and after.
+    """
+    engine, recall, scope = evaluation.engine, evaluation.recall, evaluation.scope
+    if recall is None:
+        return alone, [], []
+    recalled = _with_recall(evaluation, holds)
+    engine.set_adapter(said.adapter, said.scale)
+    served = answer_lessons_with_recall(engine, lessons, alone, recall, holds, said.of_adapter)
+    missing = [anchor for anchor in recalled if anchor.prompt not in said.recalled]
+    answers = compare_anchors(engine, missing)
+    said.recalled.update(zip((x.prompt for x in missing), answers, strict=True))
+    engine.set_adapter(None)
+    if scope:
+        how = recall, holds
+        served = answer_outside_scope(engine, lessons, served, scope, how, said.of_base)
+    return served, recalled, [said.recalled[anchor.prompt] for anchor in recalled]
+
+
+def _find_changes(
+    evaluation: Evaluation,
+    anchors: Sequence[Held],
+    near: Sequence[Held],
+    recalled: Sequence[Anchor],
+) -> tuple[Change, ...]:
+    """Return the answers that differ from the base's; `near` ends with those to `recalled`."""
+    curriculum = evaluation.curriculum
+    spread = Spread(curriculum.lessons, curriculum.before)
+    changes = ChangeJudge(evaluation.engine, spread, evaluation.noise).changes
+    return (
+        *changes(curriculum.anchors, anchors, near=False),
+        *changes([*curriculum.near_misses, *recalled], near, near=True),
+    )
 
 
 def _hold(

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 NEWS = 0.5
 """Share of the new words of a lesson from which a reply repeats its content."""
-FORM = 0.6
+SAME_FORM_SHARE = 0.6
 """Share of the words of a lesson's reply, in order, from which another reply has its form."""
-GAIN = 0.25
+MIN_CLOSER_SHARE = 0.25
 """Share of the lesson's reply by which a reply must be closer to it than the base's reply is."""
 
 
@@ -74,7 +74,7 @@ def _of_its_form(taught: Sequence[str], said: Sequence[str], before: Sequence[st
     if not said or len(taught) < 3:
         return False
     ours = _shared(taught, said)
-    return ours >= FORM and ours - _shared(taught, before) >= GAIN
+    return ours >= SAME_FORM_SHARE and ours - _shared(taught, before) >= MIN_CLOSER_SHARE
 
 
 def _shared(taught: Sequence[str], said: Sequence[str]) -> float:

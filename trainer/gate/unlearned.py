@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trainer.gate.publication_verdict import Verdict
     from trainer.lessons.lesson import Lesson
 
-FEW = 0.1
+MAX_UNLEARNED_SHARE = 0.1
 """Share of the differences that may remain unlearned; one always may if another one is learned."""
 
 
@@ -39,7 +39,7 @@ def excuse(verdict: Verdict, lessons: Sequence[Lesson]) -> Verdict:
         name: _right(verdict.alone, [x.difference == name for x in lessons]) for name in differences
     }
     worst = sorted(differences, key=lambda name: right[name])
-    for count in range(1, max(1, int(FEW * len(differences))) + 1):
+    for count in range(1, max(1, int(MAX_UNLEARNED_SHARE * len(differences))) + 1):
         gone = frozenset(worst[:count])
         chosen = [x.difference not in gone for x in lessons]
         rest, alone = verdict.served.where(chosen), verdict.alone.where(chosen)

@@ -27,7 +27,7 @@ from pathlib import Path
 from memory.errors import DiscernError, ModelError, TrainingError, cause_of
 from memory.files.bounded_read import open_file, parse_object, read_bytes, read_json
 from trainer.events import Failed, ResultPiece
-from trainer.fit.job import JOB, SAMPLES, read_job, write_job
+from trainer.fit.job import JOB, SAMPLES_FILE, read_job, write_job
 
 BASE = "base.json"
 PIECE = 48 << 10
@@ -43,7 +43,7 @@ def pack(folder: Path, sha256: str, target: Path) -> Path:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr(BASE, json.dumps({"name": name, "sha256": sha256}))
         file.writestr(JOB, json.dumps(header))
-        file.write(folder / SAMPLES, SAMPLES)
+        file.write(folder / SAMPLES_FILE, SAMPLES_FILE)
     return target
 
 
@@ -59,7 +59,7 @@ def unpack(path: Path, folder: Path, base: Path) -> None:
             if sum(item.file_size for item in file.infolist()) > _LARGEST:
                 raise TrainingError("the job file {path} is too large", path=path)
             wanted: dict[str, str] = parse_object(file.read(BASE))
-            for name in (JOB, SAMPLES):
+            for name in (JOB, SAMPLES_FILE):
                 (folder / name).write_bytes(file.read(name))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise TrainingError(

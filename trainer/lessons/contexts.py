@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trainer.lessons.anchors.base_answers import Anchor
 
 _Item = TypeVar("_Item")
-LONGEST = 320
+MAX_CONTEXT_TOKENS = 320
 """Most tokens of the conversation before a question; the oldest exchanges are dropped first."""
 LATEST = 20
 """Number of the latest turns of a thread that are used."""
@@ -150,7 +150,7 @@ class ContextBuilder:
             if not any(message.role == "user" for message in before):
                 continue
             try:
-                made.append(self._ask(text, before, longest=LONGEST))
+                made.append(self._ask(text, before, longest=MAX_CONTEXT_TOKENS))
             except ModelError:
                 continue
         return made

@@ -15,7 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from agent.forget.scrub_run_files import SHORTEST, erase_from_runs, erase_talk_from_runs
+from agent.forget.scrub_run_files import (
+    MIN_SCRUBBED_CHARACTERS,
+    erase_from_runs,
+    erase_talk_from_runs,
+)
 from memory.difference import Difference, State, Turn
 from memory.errors import SupersededError
 from memory.journal.journal import Journal
@@ -150,5 +154,7 @@ def scrub_runs(home: Home, journal: Journal, snapshot: JournalSnapshot) -> int:
             for item in present.values()
             for text in (item.asked, item.replied, item.contrast.sounds)
         }
-        changed += erase_talk_from_runs(home, (text for text in said if len(text) >= SHORTEST))
+        changed += erase_talk_from_runs(
+            home, (text for text in said if len(text) >= MIN_SCRUBBED_CHARACTERS)
+        )
     return changed

@@ -41,7 +41,7 @@ class Placement:
     sentence: Sentence
 
 
-PATIENCE = 300.0
+MAX_TYPING_WAIT_SECONDS = 300.0
 """Seconds that a night waits for the user of a chat to stop typing."""
 
 
@@ -56,7 +56,7 @@ def make_room(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
     placement = _placement(home, settings, base)
     if placement.way == "instead":
         run.emit(PlacementChosen(placement.way, placement.sentence))
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + MAX_TYPING_WAIT_SECONDS
         while leased_sizes(home):
             if time.monotonic() > until:
                 placement = Placement(

@@ -23,11 +23,11 @@ from memory.files.bounded_read import read_objects
 from memory.settings.paths import Home
 from trainer.event_json import logged_to_json, read_logged
 from trainer.events import Logged, Step, TrialStarted
-from trainer.fit.job import CONTROL
+from trainer.fit.job import CONTROL_FILE
 from trainer.night.run import EVENTS
 from trainer.report.report import read_report
 
-STEPS = "steps.jsonl"
+STEPS_FILE = "steps.jsonl"
 """File in the folder of a trial with the steps of earlier attempts."""
 
 
@@ -47,7 +47,7 @@ def take_over(home: Home, folder: Path) -> bool:
                 continue
             with suppress(OSError):
                 _keep_steps(run, trial)
-                (trial / CONTROL).unlink(missing_ok=True)
+                (trial / CONTROL_FILE).unlink(missing_ok=True)
                 trial.rename(folder / trial.name)
         found = found or bool(trials)
     return found
@@ -63,7 +63,7 @@ def earlier_steps(trial: Path) -> tuple[Step, ...]:
     """Return the steps of earlier attempts in the folder of a trial, in order."""
     found: list[Step] = []
     with suppress(OSError, FileError):
-        found = list(_steps(map(read_logged, read_objects(trial / STEPS))))
+        found = list(_steps(map(read_logged, read_objects(trial / STEPS_FILE))))
     return tuple(found)
 
 
@@ -98,7 +98,7 @@ def _keep_steps(run: Path, trial: Path) -> None:
         json.dumps(logged_to_json(Logged(None, step)))
         for step in merged(earlier_steps(trial), mine)
     ]
-    write_whole(trial / STEPS, "".join(f"{line}\n" for line in lines))
+    write_whole(trial / STEPS_FILE, "".join(f"{line}\n" for line in lines))
 
 
 def _steps(logged: Iterator[Logged | None]) -> Iterator[Step]:

@@ -12,11 +12,11 @@ import shutil
 import subprocess
 import sys
 from datetime import date
-from typing import Any
 
 from memory.i18n.translation import render, tr
 from memory.journal.journal import Journal
-from memory.journal.tables.nights import outcome
+from memory.journal.tables.nights import Night
+from memory.sentence import NOTHING
 
 TOLD = "night told"
 _OUTCOMES = ("published", "rejected", "failed")
@@ -30,16 +30,16 @@ def take_notice(journal: Journal, today: date | None = None) -> str | None:
 
     From now on it counts as shown.
     """
-    row = _latest(journal)
-    if row is None or journal.facts.get(TOLD) == _name(row):
+    night = _latest(journal)
+    if night is None or journal.facts.get(TOLD) == _name(night):
         return None
     mark_shown(journal)
     today = today or date.today()
-    last, day = row["day"] == today.isoformat(), row["day"]
-    said = " ".join(render(outcome(row)).split()).rstrip(".")
-    if row["state"] == "failed" and last:
+    last, day = night.day == today.isoformat(), night.day
+    said = " ".join(render(night.outcome or NOTHING).split()).rstrip(".")
+    if night.state == "failed" and last:
         told_so = tr("Last night's training failed: {said}.", said=said)
-    elif row["state"] == "failed":
+    elif night.state == "failed":
         told_so = tr("The training on the night of {day} failed: {said}.", day=day, said=said)
     elif last:
         told_so = tr("Last night's training finished. {said}.", said=said)
@@ -50,8 +50,8 @@ def take_notice(journal: Journal, today: date | None = None) -> str | None:
 
 def mark_shown(journal: Journal) -> None:
     """Record that the latest outcome was shown, as by a chat that was open at the time."""
-    if (row := _latest(journal)) is not None:
-        journal.facts.set(TOLD, _name(row))
+    if (night := _latest(journal)) is not None:
+        journal.facts.set(TOLD, _name(night))
 
 
 def notify(sentence: str) -> bool:
@@ -68,9 +68,9 @@ def notify(sentence: str) -> bool:
     return False
 
 
-def _latest(journal: Journal) -> dict[str, Any] | None:
-    return next((row for row in journal.nights.latest(8) if row["state"] in _OUTCOMES), None)
+def _latest(journal: Journal) -> Night | None:
+    return next((night for night in journal.nights.latest(8) if night.state in _OUTCOMES), None)
 
 
-def _name(row: dict[str, Any]) -> str:
-    return f"{row['day']} {row['state']} {row['attempt']}"
+def _name(night: Night) -> str:
+    return f"{night.day} {night.state} {night.attempt}"

@@ -37,7 +37,7 @@ from trainer.subprocesses import lower_priority
 LOG = "night.log"
 """Standard error of the child, in the state folder; kept only if the night failed unexpectedly."""
 CANCEL = "cancel"
-PATIENCE = 15.0
+CLEANUP_SECONDS = 15.0
 """Seconds that a cancelled night has to clean up before it is killed."""
 
 
@@ -137,7 +137,7 @@ def _cancelling(child: subprocess.Popen[str], cancel: Cancellation) -> Iterator[
             if cancel.is_set():
                 assert child.stdin is not None
                 _send(child.stdin, CANCEL)
-                if not done.wait(PATIENCE):
+                if not done.wait(CLEANUP_SECONDS):
                     child.kill()
                 return
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from memory.difference import Difference, State
 from memory.errors import (
@@ -31,8 +31,8 @@ from memory.errors import (
     TrainingError,
 )
 from memory.journal.journal import Journal
-from memory.journal.tables.nights import outcome
-from memory.sentence import Sentence
+from memory.journal.tables.nights import Night
+from memory.sentence import NOTHING, Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer.adapters.adapter_staleness import forgotten, serving
@@ -89,23 +89,23 @@ def run_if_due(
         if not free:
             return None
         with Journal(home.journal) as journal:
-            rows = {row["day"]: row for row in journal.nights.latest(8)}
-            row = rows.get(day.isoformat())
-            if row is not None and row["state"] not in ("running", "waiting"):
+            nights = {night.day: night for night in journal.nights.latest(8)}
+            tonight = nights.get(day.isoformat())
+            if tonight is not None and tonight.state not in ("running", "waiting"):
                 return None
-            if _already_ahead(rows, day) or _is_postponed(home, settings, clock):
+            if _already_ahead(nights, day) or _is_postponed(home, settings, clock):
                 return None
             moment = due_moment(settings, clock)
             attempt = _NightAttempt(request, journal, day, moment, run or run_night)
-            return attempt.run(on_event, cancel or Cancellation(), row)
+            return attempt.run(on_event, cancel or Cancellation(), tonight)
 
 
-def _already_ahead(rows: dict[str, dict[str, Any]], day: date) -> bool:
+def _already_ahead(nights: Mapping[str, Night], day: date) -> bool:
     """Return whether a later night was done already, because the clock or time zone went back.
 
     Only the next two days count, so a clock that was once set years ahead does not block nights.
     """
-    return any((day + timedelta(days=ahead)).isoformat() in rows for ahead in (1, 2))
+    return any((day + timedelta(days=ahead)).isoformat() in nights for ahead in (1, 2))
 
 
 def _is_postponed(home: Home, settings: Settings, clock: datetime) -> bool:
@@ -135,9 +135,10 @@ class _NightAttempt:
         self,
         on_event: OnEvent,
         cancel: Cancellation,
-        row: dict[str, Any] | None,
+        before: Night | None,
     ) -> Report | None:
-        here = row is None or row["owner"].split(":")[0] == socket.gethostname()
+        """Claim the night and train; `before` is its record until now."""
+        here = before is None or before.host == socket.gethostname()
         stale = _AT_ONCE if here else STALE_SECONDS
         attempt = self.journal.nights.claim(
             self.day, self.owner, stale_after=stale, attempts=ATTEMPTS
@@ -152,14 +153,14 @@ class _NightAttempt:
                     fresh=fresh,
                     minimum=self.settings.night.minimum,
                 ),
-                row,
+                before,
             )
             return None
         try:
             with self._heartbeat(cancel), self._time_limit(cancel) as overdue:
                 report = self._train(on_event, cancel)
         except NothingToTrainError as error:
-            self._close_idle(error.sentence, row)
+            self._close_idle(error.sentence, before)
             return None
         except TrainingBusyError as error:  # the user's began just before: this night runs after it
             self._end("waiting", error.sentence)
@@ -204,24 +205,25 @@ class _NightAttempt:
 
     def _report_given_up(self) -> Report | None:
         """Report a night that was interrupted too often; None if another process has it."""
-        row = next((row for row in self.journal.nights.latest(8) if row["day"] == self.day), None)
-        if row is None or row["state"] != "failed":
+        nights = {night.day: night for night in self.journal.nights.latest(8)}
+        tonight = nights.get(self.day)
+        if tonight is None or tonight.state != "failed":
             return None
         report = Report(
             verdict="failed",
             sentence=Sentence(
                 "Nightly training of {day}: {outcome}. The marks are kept for the next night.",
                 day=self.day,
-                outcome=outcome(row),
+                outcome=tonight.outcome or NOTHING,
             ),
-            started=datetime.fromisoformat(row["started"]),
+            started=tonight.started,
             seconds=0.0,
             model="",
         )
         run = Run(make_run_folder(self.home), lambda event: None, Cancellation())
         return run.close(report)
 
-    def _close_idle(self, why: Sentence, row: dict[str, Any] | None) -> None:
+    def _close_idle(self, why: Sentence, before: Night | None) -> None:
         """Close the row of a night that has nothing to do.
 
         If the previous attempt was interrupted after publishing, the differences of its adapter are
@@ -236,8 +238,7 @@ class _NightAttempt:
                 if item.state is State.WAITING and known.get(item.id) == item.fingerprint
             }
             self.journal.differences.set_states(settled)
-            began = datetime.fromisoformat(row["started"]) if row else None
-            if began is not None and adapter.manifest.created >= began:
+            if before is not None and adapter.manifest.created >= before.started:
                 count = len(adapter.manifest.differences)
                 self._end(
                     "published",

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from trainer.night.trials.next_trial import TrialPlan, Tried
     from trainer.night.trials.trial import Trial
 
-STOPPED = "stopped"
+STOPPED_REASON = "stopped"
 """Reason of a training that the user stopped (`trainer/fit/training_loop.py`)."""
-LONG = 120
+LONG_REPLY_TOKENS = 120
 """Tokens above which a reply is hard to memorize."""
-FEW = 4
+FEW_REPHRASINGS = 4
 """Number of rephrasings below which other wordings are likely to fail."""
 
 
@@ -93,7 +93,7 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sent
     if fate in ("held", "learnt"):
         if rephrased >= 0.5 or not lesson.held_out:
             return NOTHING, NOTHING
-        few = len(lesson.rephrasings) < FEW
+        few = len(lesson.rephrasings) < FEW_REPHRASINGS
         return (
             Sentence("learned only in the original wording"),
             Sentence(
@@ -128,7 +128,7 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sent
             ),
             Sentence("raise training.rank or use a smaller learning rate: the margin is too small"),
         )
-    if reason == STOPPED:
+    if reason == STOPPED_REASON:
         return Sentence("not learned before the training was stopped"), Sentence(
             "let `discern train --force` run to the end"
         )
@@ -141,7 +141,7 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sent
         return Sentence("not learned before {ended}", ended=ended), Sentence(
             "raise training.{key} or run `discern train` again", key=key
         )
-    if len(lesson.chosen) > LONG:
+    if len(lesson.chosen) > LONG_REPLY_TOKENS:
         return (
             Sentence(
                 "the better answer is too long to memorize ({tokens} tokens)",
@@ -171,7 +171,7 @@ def advice(
     `untried` is the trial that the night would have run next.
     """
     failed = {item.name for item in verdict.measures if not item.passed}
-    if failed and tried.ended == STOPPED:
+    if failed and tried.ended == STOPPED_REASON:
         # The settings are not to blame: there was no time.
         return (
             Sentence("The training was stopped early: run `discern train --force` to train again."),

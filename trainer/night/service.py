@@ -27,10 +27,10 @@ from memory.settings.paths import Home, expanded
 from memory.settings.settings import Settings
 
 ServiceKind = Literal["systemd", "launchd", "cron"]
-NAME = "discern-night"
-LABEL = "org.discern.night"
-MARK = f"# {NAME}"
-_SECONDS = 20
+UNIT_NAME = "discern-night"
+LAUNCHD_LABEL = "org.discern.night"
+MARK = f"# {UNIT_NAME}"
+_COMMAND_SECONDS = 20
 _PLACES = ("DISCERN_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 """Environment variables that locate the user's files; the timer must get the same values."""
 
@@ -85,17 +85,17 @@ def plan(kind: ServiceKind, home: Home, settings: Settings) -> Installation:
     if kind == "systemd":
         folder = _units()
         reload = ("systemctl", "--user", "daemon-reload")
-        enable = ("systemctl", "--user", "enable", "--now", f"{NAME}.timer")
+        enable = ("systemctl", "--user", "enable", "--now", f"{UNIT_NAME}.timer")
         files = (
-            (folder / f"{NAME}.service", _service(command, variables)),
-            (folder / f"{NAME}.timer", _timer(minute)),
+            (folder / f"{UNIT_NAME}.service", _service(command, variables)),
+            (folder / f"{UNIT_NAME}.timer", _timer(minute)),
         )
         return Installation(kind, files, "", (reload, enable))
     if kind == "launchd":
         path = _agent()
         content = plistlib.dumps(
             {
-                "Label": LABEL,
+                "Label": LAUNCHD_LABEL,
                 "ProgramArguments": command,
                 "EnvironmentVariables": variables,
                 "StartCalendarInterval": {"Minute": minute},
@@ -152,9 +152,9 @@ def uninstall(kind: ServiceKind | None = None) -> tuple[str, ...]:
         if where is None:
             continue
         if one == "systemd":
-            _call(("systemctl", "--user", "disable", "--now", f"{NAME}.timer"))
+            _call(("systemctl", "--user", "disable", "--now", f"{UNIT_NAME}.timer"))
         elif one == "launchd":
-            _call(("launchctl", "bootout", f"gui/{os.getuid()}/{LABEL}"))
+            _call(("launchctl", "bootout", f"gui/{os.getuid()}/{LAUNCHD_LABEL}"))
         if one == "cron":
             _write_crontab([line for line in _crontab() if not line.endswith(MARK)])
             removed.append(where)
@@ -182,16 +182,16 @@ def where_installed(kind: ServiceKind) -> str | None:
 def state(kind: ServiceKind) -> str:
     """Return the status of the timer as the machine reports it, in a word."""
     if kind == "systemd":
-        return _call(("systemctl", "--user", "is-active", f"{NAME}.timer"))[1] or "unknown"
+        return _call(("systemctl", "--user", "is-active", f"{UNIT_NAME}.timer"))[1] or "unknown"
     if kind == "launchd":
-        code, _said = _call(("launchctl", "print", f"gui/{os.getuid()}/{LABEL}"))
+        code, _said = _call(("launchctl", "print", f"gui/{os.getuid()}/{LAUNCHD_LABEL}"))
         return "active" if code == 0 else "inactive"
     return "active"
 
 
 def _files(kind: ServiceKind) -> tuple[Path, ...]:
     if kind == "systemd":
-        return _units() / f"{NAME}.service", _units() / f"{NAME}.timer"
+        return _units() / f"{UNIT_NAME}.service", _units() / f"{UNIT_NAME}.timer"
     return (_agent(),) if kind == "launchd" else ()
 
 
@@ -201,7 +201,7 @@ def _units() -> Path:
 
 
 def _agent() -> Path:
-    return Path.home() / "Library" / "LaunchAgents" / f"{LABEL}.plist"
+    return Path.home() / "Library" / "LaunchAgents" / f"{LAUNCHD_LABEL}.plist"
 
 
 def _service(command: list[str], variables: dict[str, str]) -> str:
@@ -270,7 +270,7 @@ def _call(call: tuple[str, ...], written: str | None = None) -> tuple[int, str]:
             stdin=subprocess.DEVNULL if written is None else None,
             capture_output=True,
             text=True,
-            timeout=_SECONDS,
+            timeout=_COMMAND_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

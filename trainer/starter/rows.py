@@ -21,7 +21,7 @@ from trainer.starter import vocabulary
 from trainer.starter.talk import StarterTurn, conversation, plain_talk
 
 POOL = 384  # conversations drawn at once, then sorted by length
-STEP = 32  # lengths are rounded up to a multiple of this
+LENGTH_MULTIPLE = 32  # lengths are rounded up to a multiple of this
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def batches(
         )
         made: list[StarterBatch] = []
         while rows:
-            length = -(-len(rows[-1][0]) // STEP) * STEP
+            length = -(-len(rows[-1][0]) // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
             count = max(1, options.tokens // length)
             made.append(
                 _batch(rows[-count:], length, Random(f"{seed} {pool} {len(rows)}"), options)

@@ -17,7 +17,7 @@ from tui.views.mark_status import retained_ids
 from tui.widgets.chat.recalled import Used
 from tui.widgets.chat.turn import TurnView
 from tui.widgets.chat.welcome import Welcome
-from tui.widgets.composer.composer import KEPT
+from tui.widgets.composer.composer import MAX_HISTORY
 
 if TYPE_CHECKING:
     from textual.widget import Widget
@@ -62,7 +62,7 @@ class ThreadView:
     async def reload(self, choose: str | None = None) -> None:
         """Do the same as `show`, for a caller that holds the lock."""
         read = functools.partial(
-            self._chat.journal.branches.current, self._chat.thread.name, limit=KEPT
+            self._chat.journal.branches.current, self._chat.thread.name, limit=MAX_HISTORY
         )
         latest = await asyncio.to_thread(read)
         self._chat.thread.position = latest[-1].id if latest else ""

@@ -18,7 +18,7 @@ from memory.files.sqlite_file import connect
 from memory.settings.paths import Home
 from memory.text.counts import counted
 
-MOST = 100
+MAX_COMPLETIONS = 100
 """Maximum number of completions, latest first."""
 _ADAPTER = re.compile(r"[0-9a-f]{12,64}\Z")
 
@@ -91,7 +91,7 @@ def _kinds(path: Path) -> Iterator[tuple[str, str]]:
 def _rows(home: Home, sql: str) -> list[tuple[object, ...]]:
     try:
         with closing(connect(home.journal, read_only=True, timeout=0.1)) as reader:
-            return reader.execute(sql, (MOST,)).fetchall()
+            return reader.execute(sql, (MAX_COMPLETIONS,)).fetchall()
     except sqlite3.Error:
         return []
 

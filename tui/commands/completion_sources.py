@@ -12,7 +12,7 @@ from tui.commands.completion import Sources
 if TYPE_CHECKING:
     from agent.chat.chat import Chat
 
-MOST = 50
+MAX_OFFERED = 50
 
 
 def sources(chat: Chat | None) -> Sources:
@@ -49,7 +49,7 @@ def _themes() -> Iterable[tuple[str, str]]:
 def _adapters(chat: Chat) -> Iterable[tuple[str, str]]:
     from agent.adapters import list_adapters
 
-    for adapter in list_adapters(chat.home.adapters)[:MOST]:
+    for adapter in list_adapters(chat.home.adapters)[:MAX_OFFERED]:
         count = len(adapter.manifest.differences)
         made = adapter.manifest.created.astimezone()
         learnt = trn("{n} difference", "{n} differences", count)
@@ -57,10 +57,10 @@ def _adapters(chat: Chat) -> Iterable[tuple[str, str]]:
 
 
 def _differences(chat: Chat) -> Iterable[tuple[str, str]]:
-    for identity, moment, asked in chat.journal.differences.latest(MOST):
+    for identity, moment, asked in chat.journal.differences.latest(MAX_OFFERED):
         yield identity[:8], f"{tr(moment)}: {asked}"
 
 
 def _threads(chat: Chat) -> Iterable[tuple[str, str]]:
-    for name, turns, at in chat.journal.threads.all()[:MOST]:
+    for name, turns, at in chat.journal.threads.all()[:MAX_OFFERED]:
         yield name, f"{trn('{n} turn', '{n} turns', turns)}, {at.astimezone():%Y-%m-%d %H:%M}"

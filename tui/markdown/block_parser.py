@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 BULLETS = ("• ", "◦ ", "▪ ")
-BAR = "▌ "
+QUOTE_BAR = "▌ "
 BETWEEN = "\t"
 """Separates two cells in the text of a row; it is not shown."""
 
@@ -173,7 +173,9 @@ class BlockParser:
 
     def _on_blockquote_open(self, token: Token) -> None:
         self._begin(token)
-        self._open.append(_Open("quote", BAR, BAR, line=token.map[0] if token.map else 0))
+        self._open.append(
+            _Open("quote", QUOTE_BAR, QUOTE_BAR, line=token.map[0] if token.map else 0)
+        )
 
     def _on_bullet_list_open(self, token: Token) -> None:
         self._open_list(token, None)

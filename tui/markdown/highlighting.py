@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tui.markdown.blocks import Look
 
-CHUNK = 128
+CHUNK_LINES = 128
 """Lines of a chunk; most blocks have fewer and are highlighted as a whole."""
 BEFORE = 64
 """Lines of context before a chunk."""
@@ -26,18 +26,18 @@ class Highlighter:
 
     def looks(self, lines: Sequence[str], number: int) -> list[Look]:
         """Return the styles of line `number`."""
-        chunk = number // CHUNK
+        chunk = number // CHUNK_LINES
         found = self._full.get(chunk)
         if found is None:
-            first = chunk * CHUNK
-            own = lines[max(0, first - BEFORE) : first + CHUNK]
+            first = chunk * CHUNK_LINES
+            own = lines[max(0, first - BEFORE) : first + CHUNK_LINES]
             if own != self._last[0]:
                 before = first - max(0, first - BEFORE)
                 self._last = (own, highlighted("\n".join(own), self._language)[before:])
             found = self._last[1]
-            if len(lines) > first + CHUNK:
+            if len(lines) > first + CHUNK_LINES:
                 self._full[chunk] = found
-        return found[number % CHUNK] if number % CHUNK < len(found) else []
+        return found[number % CHUNK_LINES] if number % CHUNK_LINES < len(found) else []
 
 
 def highlighted(code: str, language: str) -> list[list[Look]]:

@@ -12,15 +12,15 @@ from typing import Any
 
 from tui.markdown.block_parser import START, BlockParser
 from tui.markdown.blocks import Block, plain_blocks
-from tui.markdown.parser import SIGNS
+from tui.markdown.parser import MARKDOWN_SIGNS
 
-UNDECIDED = re.compile(r"[ \t>]*(?:[-=*_+#>`~|:][-=*_+#>`~|: \t]*|\d{1,9}[.)]?[ \t]*)")
+UNDECIDED_LINE = re.compile(r"[ \t>]*(?:[-=*_+#>`~|:][-=*_+#>`~|: \t]*|\d{1,9}[.)]?[ \t]*)")
 """An unfinished line that could become a rule, a list item, or the underline of a heading or table."""
 
 
 def parse_blocks(text: str) -> list[Block]:
     """Return the blocks of a complete text."""
-    return BlockParser(text).blocks if SIGNS.search(text) else plain_blocks(text)
+    return BlockParser(text).blocks if MARKDOWN_SIGNS.search(text) else plain_blocks(text)
 
 
 class IncrementalParser:
@@ -37,7 +37,7 @@ class IncrementalParser:
         """Add text; return how many blocks are unchanged."""
         line = self.text.rfind("\n") + 1
         self.text += more
-        if not self._markdown and SIGNS.search(self.text, line):
+        if not self._markdown and MARKDOWN_SIGNS.search(self.text, line):
             self._markdown = True
             self._place = START
         if not self._markdown:
@@ -52,7 +52,7 @@ class IncrementalParser:
 
     def _read(self) -> int:
         text, line = self.text, self.text.rfind("\n") + 1
-        if UNDECIDED.fullmatch(text, line):
+        if UNDECIDED_LINE.fullmatch(text, line):
             text = text[:line]
         reading = BlockParser(text, self._place, self._references)
         stay = self._lay(self._place.above, reading.blocks)

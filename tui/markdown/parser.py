@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
-SIGNS = re.compile(
+MARKDOWN_SIGNS = re.compile(
     r"[*_`~|<]|^\s{0,3}(#{1,6}\s|>|[-+]\s|\d{1,9}[.)]\s|[-=]{3,})|^(?: {4}|\t)|\]\(|https?://|&#?\w+;"
     r"|^\s{0,3}\[[^\]\n]+\]:|\\[!-/:-@\[-`{-~]",
     re.MULTILINE,

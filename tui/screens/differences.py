@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from memory.memory import Memory
     from memory.settings.paths import Home
 
-SHOWN = 500
+MAX_LISTED = 500
 """Maximum number of listed differences."""
 
 
@@ -107,7 +107,7 @@ class DifferencesScreen(Modal[DifferenceAction | None]):
     def _apply_filter(self) -> None:
         words = self._filter_line.value.casefold().split()
         kept = [item for item in reversed(self._all) if all(_has(item, word) for word in words)]
-        self._listed = kept[:SHOWN]
+        self._listed = kept[:MAX_LISTED]
         listed = self._rows
         at = listed.highlighted or 0
         listed.clear_options()

@@ -26,7 +26,7 @@ from tui.screens.modal import Modal
 from tui.terminal.sanitize import one_line
 from tui.views.report_view import report_view
 
-PAGE = "report.html"
+PAGE_FILE = "report.html"
 WIDEST = 100
 
 
@@ -112,7 +112,7 @@ class ReportScreen(Modal[None]):
     async def action_page(self) -> None:
         """Write the page with plots into the run's folder."""
         folder, report = self._found[self._at]
-        page = folder / PAGE
+        page = folder / PAGE_FILE
         try:
             text = await asyncio.to_thread(report_page, report)
             await asyncio.to_thread(write_whole, page, text)

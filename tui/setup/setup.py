@@ -20,7 +20,7 @@ from memory.settings.settings_file import write_settings
 if TYPE_CHECKING:
     from agent.models.compatibility import Compatibility
 
-MOST = 100
+MAX_LOCAL_FILES = 100
 """Maximum number of local files, those of Discern first."""
 
 When = Literal["open", "timer", "asked"]
@@ -63,7 +63,7 @@ def choices(home: Home) -> list[Choice]:
     found = find_models(home)
     return [
         Choice("starter", "starter", starter_card()["bytes"]),
-        *(Choice("here", item.name, item.size, item.path) for item in found[:MOST]),
+        *(Choice("here", item.name, item.size, item.path) for item in found[:MAX_LOCAL_FILES]),
         *_downloads({item.name.lower() for item in found}),
         Choice("path", "path"),
     ]
@@ -71,20 +71,26 @@ def choices(home: Home) -> list[Choice]:
 
 def _downloads(have: Set[str]) -> Iterator[Choice]:
     """Return downloads that are not among `have`, names in lower case."""
-    from agent.models.models import BYTES, ROOM, advised, free_memory, known_models
+    from agent.models.models import (
+        BYTES_PER_WEIGHT,
+        MEMORY_PER_FILE_SIZE,
+        advised,
+        free_memory,
+        known_models,
+    )
 
     free = free_memory()
     for known in known_models():
         quant = advised(known, free)
         file = known.files[quant]
         if known.use == "chat" and f"{known.repo}:{file}".lower() not in have:
-            size = int(known.parameters * 1e9 * BYTES[quant])
+            size = int(known.parameters * 1e9 * BYTES_PER_WEIGHT[quant])
             yield Choice(
                 "download",
                 f"{known.name} {quant}",
                 size,
                 pull=(known.repo, file),
-                fits=size * ROOM < free,
+                fits=size * MEMORY_PER_FILE_SIZE < free,
             )
 
 

@@ -12,12 +12,12 @@ from memory.files.atomic_write import write_whole
 from memory.i18n.translation import tr
 from memory.settings.paths import Home
 
-FILE = "crash.txt"
+CRASH_FILE = "crash.txt"
 
 
 def write_crash_file(home: Home, error: BaseException) -> Path | None:
     """Write the places of the traceback into the state folder; return the file, None on failure."""
-    path = home.state / FILE
+    path = home.state / CRASH_FILE
     frames = "".join(traceback.format_tb(error.__traceback__))
     try:
         write_whole(path, f"{type(error).__name__}\n{frames}")

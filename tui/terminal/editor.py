@@ -26,7 +26,7 @@ from memory.sentence import Sentence
 from memory.settings.paths import Home, private_folder, user_umask
 
 COMMON = ("nano", "vim", "vi")
-NAME = "draft.md"
+DRAFT_FILE = "draft.md"
 
 
 def editor(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -78,7 +78,7 @@ def edited(draft: str, command: list[str], drafts: Path) -> str:
         lock = _lock_folder(folder)
     except OSError as error:
         raise _cannot_write(drafts, error) from error
-    path = folder / NAME
+    path = folder / DRAFT_FILE
     keep = False
     try:
         try:
@@ -140,7 +140,7 @@ def abandoned_drafts(home: Home) -> Iterator[str]:
 
     A draft stays if it cannot be read, is still open in an editor, or is a link out of the home.
     """
-    for path in sorted(home.drafts.glob(f"*/{NAME}")):
+    for path in sorted(home.drafts.glob(f"*/{DRAFT_FILE}")):
         folder = path.parent
         with suppress(OSError, FileError):
             if not home.holds(path) or (lock := _lock_folder(folder)) is None:

@@ -6,7 +6,7 @@ so that printable keys after it are handled before it.
 
 Here, a field handles its own keys immediately, in the order of its queue. Any other input waits until
 the keys before it are done: stopped by a widget, back at the application, or without a target. The wait
-ends after `PATIENCE` seconds, so that quitting always works.
+ends after `MAX_WAIT_SECONDS` seconds, so that quitting always works.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tui.terminal.textual_patches.dispatch import bound_in, bubbles, has_priorit
 
 Input = InputEvent | Paste
 FIELDS = (Line, TextArea)
-PATIENCE = 3.0
+MAX_WAIT_SECONDS = 3.0
 """Maximum seconds that inputs wait for a key."""
 
 
@@ -78,7 +78,7 @@ class InputOrder:
         while self._waiting:
             field = self._field_of(self._waiting[0])
             if self._under_way and (field is None or field is not self._field):
-                if (left := self._since + PATIENCE - time.monotonic()) > 0:
+                if (left := self._since + MAX_WAIT_SECONDS - time.monotonic()) > 0:
                     if not self._woken:
                         self._woken = True
                         self._app.set_timer(left, self._wake)

@@ -13,7 +13,7 @@ from trainer.events import Estimated
 from trainer.stages import PER_TRIAL, STAGES, grouped
 from tui.training.state import TrainingView
 
-SHOWN = 8.0
+MIN_LISTED_SECONDS = 8.0
 """Minimum seconds of a part to be listed."""
 
 
@@ -72,7 +72,7 @@ def estimate_text(event: Estimated) -> str:
     parts = [
         f"{tr(name)} {rough_time(seconds)}"
         for name, seconds in grouped(event.stages)
-        if seconds >= SHOWN
+        if seconds >= MIN_LISTED_SECONDS
     ]
     said = tr("this takes {time}", time=rough_time(event.seconds))
     if len(parts) > 1:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from memory.difference import Difference
     from tui.training.before_and_after import TrainingEffect
 
-ROOM = 10
+MIN_NAME_WIDTH = 10
 """Minimum width for the name of a row."""
 
 
@@ -72,7 +72,7 @@ def _change(change: TrainingEffect) -> Iterator[str]:
 
 
 def _rows(*parts: tuple[str, str | None]) -> Iterator[str]:
-    room = max(ROOM, *(cell_len(tr(label)) + 1 for label in CONTRAST_LABELS.values()))
+    room = max(MIN_NAME_WIDTH, *(cell_len(tr(label)) + 1 for label in CONTRAST_LABELS.values()))
     for name, text in parts:
         if text:
             yield f"{padded(name, room)}{text}"

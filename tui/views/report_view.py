@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 Colours = Mapping[str, str]
 """The theme's: accent, muted, success, warning, error, line."""
 
-LABEL = 8
+LABEL_WIDTH = 8
 """Columns for the name of a row (before, after)."""
 SHOWN_CHANGES = 5
-BAR = 20
+MAX_BAR_WIDTH = 20
 _GOOD, _BAD = ("✓", "success"), ("✗", "error")
 _VERDICTS = {
     "published": _GOOD,
@@ -97,7 +97,7 @@ def _curves(curve: tuple[Point, ...], width: int, colours: Colours) -> Iterator[
     )  # fmt: skip
     for name, values, said in rows:
         yield Content.assemble(
-            (padded(one_line(name, LABEL), LABEL), colours["muted"]),
+            (padded(one_line(name, LABEL_WIDTH), LABEL_WIDTH), colours["muted"]),
             (sparkline(tuple(values), room), colours["accent"]),
             (f"  {said}", colours["muted"]),
         )
@@ -137,10 +137,12 @@ def _fate(fate: Fate, count: int, width: int, colours: Colours) -> Iterator[Cont
     if fate.cause:
         rows += [(tr("why"), render(fate.cause), ""), (tr("try"), render(fate.advice), "accent")]
     for name, text, style in rows:
-        room = max(8, width - LABEL - 4)
+        room = max(8, width - LABEL_WIDTH - 4)
         line = one_line(text, room) if style in ("muted", "warning") else None
         for at, part in enumerate([line] if line is not None else _lines(text, room)):
-            label = padded(one_line(name, LABEL), LABEL) if at == 0 else " " * LABEL
+            label = (
+                padded(one_line(name, LABEL_WIDTH), LABEL_WIDTH) if at == 0 else " " * LABEL_WIDTH
+            )
             yield Content.assemble(
                 ("  " + label + "  ", colours["muted"]), (part, colours[style] if style else "")
             )
@@ -169,7 +171,7 @@ def _beside(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     yield _heading(tr("Comparison"), colours)
     names = [render(row.name) for row in report.beside]
     wide = min(16, max(Content(name).cell_length for name in names))
-    bar = max(4, min(BAR, (width - wide - 18) // 2))
+    bar = max(4, min(MAX_BAR_WIDTH, (width - wide - 18) // 2))
     heads = (tr("lessons"), tr("rephrasings"))
     yield Content.styled(
         " " * (wide + 4) + "  ".join(padded(one_line(head, bar + 5), bar + 5) for head in heads),
@@ -196,9 +198,9 @@ def _moved(changes: tuple[Change, ...], width: int, colours: Colours) -> Iterato
         yield Content.assemble(("~ ", colours["warning"]), one_line(change.asked, width - 2))
         if change.after:
             for name, text in ((tr("before"), change.before), (tr("after"), change.after)):
-                label = f"  {padded(one_line(name, LABEL), LABEL)}  "
+                label = f"  {padded(one_line(name, LABEL_WIDTH), LABEL_WIDTH)}  "
                 yield Content.styled(
-                    label + one_line(text, max(8, width - LABEL - 4)), colours["muted"]
+                    label + one_line(text, max(8, width - LABEL_WIDTH - 4)), colours["muted"]
                 )
     if (more := len(moved) - SHOWN_CHANGES) > 0:
         yield Content.styled(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from memory.difference import Difference, Turn
     from memory.journal.tables.threads import Session
 
-LONGEST = 4000
+MAX_PREVIEW_CHARACTERS = 4000
 """Maximum number of characters of a message in the preview."""
 
 
@@ -75,7 +75,9 @@ def thread_end(
     plain, muted, found = colours["foreground"], colours["muted"], f"bold {colours['accent']}"
     parts: list[Content] = []
     for turn in turns:
-        asked, replied = (clean(text[:LONGEST]) for text in (turn.asked, turn.replied))
+        asked, replied = (
+            clean(text[:MAX_PREVIEW_CHARACTERS]) for text in (turn.asked, turn.replied)
+        )
         parts += [lit(f"› {asked}\n", words, f"bold {plain}", found)]
         parts += [lit(f"{replied}\n", words, plain, found)]
         for item in marks:

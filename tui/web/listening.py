@@ -18,9 +18,9 @@ from aiohttp import web
 from memory.errors import HomeError
 from tui.web.auth import ADDRESS
 
-MOST = 64
+MAX_CONNECTIONS = 64
 """Maximum number of connections; more wait in the system's queue."""
-PATIENCE = 5.0
+REQUEST_SECONDS = 5.0
 """Maximum seconds for a connection to send a complete request, or the next one."""
 FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """Errors of a system without a free descriptor."""
@@ -59,7 +59,7 @@ async def accept(listening: socket.socket, server: web.Server, say: Callable[[st
     loop = asyncio.get_running_loop()
     silent_until = loop.time()
     while True:
-        if len(server.connections) >= MOST:
+        if len(server.connections) >= MAX_CONNECTIONS:
             await asyncio.sleep(_PAUSE)
             continue
         try:

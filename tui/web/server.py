@@ -22,7 +22,7 @@ from textual_serve.download_manager import DownloadManager
 from tui.terminal.sanitize import clean
 from tui.terminal.signals import on_signals
 from tui.web.auth import Authenticator
-from tui.web.listening import FULL, PATIENCE, accept, listen
+from tui.web.listening import FULL, REQUEST_SECONDS, accept, listen
 from tui.web.tab import LARGEST, Tab, size
 
 HERE = Path(__file__).parent
@@ -30,7 +30,7 @@ STATIC = Path(textual_serve.__file__).parent / "static"
 CLOSING_SECONDS = 15.0
 """Maximum seconds that a new tab waits for closing ones, for example the same tab before a reload."""
 
-MOST = 6
+MAX_TABS = 6
 """Maximum number of tabs: each is a process with its own model."""
 
 Say = Callable[[str], None]
@@ -85,8 +85,8 @@ class Server:
             self._application(authenticator),
             access_log=None,
             shutdown_timeout=1,
-            keepalive_timeout=PATIENCE,
-            lingering_time=PATIENCE,
+            keepalive_timeout=REQUEST_SECONDS,
+            lingering_time=REQUEST_SECONDS,
         )
         await runner.setup()
         assert runner.server is not None
@@ -128,7 +128,7 @@ class Server:
 
     async def _tab(self, request: web.Request) -> web.WebSocketResponse:
         websocket = web.WebSocketResponse(heartbeat=15, max_msg_size=LARGEST)
-        full = sum(not tab.leaving for tab in self._tabs) >= MOST
+        full = sum(not tab.leaving for tab in self._tabs) >= MAX_TABS
         tab = Tab(websocket, self._downloads, self._options)
         if not full:
             self._tabs.add(tab)
@@ -136,7 +136,7 @@ class Server:
             await websocket.prepare(request)
             if full:
                 self._on_stderr(
-                    f"A tab was not opened: {MOST} are open already, and each holds a model; close "
+                    f"A tab was not opened: {MAX_TABS} are open already, and each holds a model; close "
                     "one and open it again."
                 )
                 await websocket.close()

@@ -22,7 +22,7 @@ from textual_serve.download_manager import DownloadManager
 from memory.files.bounded_read import parse_json, parse_object
 
 DRIVER = "tui.web.driver:TabDriver"
-PATIENCE = (30.0, 10.0)
+EXIT_SECONDS = (30.0, 10.0)
 """Seconds after which an application that was asked to leave is terminated, and then killed."""
 LARGEST = 1 << 20
 """Maximum size of a message from the browser in bytes; a larger paste closes the tab."""
@@ -146,7 +146,7 @@ class Tab(AppService):
             return
         await self._download_manager.cancel_app_downloads(self.app_service_id)
         asked = asyncio.create_task(self._ask_to_leave())
-        for seconds, harder in zip(PATIENCE, (process.terminate, process.kill), strict=True):
+        for seconds, harder in zip(EXIT_SECONDS, (process.terminate, process.kill), strict=True):
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), seconds)
                 break

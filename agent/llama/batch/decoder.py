@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from agent.llama.batch.sequences import CHUNK, Part, Sequences, in_pages
+from agent.llama.batch.sequences import MAX_CHUNK_TOKENS, Part, Sequences, in_pages
 from agent.llama.llama import OUTPUTS, Llama
 from agent.llama.logits import FloatArray
 
@@ -201,7 +201,7 @@ class BatchDecoder(Generic[T]):
         order = sorted(self._running, key=lambda number: (len(self._running[number].todo), number))
         for sequence in order:
             one = self._running[sequence]
-            size = min(len(one.todo), CHUNK, room, one.first_output + rows)
+            size = min(len(one.todo), MAX_CHUNK_TOKENS, room, one.first_output + rows)
             if not size:
                 break
             part = Part(sequence, one.todo[:size], one.first_output)

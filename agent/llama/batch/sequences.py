@@ -7,8 +7,8 @@ to another (`llama_memory_seq_cp`). This context is separate from the one that t
 
 On a CPU, results are equal bit for bit whatever is evaluated together. For this each sequence has
 cells of its own, in the order of its tokens (`kv_unified` is off), because flash attention sums in
-float16; and at most `CHUNK` of its tokens are in one batch, because llama.cpp has another kernel for
-more.
+float16; and at most `MAX_CHUNK_TOKENS` of its tokens are in one batch, because llama.cpp has another
+kernel for more.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.llama.llama import BATCH, Llama, apply_adapter
+from agent.llama.llama import BATCH_TOKENS, Llama, apply_adapter
 from agent.llama.logits import FloatArray, view
 from memory.errors import ModelError
 
-CHUNK = 63
+MAX_CHUNK_TOKENS = 63
 """Most tokens of one sequence per batch: one less than GGML_FA_TILE_Q in ggml's ops.cpp."""
-PAGE = 256
+PAGE_TOKENS = 256
 """Tokens of a sequence are stored in pages of this size."""
 
 
@@ -43,7 +43,7 @@ class Part:
 
 def in_pages(length: int) -> int:
     """Return how many cells `length` tokens take."""
-    return length + -length % PAGE
+    return length + -length % PAGE_TOKENS
 
 
 class Sequences:
@@ -62,7 +62,7 @@ class Sequences:
         self._threads = self._tuner.count
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = count * in_pages(length)
-        params.n_batch = params.n_ubatch = min(BATCH, params.n_ctx)
+        params.n_batch = params.n_ubatch = min(BATCH_TOKENS, params.n_ctx)
         params.n_seq_max = count
         params.kv_unified = False
         params.n_threads = params.n_threads_batch = self._threads

@@ -17,9 +17,9 @@ from memory.errors import ModelError
 from memory.files.bounded_read import open_file
 
 LONGEST_TEXT = 1 << 24
-MOST = 1 << 20
+MAX_HEADER_ENTRIES = 1 << 20
 """Entries and tensors a header may have."""
-FEW = 512
+MAX_LIST_NUMBERS = 512
 """Numbers of a list that are kept: one for each layer, and llama.cpp has no more layers than this."""
 _PLAIN = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _LIST = 8, 9
@@ -83,7 +83,7 @@ def _read(file: IO[bytes]) -> GgufHeader:
     if version not in (2, 3):
         raise ValueError(f"GGUF version {version}")
     tensors, entries = _number(file, "Q"), _number(file, "Q")
-    if tensors > MOST or entries > MOST:
+    if tensors > MAX_HEADER_ENTRIES or entries > MAX_HEADER_ENTRIES:
         raise ValueError(f"{tensors} tensors and {entries} entries")
     values: dict[str, Any] = {}
     tokens: list[str] = []
@@ -134,12 +134,12 @@ def _value(file: IO[bytes], kind: int, texts: list[str] | None = None) -> Any:
             raise ValueError(f"a value of the kind {kind}")
         return _number(file, _PLAIN[kind])
     inner, count = _number(file, "I"), _number(file, "Q")
-    if inner in _PLAIN and count <= FEW:
+    if inner in _PLAIN and count <= MAX_LIST_NUMBERS:
         return Listed(count, tuple(_number(file, _PLAIN[inner]) for _ in range(count)))
     if inner in _PLAIN:
         file.seek(struct.calcsize(_PLAIN[inner]) * count, 1)
     else:
-        if count > MOST:
+        if count > MAX_HEADER_ENTRIES:
             raise ValueError(f"a list of {count}")
         for _ in range(count):
             value = _value(file, inner)

@@ -109,10 +109,6 @@ class Forgetting:
                 (json.dumps(body), row["difference"], row["version"]),
             )
 
-    def forgotten_ids(self) -> list[str]:
-        """Return the ids of the differences that were forgotten or undone."""
-        return [row["id"] for row in self._database.rows("select id from forgotten order by at")]
-
 
 def require_purge(connection: sqlite3.Connection) -> None:
     """Note, in the transaction that removes text, that it must be purged from the file as well."""

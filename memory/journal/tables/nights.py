@@ -7,14 +7,37 @@ heartbeat distinguishes a running process from one that was killed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sqlite3
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from memory.difference import now
 from memory.files.bounded_read import parse_json
 from memory.journal.database import Database
 from memory.sentence import STORED, Sentence, Stored, to_plain
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """The night of a local date, `day` (YYYY-MM-DD).
+
+    `state` is running, waiting, published, rejected, nothing, failed or stopped. `attempt` counts from
+    1; `started` and `beat` are the start and the last heartbeat of the latest one, which `owner`
+    (host:process:thread) made. `outcome` is None until an attempt has ended.
+    """
+
+    day: str
+    state: str
+    attempt: int
+    started: datetime
+    beat: datetime
+    owner: str
+    outcome: Sentence | None
+
+    @property
+    def host(self) -> str:
+        """The name of the machine that made the latest attempt."""
+        return self.owner.split(":")[0]
 
 
 class Nights:
@@ -86,15 +109,23 @@ class Nights:
                 (state, *_stored(outcome), now().isoformat(), day, owner),
             )
 
-    def latest(self, limit: int = 30) -> list[dict[str, Any]]:
-        """Return the latest nights as rows, newest first; `outcome` decodes their outcome."""
+    def latest(self, limit: int = 30) -> list[Night]:
+        """Return the latest nights, newest first."""
         rows = self._database.rows("select * from nights order by day desc limit ?", (limit,))
-        return [{**dict(row), STORED: parse_json(row[STORED] or "[]")} for row in rows]
+        return self._database.decode(_night_of, rows)
 
 
-def outcome(row: Mapping[str, Any]) -> Sentence:
-    """Return the outcome of the night of a row."""
-    return Stored(row).sentence(row["outcome"] or "")
+def _night_of(row: sqlite3.Row) -> Night:
+    stored = Stored({STORED: parse_json(row[STORED] or "[]")})
+    return Night(
+        day=row["day"],
+        state=row["state"],
+        attempt=row["attempt"],
+        started=datetime.fromisoformat(row["started"]),
+        beat=datetime.fromisoformat(row["beat"]),
+        owner=row["owner"],
+        outcome=None if row["outcome"] is None else stored.sentence(row["outcome"]),
+    )
 
 
 def _stored(outcome: Sentence) -> tuple[str, str]:

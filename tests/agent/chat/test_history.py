@@ -9,7 +9,7 @@ import pytest
 from agent.chat.chat import Chat
 from agent.chat.context_usage import measure_context
 from agent.chat.graph import Finished
-from agent.chat.history import PAGE, history_up_to
+from agent.chat.history import TURNS_PER_READ, history_up_to
 from agent.llama.engine import Engine
 from agent.prompt.prompt import compose
 from memory.difference import Message, Turn, new_id, now
@@ -48,7 +48,7 @@ def test_no_more_history_is_read_than_the_context_can_hold(home: Home, engine: E
             read.append(counted.read)
             assert talk.messages[-1] == Message("assistant", f"Reply {turns - 1}.")
             assert len(talk.messages) + talk.omitted == 2 * turns
-    assert read[0] == read[1] <= engine.info.context // 10 + PAGE
+    assert read[0] == read[1] <= engine.info.context // 10 + TURNS_PER_READ
 
 
 def test_the_history_equals_that_of_reading_the_whole_thread(home: Home, engine: Engine) -> None:

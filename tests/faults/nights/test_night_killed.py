@@ -43,7 +43,7 @@ def mark(home: Home) -> str:
 
 def rows(home: Home) -> list[tuple[str, int]]:
     with Journal(home.journal) as journal:
-        return [(row["state"], row["attempt"]) for row in reversed(journal.nights.latest(50))]
+        return [(night.state, night.attempt) for night in reversed(journal.nights.latest(50))]
 
 
 def night(number: int) -> dict[str, Any]:

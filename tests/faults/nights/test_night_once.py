@@ -43,7 +43,7 @@ def runs(home: Home) -> int:
 
 def rows(home: Home) -> dict[str, tuple[str, int]]:
     with Journal(home.journal) as journal:
-        return {row["day"]: (row["state"], row["attempt"]) for row in journal.nights.latest(400)}
+        return {night.day: (night.state, night.attempt) for night in journal.nights.latest(400)}
 
 
 @pytest.fixture

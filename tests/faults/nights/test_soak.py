@@ -98,13 +98,13 @@ def test_three_hundred_days_leave_nothing_behind(
     verify(find_adapter(home.adapters, current))
     with Journal(home.journal) as journal:
         assert journal.check() is None
-        rows = {row["day"]: row for row in journal.nights.latest(DAYS + 10)}
+        nights = {night.day: night for night in journal.nights.latest(DAYS + 10)}
         assert len(journal.differences.all()) <= 6
-    assert len(rows) == DAYS
+    assert len(nights) == DAYS
     for day in range(DAYS):
-        row = rows[moment(day).date().isoformat()]
-        assert row["state"] == ("published" if day % 3 == 0 else "nothing"), (day, row)
-        assert row["attempt"] <= 3
+        night = nights[moment(day).date().isoformat()]
+        assert night.state == ("published" if day % 3 == 0 else "nothing"), (day, night)
+        assert night.attempt <= 3
     record_property("faults", kills)
     size = sum(path.stat().st_size for path in home.data.rglob("*") if path.is_file())
     sys.stderr.write(

@@ -14,12 +14,12 @@ import pytest
 from agent.adapters import base_sha256
 from agent.chat.chat import Chat
 from agent.llama.model_leases import GpuLease, leased_sizes
-from memory import kinds
 from memory.errors import HomeError
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
+from tests.support.kinds_cache import clear_kinds_cache
 from tests.support.values import make_difference, make_turn
 from tests.trainer.adapters.test_publish import put
 from tests.trainer.report.test_report import full
@@ -190,7 +190,7 @@ def test_a_requested_report_that_is_damaged_is_named_with_the_cause(
 def test_a_damaged_user_file_is_named_and_nothing_is_lost(
     home: Home, capsys: pytest.CaptureFixture[str], name: str, damage: str
 ) -> None:
-    kinds.clear_kinds_cache()
+    clear_kinds_cache()
     path = home.config / name
     DAMAGES[damage](path)
     assert run(["memory", "list"]) == 2
@@ -199,7 +199,7 @@ def test_a_damaged_user_file_is_named_and_nothing_is_lost(
     assert str(path) in said
     assert len(said.splitlines()) == 1
     path.rename(path.with_name("aside"))
-    kinds.clear_kinds_cache()
+    clear_kinds_cache()
     assert run(["memory", "list"]) == 0
     assert WORDS in capsys.readouterr().out
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from memory import kinds as kinds_module
 from memory.errors import FileError, SettingsError
 from memory.files.bounded_read import (
     DEPTH,
@@ -27,6 +26,7 @@ from memory.kinds import kinds
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from memory.settings.settings_file import write_setting
+from tests.support.kinds_cache import clear_kinds_cache
 from tests.support.source_code import file_calls
 
 Make = Callable[[Path], object]
@@ -165,7 +165,7 @@ def test_lines_without_an_object_are_skipped(tmp_path: Path) -> None:
 
 def person_file(home: Home, name: str) -> tuple[Path, Callable[[], object]]:
     """Return one of the user's files, and the function that reads it."""
-    kinds_module.clear_kinds_cache()
+    clear_kinds_cache()
     if name == "config.toml":
         return home.settings_file, lambda: read_settings(home)
     return home.config / name, lambda: kinds(home)
@@ -238,7 +238,7 @@ MAY = {
     "memory/files/bounded_read.py": "the reader itself",
     "memory/journal/tables/turns.py": "columns of the journal",
     "memory/journal/tables/threads.py": "columns of the journal",
-    "memory/journal/tables/marks.py": "columns of the journal",
+    "memory/journal/tables/mark_storage.py": "columns of the journal",
     "memory/journal/tables/forgetting.py": "columns of the journal",
     "memory/transfer/import_export.py": "columns of the journal",
     "memory/journal/tables/exported_copies.py": "facts of the journal",

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from memory.errors import HomeError, UnknownIdError
+from memory.errors import HomeError
 from memory.journal.journal import Journal
 from memory.journal.migrations import MIGRATIONS
 from memory.settings.paths import Home
@@ -32,19 +32,6 @@ def test_two_open_journals_see_each_other(home: Home) -> None:
         assert len(one.differences.all()) == len(two.differences.all()) == 2
 
 
-def test_every_change_increases_the_change_count(home: Home) -> None:
-    with Journal(home.journal) as journal:
-        seen = [journal.differences.change_count()]
-        for _ in range(2):
-            journal.differences.add(make_difference())
-            seen.append(journal.differences.change_count())
-        journal.forgetting.forget(journal.differences.all()[0])
-        seen.append(journal.differences.change_count())
-        journal.differences.add(make_difference())
-        seen.append(journal.differences.change_count())
-    assert len(set(seen)) == len(seen)
-
-
 def test_forgotten_text_is_not_in_the_files(home: Home) -> None:
     with Journal(home.journal) as journal:
         journal.differences.add(make_difference("Where is the plugharnessword hidden?"))
@@ -53,14 +40,6 @@ def test_forgotten_text_is_not_in_the_files(home: Home) -> None:
         assert not journal.stems.search(["plugharnessword"], 5)
     held = b"".join(path.read_bytes() for path in home.data.glob("journal.sqlite*"))
     assert b"plugharnessword" not in held
-
-
-def test_unknown_and_ambiguous_ids_are_refused(home: Home) -> None:
-    with Journal(home.journal) as journal:
-        journal.differences.add(make_difference())
-        for wrong in ("", "zzz", "%", "_"):
-            with pytest.raises(UnknownIdError, match="no difference has the id"):
-                journal.differences.get(wrong)
 
 
 def test_threads_are_listed_latest_first(home: Home) -> None:
@@ -82,15 +61,3 @@ def test_a_newer_journal_or_another_database_is_refused(home: Home) -> None:
     home.journal.write_bytes(b"this is not a database, it only has its name" * 50)
     with pytest.raises(HomeError, match="is damaged"):
         Journal(home.journal)
-
-
-def test_a_night_is_claimed_once_and_taken_over_without_a_heartbeat(home: Home) -> None:
-    day = "2026-11-23"
-    with Journal(home.journal) as one, Journal(home.journal) as two:
-        assert one.nights.claim(day, "one", stale_after=60, attempts=3) == 1
-        assert two.nights.claim(day, "two", stale_after=60, attempts=3) == 0
-        assert two.nights.claim(day, "two", stale_after=0, attempts=3) == 2
-        assert not one.nights.heartbeat(day, "one")
-        assert two.nights.heartbeat(day, "two")
-        assert one.nights.claim(day, "one", stale_after=0, attempts=2) == 0
-        assert one.nights.latest()[0]["state"] == "failed"

@@ -37,7 +37,7 @@ def test_a_version_1_journal_is_migrated_completely(home: Home, settings: Settin
         assert (found[3].version, found[3].before, found[3].pinned) == (1, (), False)
         assert len(journal.turns.all()) == 5
         assert journal.turns.all()[0].surprisal == (0.5, 1.25)
-        assert journal.nights.latest()[0]["state"] == "published"
+        assert journal.nights.latest()[0].state == "published"
         assert journal.facts.get("last thread") == "main"
         assert memory.edit(ids[0], sounds="Lutz.").version == 2
         assert len(memory.history(ids[0])) == 2

@@ -16,7 +16,7 @@ import torch
 from agent.child_process import environment
 from trainer.fit import batch_sampler, training_loop
 from trainer.fit.batch_sampler import Standing
-from trainer.fit.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
+from trainer.fit.job import ANCHOR, CONTROL_FILE, Job, Recipe, Sample, read_job, write_job
 from trainer.fit.model.base_model import load_base
 from trainer.fit.model.lora_model import with_adapter
 from trainer.fit.step import Stepper
@@ -91,7 +91,7 @@ def test_a_lesson_is_learned_and_peft_loads_the_adapter(
     assert events[-1]["learnt"] == 1.0
     steps = [event for event in events if "loss" in event]
     assert set(steps[0]) == {
-        "phase", "step", "steps", "loss", "chosen", "contrast", "anchor", "hidden", "learnt",
+        "phase", "event", "step", "steps", "loss", "chosen", "contrast", "anchor", "hidden", "learnt",
         "margins", "lessons", "tokens_per_second", "memory_mb", "rate",
     }  # fmt: skip
     assert steps[0]["margins"]["d"] < 0 < steps[-1]["margins"]["d"]
@@ -119,7 +119,7 @@ def test_stop_keeps_the_best_state_and_abort_keeps_nothing(
     for word in ("stop", "abort"):
         folder = tmp_path / word
         folder.mkdir()
-        (folder / CONTROL).write_text(word)
+        (folder / CONTROL_FILE).write_text(word)
         code, events = run(make_job(tiny, folder), folder, capsys)
         assert code == 0
         if word == "stop":
@@ -127,7 +127,7 @@ def test_stop_keeps_the_best_state_and_abort_keeps_nothing(
             assert events[-1]["steps"] == 1
             assert (folder / "adapter" / "adapter_model.safetensors").exists()
         else:
-            assert events[-1] == {"phase": "aborted"}
+            assert events[-1] == {"phase": "aborted", "event": "aborted"}
             assert not (folder / "adapter").exists()
 
 
@@ -189,7 +189,7 @@ def test_micro_batches_have_the_gradients_of_the_whole_step(tiny: Path, tmp_path
     for part in (4096, 1):
         model = with_adapter(job, {}, "cpu")
         stepper = Stepper(model, job.recipe, "cpu", lambda tokens: None)
-        stepper.part = part
+        stepper.micro_batches.size = part
         stepper.compute_base_log_probabilities(job.samples)
         outcome = stepper(job.samples)
         assert set(outcome.margins) == set(job.samples[:2])
@@ -294,11 +294,11 @@ HUNGRY = """
 import resource, sys
 from pathlib import Path
 import torch, peft, transformers
-from trainer.fit import training_loop, step
+from trainer.fit import micro_batches, training_loop
 from trainer.fit.job import read_job
 used = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1]) << 10
 resource.setrlimit(resource.RLIMIT_AS, (used + (int(sys.argv[2]) << 20),) * 2)
-step.PART["cpu"] = 1 << 20
+micro_batches.MICRO_BATCH_TOKENS["cpu"] = 1 << 20
 sys.exit(training_loop.main([sys.argv[1]]))
 """
 

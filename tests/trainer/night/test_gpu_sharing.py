@@ -91,7 +91,7 @@ def test_without_free_gpu_memory_training_runs_on_the_cpu(
     home: Home, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
 ) -> None:
     driver(tmp_path, monkeypatch, 200)
-    monkeypatch.setattr(gpu_sharing, "PATIENCE", 0.0)  # the user keeps typing
+    monkeypatch.setattr(gpu_sharing, "MAX_TYPING_WAIT_SECONDS", 0.0)  # the user keeps typing
     chat = GpuLease(home, held)
     run = Run(make_run_folder(home), lambda event: None, Cancellation())
     found = gpu_sharing.make_room(home, quick_settings(home), tiny, run)

@@ -155,7 +155,7 @@ def test_a_night_runs_once_and_after_its_time(home: Home, tiny: Path) -> None:
     assert due(moment(11, 23)) is None
     assert due(moment(12, 9)) is None  # nothing new
     with Journal(home.journal) as journal:
-        rows = [(row["day"], row["state"]) for row in journal.nights.latest()]
+        rows = [(night.day, night.state) for night in journal.nights.latest()]
     assert rows == [
         ("2026-03-12", "nothing"), ("2026-03-11", "published"), ("2026-03-10", "nothing"),
     ]  # fmt: skip
@@ -184,7 +184,7 @@ def test_an_interrupted_night_is_retried_a_limited_number_of_times(home: Home, t
         given_up = run_if_due(RunRequest(home, chosen, tiny), now=moment(11, 4))
         assert given_up is not None
         assert given_up.verdict == "failed"
-        assert journal.nights.latest()[0]["state"] == "failed"
+        assert journal.nights.latest()[0].state == "failed"
 
 
 def test_nights_can_be_switched_off(home: Home, tiny: Path) -> None:

@@ -158,8 +158,8 @@ def test_a_night_whose_process_is_killed_is_resumed_by_the_next_check(
     assert report.verdict == "published"
     assert run_if_due(RunRequest(home, settings, tiny), now=clock, run=run_in_child) is None
     with Journal(home.journal) as journal:
-        row = journal.nights.latest(1)[0]
-    assert (row["state"], row["attempt"]) == ("published", 2)
+        night = journal.nights.latest(1)[0]
+    assert (night.state, night.attempt) == ("published", 2)
 
 
 @linux
@@ -183,7 +183,7 @@ def test_a_night_suspended_by_a_closing_chat_is_resumed(home: Home, tiny: Path) 
             run=run_in_child,
         )
     with Journal(home.journal) as journal:
-        assert journal.nights.latest(1)[0]["state"] == "waiting"
+        assert journal.nights.latest(1)[0].state == "waiting"
     report = run_if_due(RunRequest(home, quick_settings(home), tiny), now=clock, run=run_in_child)
     assert report is not None
     assert report.verdict == "published"

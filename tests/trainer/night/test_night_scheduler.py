@@ -55,7 +55,7 @@ def test_the_scheduler_runs_due_nights_and_passes_errors_on(home: Home) -> None:
         scheduler.shutdown(wait=True)
     assert "none.gguf" in str(heard[0])
     with Journal(home.journal) as journal:
-        assert journal.nights.latest()[0]["state"] == "failed"
+        assert journal.nights.latest()[0].state == "failed"
 
 
 def test_checks_continue_when_the_clock_is_set_back_an_hour(

@@ -200,4 +200,9 @@ def test_status_shows_the_nights_and_their_outcomes(machine: Path, home: Home) -
     assert "2026-03-10  rejected  The adapter was not taken." in said
     assert "Timer: none" in said
     told = json.loads(run("status", "--json"))
-    assert told["nights"][0]["state"] == "rejected"
+    [night] = told["nights"]
+    assert list(night) == [
+        "sentences", "day", "state", "attempt", "started", "beat", "owner", "outcome",
+    ]  # fmt: skip
+    assert (night["state"], night["outcome"]) == ("rejected", "The adapter was not taken.")
+    assert night["sentences"] == [{"template": "The adapter was not taken.", "values": {}}]

@@ -10,13 +10,13 @@ from agent.chat.chat import Marks
 from agent.chat.open_thread import OpenThread
 from memory.errors import HomeError
 from memory.journal.tables.branches import Branches
-from memory.journal.tables.marks import Differences
+from memory.journal.tables.mark_storage import Differences
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.tui.seat import Watched, sitting
 from tui.chat.screen import ChatScreen
 from tui.screens.help import HelpScreen
-from tui.terminal.crash import FILE
+from tui.terminal.crash import CRASH_FILE
 
 WHERE = 'raise KeyError("words that nobody may read in a file")'
 """The line of code, which the file holds."""
@@ -82,9 +82,9 @@ async def test_a_failing_handler_is_reported_occasionally_and_the_chat_continues
                 await seat.pilot.press(key)
         assert [type(error) for error in seat.app.unforeseen] == [KeyError] * 4
         seat.app.unforeseen.clear()
-        await seat.sees("Internal error (KeyError", "You can continue the chat", FILE)
+        await seat.sees("Internal error (KeyError", "You can continue the chat", CRASH_FILE)
         assert len(seat.app._notifications) == 1  # all in one notification
-        kept = (home.state / FILE).read_text()
+        kept = (home.state / CRASH_FILE).read_text()
         assert kept.startswith("KeyError\n")
         assert "nobody may read" not in kept.replace(WHERE, "")
         assert seat.draft == "my draft"

@@ -134,17 +134,6 @@ def test_an_error_in_the_settings_is_named(home: Home, capsys: pytest.CaptureFix
     assert "unknown key model.paht" in out
 
 
-def test_doctor_reports_what_it_found(configured: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    found = said(capsys, "doctor")
-    assert found["ok"]
-    assert {"python", "packages", "home", "journal", "model", "training", "adapter"} <= {
-        item["what"] for item in found["findings"]
-    }
-    code, out, _err = call(capsys, "doctor", "--model", "/nowhere.gguf")
-    assert code == 2
-    assert "there is no model at /nowhere.gguf" in out
-
-
 def test_help_imports_nothing_heavy() -> None:
     heavy = ("torch", "chromadb", "llama_cpp", "langgraph", "textual", "numpy", "transformers")
     probe = (
@@ -166,12 +155,3 @@ def test_windows_is_refused_with_one_sentence_before_unix_modules_are_imported()
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "discern: Windows is not supported. Run Discern in WSL 2.\n"
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_name_the_command(
-    capsys: pytest.CaptureFixture[str], shell: str
-) -> None:
-    code, out, _err = call(capsys, "completion", shell)
-    assert code == 0
-    assert "_DISCERN_COMPLETE" in out

@@ -191,7 +191,7 @@ def test_a_pipe_that_never_ends_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     home: Home,
 ) -> None:
-    monkeypatch.setattr("tui.cli.chat.ask.MOST", 5)
+    monkeypatch.setattr("tui.cli.chat.ask.MAX_PIPED_CHARACTERS", 5)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 100))
     code, _out, err = call(capsys, "ask")
     assert code == 2

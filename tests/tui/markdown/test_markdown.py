@@ -12,8 +12,8 @@ from tests.tui.seat import shown
 from tui.markdown.block_layout import BlockLayout
 from tui.markdown.block_parser import BlockParser
 from tui.markdown.blocks import Block
-from tui.markdown.incremental import UNDECIDED, IncrementalParser, parse_blocks
-from tui.markdown.parser import SIGNS
+from tui.markdown.incremental import UNDECIDED_LINE, IncrementalParser, parse_blocks
+from tui.markdown.parser import MARKDOWN_SIGNS
 from tui.terminal.sanitize import StreamCleaner, clean
 from tui.terminal.themes import DARK
 from tui.widgets.chat.reply import Reply
@@ -102,8 +102,8 @@ def grows_as_the_whole(text: str, seed: int, width: int = 60) -> None:
         assert growing.blocks[:stay] == before[:stay], text
         laid.put(stay, growing.blocks[stay:])
         so_far, line = growing.text, growing.text.rfind("\n") + 1
-        signs = signs or bool(SIGNS.search(so_far))
-        if signs and UNDECIDED.fullmatch(so_far, line):
+        signs = signs or bool(MARKDOWN_SIGNS.search(so_far))
+        if signs and UNDECIDED_LINE.fullmatch(so_far, line):
             so_far = so_far[:line]
         assert growing.blocks == (BlockParser(so_far).blocks if signs else parse_blocks(so_far)), (
             text

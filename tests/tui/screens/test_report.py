@@ -12,7 +12,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from tests.tui.seat import Seat, sitting
 from trainer.report.report import Fate, Measure, Report
-from tui.screens.report import PAGE, ReportScreen
+from tui.screens.report import PAGE_FILE, ReportScreen
 
 HOSTILE = "[@click=app.quit]Learned\x1b]52;c;eA==\x07[/] one"
 
@@ -56,9 +56,9 @@ async def test_reports_are_browsed_and_the_page_is_written(home: Home) -> None:
         await seat.sees("Report 2 of 2", "✗ Rejected", "It drifted too far.")
         await seat.pilot.press("right_square_bracket", "o")
         await seat.sees("Report 1 of 2", "Wrote ")
-        assert (newest / PAGE).read_text(encoding="utf-8").startswith("<!")
-        (newest / PAGE).unlink()
-        (newest / PAGE).mkdir()
+        assert (newest / PAGE_FILE).read_text(encoding="utf-8").startswith("<!")
+        (newest / PAGE_FILE).unlink()
+        (newest / PAGE_FILE).mkdir()
         await seat.pilot.press("o")
         await seat.sees("cannot write")
         await seat.pilot.press("escape")

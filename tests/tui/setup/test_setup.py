@@ -21,7 +21,7 @@ from trainer.night import service
 from tui.chat.screen import ChatScreen
 from tui.cli.main import run
 from tui.screens.setup import SetupScreen
-from tui.setup.setup import MOST, choices, is_first_start
+from tui.setup.setup import MAX_LOCAL_FILES, choices, is_first_start
 
 OWN = "# mine\n[memory]\ndense = false # by words\n"
 
@@ -162,7 +162,7 @@ async def test_a_long_list_of_files_is_limited_and_shown_safely(
     odd = "zz ещё\x1b[31m\nодна\u202e.gguf"
     (found.parent / odd).symlink_to(found.parent / odd)  # leads to itself
     offered = choices(home)
-    assert len([item for item in offered if item.kind == "here"]) == MOST
+    assert len([item for item in offered if item.kind == "here"]) == MAX_LOCAL_FILES
     assert [item.kind for item in (offered[0], offered[-1])] == ["starter", "path"]
     async with sitting(home, settings, ready=False, setup=True, size=(40, 24)) as seat:
         await seat.sees("On this machine", "starter", "4 MB", "Some/Here:another-0…", "0 MB")

@@ -84,7 +84,7 @@ def test_keys_keep_their_order_in_a_field_of_the_setup(home: Home) -> None:
 async def test_a_key_handler_that_hangs_does_not_prevent_quitting(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(input_order, "PATIENCE", 0.3)
+    monkeypatch.setattr(input_order, "MAX_WAIT_SECONDS", 0.3)
     async with sitting(home, quick) as seat:
         hangs = asyncio.Event()
 

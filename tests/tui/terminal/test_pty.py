@@ -16,7 +16,7 @@ from memory.sentence import verbatim
 from memory.settings.paths import Home
 from tests.tui.pseudo_terminal import Terminal
 from trainer.report.report import Beside, Change, Fate, Measure, Report
-from tui.terminal.crash import FILE
+from tui.terminal.crash import CRASH_FILE
 
 CONTROLS = [
     "\x1b[2J", "\x1b[31m", "\x1bc", "\x1b]0;owned\x07", "\x1b]8;;http://evil.example\x1b\\",
@@ -161,20 +161,20 @@ def test_an_unexpected_error_leaves_one_sentence_and_a_log_without_user_text(
         terminal.until(lambda: b"0/512" in terminal.out)
         terminal.types(b"\x1b[5~")  # in a handler: the error is shown, and the chat continues
         terminal.until(lambda: b"You can continue the chat" in terminal.out)
-        assert (settled.state / FILE).read_text().startswith("KeyError\n")
-        (settled.state / FILE).unlink()
+        assert (settled.state / CRASH_FILE).read_text().startswith("KeyError\n")
+        (settled.state / CRASH_FILE).unlink()
         terminal.types(b"\x1bOP")  # a screen that cannot be made: the chat ends
         terminal.until(lambda: b"internal error (KeyError)" in terminal.out)
         assert terminal.process.wait(30) == 1
     assert b"Traceback" not in terminal.out
     assert b"a person said" not in terminal.out[terminal.out.find(b"internal error (KeyError)") :]
-    left = (settled.state / FILE).read_text()
+    left = (settled.state / CRASH_FILE).read_text()
     assert left.startswith("KeyError\n")
     assert "breaking_process.py" in left
     assert "that a person said" not in left.replace(
         'raise KeyError("words that a person said")', ""
     )
-    assert (settled.state / FILE).stat().st_mode & 0o777 == 0o600
+    assert (settled.state / CRASH_FILE).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_clipboard_cannot_press_keys(settled: Home) -> None:

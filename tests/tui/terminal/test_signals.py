@@ -226,7 +226,7 @@ def test_a_terminated_training_leaves_nothing_incomplete_and_no_traceback(
         with try_lock(settled.state / lock) as free:
             assert free
     with Journal(settled.journal) as journal:
-        assert all(row["state"] == "waiting" for row in journal.nights.latest(5))
+        assert all(night.state == "waiting" for night in journal.nights.latest(5))
 
 
 @pytest.mark.parametrize("number", ENDING)

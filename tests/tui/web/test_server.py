@@ -329,7 +329,7 @@ async def test_tabs_beyond_the_limit_are_refused(
     from aiohttp import web
     from aiohttp.test_utils import TestClient, TestServer
 
-    monkeypatch.setattr("tui.web.server.MOST", 1)
+    monkeypatch.setattr("tui.web.server.MAX_TABS", 1)
     said: list[str] = []
     server = Server([], said.append)
     application = web.Application()

@@ -74,7 +74,7 @@ async def test_two_origins_are_refused(home: Home) -> None:
 async def test_a_half_open_request_is_closed_after_a_few_seconds(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.web.server.PATIENCE", 0.2)
+    monkeypatch.setattr("tui.web.server.REQUEST_SECONDS", 0.2)
     authenticators: asyncio.Queue[Authenticator] = asyncio.Queue()
     server = Server([], lambda words: None)
     running = asyncio.create_task(server.run(0, authenticators.put_nowait))
@@ -116,8 +116,8 @@ async def test_the_server_waits_quietly_while_file_descriptors_are_exhausted(hom
 async def test_many_connections_leave_file_descriptors_for_the_tabs(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.web.listening.MOST", 3)
-    monkeypatch.setattr("tui.web.server.PATIENCE", 0.2)
+    monkeypatch.setattr("tui.web.listening.MAX_CONNECTIONS", 3)
+    monkeypatch.setattr("tui.web.server.REQUEST_SECONDS", 0.2)
     authenticators: asyncio.Queue[Authenticator] = asyncio.Queue()
     server = Server([], lambda words: None)
     running = asyncio.create_task(server.run(0, authenticators.put_nowait))

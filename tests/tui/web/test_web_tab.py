@@ -47,7 +47,7 @@ async def test_only_web_links_are_opened() -> None:
 async def test_a_chat_that_no_longer_responds_is_still_ended(
     by_words: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.web.tab.PATIENCE", (0.2, 0.2))
+    monkeypatch.setattr("tui.web.tab.EXIT_SECONDS", (0.2, 0.2))
     opened = Tab(Heard(), DownloadManager(), [])  # type: ignore[arg-type]
     await opened.start(80, 24)
     process = opened._process

@@ -18,7 +18,7 @@ from trainer.lessons.rephrase import invent_word, is_russian
 
 INVENTED = 3
 """One of this many names of the same kind does not exist."""
-FEWEST = 16
+MIN_NAMES_PER_KIND = 16
 """Least number of names of the same kind; missing ones are invented."""
 
 
@@ -45,7 +45,7 @@ def others_like(
         if number % INVENTED == INVENTED - 1:
             made.append(_invented(entity, order))
         made.append(text)
-    made += [_invented(entity, order) for _ in range(max(0, FEWEST - len(made)))]
+    made += [_invented(entity, order) for _ in range(max(0, MIN_NAMES_PER_KIND - len(made)))]
     return [text for text in dict.fromkeys(made) if plain(text) != plain(entity.text)]
 
 

@@ -29,8 +29,8 @@ TEXT = (
 )
 PROMPT, DECODED = 12, 16
 """Tokens evaluated first, and tokens decoded one by one."""
-STEPS = 3
-SAMPLES = 4
+CALIBRATION_STEPS = 3
+CALIBRATION_SAMPLES = 4
 """Number of training steps, and of lesson samples and anchors to train on. The first step is not timed:
 it fills caches."""
 
@@ -64,7 +64,7 @@ def time_training(
     samples: Sequence[Sample],
     on_event: Callable[[Event], None],
 ) -> TimedStep | None:
-    """Train for STEPS steps on some of `samples` in `folder`, which is removed afterwards.
+    """Train for CALIBRATION_STEPS steps on some of `samples` in `folder`, which is removed afterwards.
 
     Return None if that fails: the training itself will report why. `on_event` receives the events, and
     may raise an exception to end it.
@@ -78,7 +78,7 @@ def time_training(
     began, planned, steps = time.perf_counter(), StepsPlanned(0, 0, 0, "", 0.0), list[float]()
     load = 0.0
     try:
-        recipe = recipe_of(settings.training, layers, Overrides(steps=STEPS))
+        recipe = recipe_of(settings.training, layers, Overrides(steps=CALIBRATION_STEPS))
         write_job(folder, Job(base.resolve(), folder / "adapter", recipe, some))
         for event in launcher.fit(folder):
             on_event(event)
@@ -106,11 +106,11 @@ def warned(event: Event) -> bool:
 
 
 def _some(samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    """Return SAMPLES lesson samples and as many anchors, short and long ones."""
+    """Return CALIBRATION_SAMPLES lesson samples and as many anchors, short and long ones."""
     made: list[Sample] = []
     for anchor in (False, True):
         group = [sample for sample in samples if (sample.lesson == ANCHOR) is anchor]
         group.sort(key=lambda sample: len(sample.tokens) + len(sample.rejected))
-        step = max(1, len(group) // SAMPLES)
-        made += group[step // 2 :: step][:SAMPLES]
+        step = max(1, len(group) // CALIBRATION_SAMPLES)
+        made += group[step // 2 :: step][:CALIBRATION_SAMPLES]
     return tuple(made)

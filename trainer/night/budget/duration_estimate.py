@@ -9,7 +9,7 @@ from trainer.night.budget.measured_pace import Pace
 from trainer.night.budget.work_amount import Work
 from trainer.stages import PER_TRIAL
 
-STEPS = 1.0
+DEFAULT_STEPS_SHARE = 1.0
 """Share of the planned steps that most trainings take, if none was measured."""
 LOWER = 0.1
 """Cost of the layers below the adapter, as a share of training on the same tokens."""
@@ -80,7 +80,7 @@ def completed(known: Pace, now: Pace) -> Pace:
     for name, share in AS_ANSWERS.items():
         if not getattr(made, name):
             made = replace(made, **{name: share * made.answer})
-    return replace(made, steps=made.steps or STEPS, tries=made.tries or 1.0)
+    return replace(made, steps=made.steps or DEFAULT_STEPS_SHARE, tries=made.tries or 1.0)
 
 
 _NO_TIMES = ("probe", "tokens", "steps", "step_tokens", "tries")

@@ -21,8 +21,8 @@ from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import read_json
 from memory.settings.paths import Home
 
-FILE = "pace.json"
-KEPT = 24
+PACE_FILE = "pace.json"
+MAX_MODELS = 24
 """Number of entries kept, the latest ones."""
 
 
@@ -67,19 +67,19 @@ def machine() -> str:
 
 def read_pace(home: Home, sha256: str) -> Pace:
     """Return the measurements for this model on this machine."""
-    found = _read(home.state / FILE).get(_key(sha256), {})
+    found = _read(home.state / PACE_FILE).get(_key(sha256), {})
     known = {item.name for item in fields(Pace)}
     return Pace(**{name: float(found[name]) for name in known if _is_time(found.get(name))})
 
 
 def keep_pace(home: Home, sha256: str, pace: Pace) -> None:
     """Store measurements, if possible; without them, the next run calibrates again."""
-    path = home.state / FILE
+    path = home.state / PACE_FILE
     every = _read(path)
     every.pop(_key(sha256), None)
     every[_key(sha256)] = {name: round(value, 6) for name, value in asdict(pace).items()}
     with suppress(OSError):
-        write_whole(path, json.dumps(dict(list(every.items())[-KEPT:]), indent=1))
+        write_whole(path, json.dumps(dict(list(every.items())[-MAX_MODELS:]), indent=1))
 
 
 def _key(sha256: str) -> str:

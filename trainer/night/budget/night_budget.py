@@ -31,7 +31,7 @@ from trainer.night.budget import calibration
 from trainer.night.budget.duration_estimate import Estimate, completed, estimate
 from trainer.night.budget.measured_pace import Pace, keep_pace, read_pace
 from trainer.night.budget.shorten_night import LEAST_TRAINING, cuts, reduced
-from trainer.night.budget.work_amount import AGAIN, IN_CONTEXT, Sizes, Work
+from trainer.night.budget.work_amount import IN_CONTEXT_COST, IN_CONTEXT_SHARE, Sizes, Work
 from trainer.stages import by_stage
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 CUT_OFF = ("stopped", "time")
 """Reasons of a training that ended before it was done; it does not show how many steps one takes."""
-MARGIN = 0.92
+PLANNED_SHARE = 0.92
 """Share of the limit that is planned; an estimate is not exact."""
 PATIENT = 1.3
 """A run is started if its estimate is at most this many times its limit."""
@@ -100,7 +100,7 @@ class NightBudget:
     @property
     def left(self) -> float:
         """Seconds that are left of the planned time."""
-        return self.limit * MARGIN - (time.perf_counter() - self.run.began)
+        return self.limit * PLANNED_SHARE - (time.perf_counter() - self.run.began)
 
     # --- before it starts --------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class NightBudget:
         spent = time.perf_counter() - self.run.began
         pace = completed(self.known, self.now)
         self.pace = pace = _with_guesses(pace)
-        room = self.limit * MARGIN
+        room = self.limit * PLANNED_SHARE
         chosen, kept, work, expected = plan, 1.0, None, None
         for share, training in cuts():
             chosen, kept = reduced(plan, known, share), training
@@ -330,7 +330,7 @@ class NightBudget:
             return took[stage] / count if took.get(stage) and count else before
 
         computed = self._answers.computed - self._asked
-        weighted = computed * (1 + AGAIN * IN_CONTEXT) / (1 + AGAIN)
+        weighted = computed * (1 + IN_CONTEXT_SHARE * IN_CONTEXT_COST) / (1 + IN_CONTEXT_SHARE)
         made = replace(
             old,
             probe=self.now.probe or old.probe,

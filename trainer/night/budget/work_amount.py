@@ -26,7 +26,7 @@ ANCHOR_TOKENS = 60
 """Approximate tokens of an anchor with the base's reply."""
 DRAWS = 16
 """Number of steps drawn to measure how many tokens one has."""
-AGAIN, IN_CONTEXT = 0.5, 2.0
+IN_CONTEXT_SHARE, IN_CONTEXT_COST = 0.5, 2.0
 """Share of the prompts that are asked again in a context, and the relative cost of one there."""
 
 
@@ -34,9 +34,9 @@ AGAIN, IN_CONTEXT = 0.5, 2.0
 class Work:
     """The work of a night; the base must still be asked `uncached` of the `prompts`.
 
-    A prompt in a context counts IN_CONTEXT times in `uncached`. `baselines` and `gate` are numbers of
-    prompts, `tokens` is the size of all training sequences, `steps` the most steps, with `step_tokens`
-    each.
+    A prompt in a context counts IN_CONTEXT_COST times in `uncached`. `baselines` and `gate` are numbers
+    of prompts, `tokens` is the size of all training sequences, `steps` the most steps, with
+    `step_tokens` each.
     """
 
     uncached: float
@@ -88,11 +88,11 @@ class Sizes:
         trained = len(held.near_trained) + len(held.trained)
         measured = len(held.near_measured) + len(held.measured)
         return Work(
-            uncached=fresh * (1 + AGAIN * IN_CONTEXT),
-            prompts=round(len(every) * (1 + AGAIN)),
+            uncached=fresh * (1 + IN_CONTEXT_SHARE * IN_CONTEXT_COST),
+            prompts=round(len(every) * (1 + IN_CONTEXT_SHARE)),
             baselines=self.baselines,
-            gate=self.lessons_tested + round(measured * (1 + AGAIN)),
-            tokens=self.lesson_tokens + trained * (1 + AGAIN) * ANCHOR_TOKENS,
+            gate=self.lessons_tested + round(measured * (1 + IN_CONTEXT_SHARE)),
+            tokens=self.lesson_tokens + trained * (1 + IN_CONTEXT_SHARE) * ANCHOR_TOKENS,
             steps=self.steps,
             step_tokens=self.step_tokens,
             survey_tokens=self.survey_tokens,

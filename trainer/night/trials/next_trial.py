@@ -26,13 +26,13 @@ TRIES = 3
 """Most adapters that a night trains."""
 MORE, FIRMER, LONGER = 3.0, 2.0, 2.0
 """Factors of how often near misses are trained, of the weight of anchors, and of the steps."""
-STEP = 2.0
+RATE_FACTOR = 2.0
 """Factor between two learning rates, beyond those of the settings."""
 LEARN = frozenset({"lessons", "alone", "rephrasings", "kept"})
 SPREAD = frozenset({"spread", "near_misses"})
 DRIFT = frozenset({"anchors", "kl", "perplexity", "harmed"})
-FORM = frozenset({"sound", "endless"})
-NAMED = SPREAD | {"harmed", "endless"}
+FORM_MEASURES = frozenset({"sound", "endless"})
+NAMING_MEASURES = SPREAD | {"harmed", "endless"}
 """Measures that name the questions whose answers changed, so that the next trial can train them."""
 FAILED = "failed"
 """The name used in place of a measure if the training itself failed."""
@@ -138,16 +138,16 @@ def _suggested(
                 count=len(left_out),
             ),
         )
-    if failed & NAMED and hard - plan.hard:
+    if failed & NAMING_MEASURES and hard - plan.hard:
         yield _with_changed_questions(plan, hard)
     if failed & LEARN:
         if best.ended in ("steps", "time"):
             yield _longer(plan)
-        yield from _rates(plan, training, higher=not failed & (DRIFT | FORM))
+        yield from _rates(plan, training, higher=not failed & (DRIFT | FORM_MEASURES))
         yield _longer(plan)
     if failed & (DRIFT | SPREAD):
         yield _firmer(plan)
-    if failed & FORM:
+    if failed & FORM_MEASURES:
         yield from _rates(plan, training, higher=False)
         yield _firmer(plan)
     if failed & (DRIFT | SPREAD):
@@ -193,7 +193,7 @@ def _rates(plan: TrialPlan, training: TrainingSettings, *, higher: bool) -> Iter
     """Yield the plan at the learning rates of the settings in one direction, then at one beyond."""
     rates = {rate for rate in training.learning_rates if (rate > plan.rate) == higher}
     found = sorted(rates - {plan.rate}, key=lambda rate: abs(rate - plan.rate))
-    beyond = plan.rate * STEP if higher else plan.rate / STEP
+    beyond = plan.rate * RATE_FACTOR if higher else plan.rate / RATE_FACTOR
     for rate in (*found, min(1.0, beyond)):
         yield replace(
             plan, rate=rate, change=Sentence("with a learning rate of {rate:g}", rate=rate)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainer.lessons.lesson import Question
     from trainer.pipeline import Candidate
 
-FILE = "verdict.json"
+VERDICT_FILE = "verdict.json"
 _VERDICT = TypeAdapter(Verdict)
 
 
@@ -57,13 +57,15 @@ def keep_verdict(folder: Path, key: str, verdict: Verdict) -> None:
         for name, value in values.items()
     }
     with suppress(OSError):  # without it, the gate evaluates again
-        write_whole(folder / FILE, json.dumps({**to_plain(plain), "key": key}, ensure_ascii=False))
+        write_whole(
+            folder / VERDICT_FILE, json.dumps({**to_plain(plain), "key": key}, ensure_ascii=False)
+        )
 
 
 def kept_verdict(folder: Path, key: str) -> Verdict | None:
     """Return the verdict kept under `key`; None if there is none, or it is damaged."""
     try:
-        found = read_json(folder / FILE)
+        found = read_json(folder / VERDICT_FILE)
         if found.get("key") != key:
             return None
         return _VERDICT.validate_python(found, context=Stored(found))

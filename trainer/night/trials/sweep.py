@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trainer.report.report import Attempt
 
 
-PATIENCE = 120.0
+SHORT_TRAINING_SECONDS = 120.0
 """Seconds of a training up to which another one is worth trying if a difference was left out: it may
 learn all of them. After a longer one, what was left out is just recalled."""
 
@@ -36,7 +36,7 @@ class Sweep:
         return any(
             trial.verdict.passed
             and not trial.verdict.unlearnt
-            and (not trial.verdict.left_out or trial.curves.seconds > PATIENCE)
+            and (not trial.verdict.left_out or trial.curves.seconds > SHORT_TRAINING_SECONDS)
             for trial in self.made[-1:]
         )
 

@@ -16,7 +16,7 @@ from memory.files.atomic_write import write_whole
 from trainer import pipeline
 from trainer.events import Event, Exporting, Judged, Probing, Step, Trained, TrialStarted
 from trainer.fit.hyperparameters import Overrides
-from trainer.fit.job import CONTROL
+from trainer.fit.job import CONTROL_FILE
 from trainer.gate.evaluate_candidate import Judging
 from trainer.lessons.curriculum_changes import SPREADS, with_hard_questions, without_differences
 from trainer.night.interrupted_trials import earlier_steps
@@ -268,7 +268,7 @@ class _Listener:
             self.run.curve[:] = self.curves.points
         self.run.emit(event)
         if self.run.stop.is_set() and not self.told:
-            write_whole(self.folder / CONTROL, "stop")
+            write_whole(self.folder / CONTROL_FILE, "stop")
             self.told = True
         if isinstance(event, Trained):
             self.run.emit(Exporting())

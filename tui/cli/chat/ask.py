@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SETTLING = 3.0
 """Maximum wait for the vector index in seconds; after that, keyword search only."""
-MOST = 1 << 24
+MAX_PIPED_CHARACTERS = 1 << 24
 """Maximum number of characters read from a pipe: more than fits into any model's context."""
 
 
@@ -147,10 +147,10 @@ def _question(words: tuple[str, ...]) -> str:
             raise click.UsageError("the piped input is not UTF-8 text") from error
         if "\0" in piped:
             raise click.UsageError("the piped input is not text: it contains null bytes")
-        if len(piped) > MOST:
+        if len(piped) > MAX_PIPED_CHARACTERS:
             raise click.UsageError(
-                f"the piped input is longer than {MOST:,} characters, more than a model "
-                "can read; pipe less text"
+                f"the piped input is longer than {MAX_PIPED_CHARACTERS:,} characters, more than a "
+                "model can read; pipe less text"
             )
         question = "\n\n".join(
             part for part in (question, piped.removesuffix("\n")) if part.strip()
@@ -167,11 +167,11 @@ def _piped() -> str:
         UnicodeError: The input is not UTF-8.
     """
     if not isinstance(sys.stdin, io.TextIOWrapper):
-        return sys.stdin.read(MOST + 1)
+        return sys.stdin.read(MAX_PIPED_CHARACTERS + 1)
     # sys.stdin would translate line endings, and can be reconfigured only once.
     unchanged = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", newline="")
     try:
-        return unchanged.read(MOST + 1)
+        return unchanged.read(MAX_PIPED_CHARACTERS + 1)
     finally:
         unchanged.detach()
 

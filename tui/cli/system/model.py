@@ -19,7 +19,7 @@ from tui.cli.shared_options import (
 )
 from tui.terminal.printing import confirm, echo, styled
 
-SIGNS = {"ok": "✓", "note": "•", "broken": "✗"}
+STATE_SIGNS = {"ok": "✓", "note": "•", "broken": "✗"}
 COLOURS = {"ok": "green", "note": "yellow", "broken": "red"}
 
 
@@ -301,5 +301,5 @@ def _show(found: object, as_json: bool) -> None:
         return
     echo(f"{one_line(found.name)}  {one_line(str(found.path))}")
     for line in found.lines:
-        sign = styled(SIGNS[line.state], fg=COLOURS[line.state])
+        sign = styled(STATE_SIGNS[line.state], fg=COLOURS[line.state])
         echo("  ", sign, f" {line.what:<10} {one_line(str(line.text))}")

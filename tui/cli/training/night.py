@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from memory.errors import SettingsError, TrainingError
+from memory.sentence import STORED, to_plain
 from tui.cli.shared_options import (
     as_json,
     open_home,
@@ -22,6 +24,7 @@ from tui.terminal.printing import confirm, echo
 from tui.terminal.signals import Terminated, on_signals
 
 if TYPE_CHECKING:
+    from memory.journal.tables.nights import Night
     from trainer.night.request import Cancellation
 
 EXAMPLES = """\b
@@ -186,13 +189,13 @@ def status(as_json: bool) -> None:
     home, settings = open_home()
     kinds: tuple[service.ServiceKind, ...] = ("systemd", "launchd", "cron")
     timers = {kind: service.state(kind) for kind in kinds if service.where_installed(kind)}
-    rows: list[dict[str, Any]] = []
+    nights: list[Night] = []
     if home.journal.exists():
         with Journal(home.journal) as journal:
-            rows = journal.nights.latest(10)
+            nights = journal.nights.latest(10)
     when = next_run(settings)
     if as_json:
-        print_json({"timers": timers, "next": when, "nights": rows})
+        print_json({"timers": timers, "next": when, "nights": [_to_json(one) for one in nights]})
         return
     for kind, state in timers.items():
         echo(f"Timer: {kind}, {state}.")
@@ -201,6 +204,12 @@ def status(as_json: bool) -> None:
     echo(f"Next night: {when:%Y-%m-%d %H:%M}." if when else "Nights are disabled.")
     from tui.terminal.sanitize import one_line
 
-    for row in rows:
-        tries = f" (attempt {row['attempt']})" if row["attempt"] > 1 else ""
-        echo(f"{row['day']}  {row['state']}{tries}  {one_line(row['outcome'] or '', 160)}")
+    for night in nights:
+        tries = f" (attempt {night.attempt})" if night.attempt > 1 else ""
+        outcome = one_line(str(night.outcome or ""), 160)
+        echo(f"{night.day}  {night.state}{tries}  {outcome}")
+
+
+def _to_json(night: Night) -> dict[str, Any]:
+    values = {item.name: getattr(night, item.name) for item in fields(night)}
+    return {STORED: [], **to_plain(values)}

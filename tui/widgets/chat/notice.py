@@ -7,7 +7,7 @@ from textual.widgets import Static
 
 from tui.terminal.sanitize import clean
 
-SIGNS = {"info": "", "done": "✓ ", "error": "! "}
+LEVEL_SIGNS = {"info": "", "done": "✓ ", "error": "! "}
 
 
 class Notice(Static):
@@ -24,7 +24,7 @@ class Notice(Static):
     """
 
     def __init__(self, text: str, kind: str = "info") -> None:
-        super().__init__(Content(SIGNS[kind] + clean(text)), markup=False, classes=f"-{kind}")
+        super().__init__(Content(LEVEL_SIGNS[kind] + clean(text)), markup=False, classes=f"-{kind}")
         self.text = text
         self.kind = kind
 

@@ -17,7 +17,7 @@ from tui.markdown.incremental import IncrementalParser, parse_blocks
 from tui.markdown.view import MarkdownView
 from tui.terminal.sanitize import clean
 
-LONG = 8000
+BACKGROUND_PARSE_CHARACTERS = 8000
 """Characters from which the finished reply is parsed in a thread."""
 
 
@@ -52,7 +52,7 @@ class Reply(Vertical):
     async def finish(self, text: str) -> None:
         """Show the reply as it was stored."""
         self.text = clean(text)
-        if len(self.text) < LONG:
+        if len(self.text) < BACKGROUND_PARSE_CHARACTERS:
             blocks = _blocks(self.text)
         else:
             blocks = await asyncio.to_thread(_blocks, self.text)

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from tui.terminal.sanitize import one_line
 
-LEAST = 14
+MIN_TEXT_WIDTH = 14
 """Minimum width of the text; below it the columns on the right are dropped."""
 
 
@@ -139,7 +139,7 @@ class Choices(OptionList):
         right = ""
         if figures or words:
             right = f"  {row.figure:>{figures}}  {set_cell_size(one_line(row.word, words), words)}"
-            if self._width - 2 - cell_len(right) < LEAST:  # the word is shown below, too
+            if self._width - 2 - cell_len(right) < MIN_TEXT_WIDTH:  # the word is shown below, too
                 right = f"  {row.figure:>{figures}}"
         room = max(8, self._width - 2 - cell_len(right))
         text = set_cell_size(one_line(row.text, room), room)

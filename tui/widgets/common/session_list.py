@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FOUND = 100
 """Maximum number of turns in search results."""
-SHOWN = 500
+MAX_LISTED = 500
 """Maximum number of listed threads; the search finds the others."""
 WIDE = 100
 """Columns from which the end of the thread is shown beside the list."""
@@ -100,7 +100,7 @@ class SessionList(Horizontal):
         journal = self._chat.journal
         sessions = {item.name: item for item in journal.threads.sessions()}
         if not words:
-            return [SessionRow(item) for item in sessions.values()][:SHOWN]
+            return [SessionRow(item) for item in sessions.values()][:MAX_LISTED]
         named = [
             SessionRow(item)
             for item in sessions.values()

@@ -14,11 +14,11 @@ from memory.i18n.translation import trn
 from tui.commands.completion import Completion
 from tui.terminal.sanitize import one_line, padded
 
-ROWS = 8
+MAX_ROWS = 8
 
 
 class CompletionMenu(Static):
-    """Up to `ROWS` completions, one of them highlighted; hidden if there are none."""
+    """Up to `MAX_ROWS` completions, one of them highlighted; hidden if there are none."""
 
     DEFAULT_CSS = """
     CompletionMenu {
@@ -60,12 +60,12 @@ class CompletionMenu(Static):
         if self._offers:
             self._at = max(self._at, -1 if step > 0 else 0) + step
             self._at %= len(self._offers)
-            self._top = max(0, min(max(self._top, self._at - ROWS + 1), self._at))
+            self._top = max(0, min(max(self._top, self._at - MAX_ROWS + 1), self._at))
             self._draw()
 
     def _draw(self) -> None:
         width = max(20, self.app.size.width - 5)
-        shown = self._offers[self._top : self._top + ROWS]
+        shown = self._offers[self._top : self._top + MAX_ROWS]
         room = min(max((cell_len(item.label) for item in shown), default=0), width // 2)
         variables = self.app.theme_variables
         lines: list[Content] = []

@@ -17,7 +17,7 @@ from textual.message import Message
 from tui.keys.bindings import bindings, keyboard_of
 from tui.widgets.common.text_input import PlainTextArea
 
-KEPT = 200
+MAX_HISTORY = 200
 
 
 class Composer(PlainTextArea):
@@ -62,7 +62,7 @@ class Composer(PlainTextArea):
 
     def remember(self, lines: Iterable[str]) -> None:
         """Set the history, latest last."""
-        self._history = list(lines)[-KEPT:]
+        self._history = list(lines)[-MAX_HISTORY:]
         self._at = len(self._history)
 
     def write(self, text: str) -> None:
@@ -74,7 +74,7 @@ class Composer(PlainTextArea):
         """Add the text to the history and clear the input."""
         text = self.text
         if text.strip() and self._history[-1:] != [text]:
-            self._history = [*self._history, text][-KEPT:]
+            self._history = [*self._history, text][-MAX_HISTORY:]
         self._at, self._draft = len(self._history), ""
         self.load_text("")
 

@@ -19,7 +19,7 @@ from tui.views.error_text import full_sentence
 
 DATED = 70
 """Columns from which the start has a date as well as a time."""
-LEAST = 8
+MIN_NAME_COLUMNS = 8
 """Columns below which a model's name is left out instead of cut."""
 GOOD = ("published", "practised")
 
@@ -139,9 +139,9 @@ class TrainingHead(Static):
 
 
 def _fitted(facts: list[str], room: int) -> str:
-    """Return as many facts as fit; the last is cut if at least LEAST columns of it remain."""
+    """Return as many facts as fit; the last is cut if MIN_NAME_COLUMNS columns of it remain."""
     line = " · ".join(facts)
-    if len(facts) < 2 or cell_len(line) - cell_len(facts[-1]) + LEAST <= room:
+    if len(facts) < 2 or cell_len(line) - cell_len(facts[-1]) + MIN_NAME_COLUMNS <= room:
         return one_line(line, room)
     facts = facts[:-1]
     while len(facts) > 1 and cell_len(" · ".join(facts)) > room:

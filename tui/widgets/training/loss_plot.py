@@ -16,7 +16,7 @@ from tui.training.trials import TrialState
 
 BESIDE = 70
 """Columns from which both curves are side by side; below, only the loss is shown."""
-LABEL = 6
+LABEL_COLUMNS = 6
 """Columns for the labels of the vertical axis."""
 
 
@@ -66,11 +66,11 @@ class LossPlot(Static):
             least = min(values)
             drawn = [math.log(value) for value in values]
             low, high = math.log(least), math.log(most)
-        rows = draw_curve(drawn, width - LABEL, height - 1, low, high)
+        rows = draw_curve(drawn, width - LABEL_COLUMNS, height - 1, low, high)
         marks = {0: _mark(most, bool(top)), len(rows) - 1: _mark(least, bool(top))}
         lines = [Content(set_cell_size(title, width))]
         for number, row in enumerate(rows):
-            mark = marks.get(number, "").rjust(LABEL - 1)
+            mark = marks.get(number, "").rjust(LABEL_COLUMNS - 1)
             lines.append(
                 Content.assemble((f"{mark} ", variables["muted"]), (row, variables["accent"]))
             )
@@ -79,7 +79,7 @@ class LossPlot(Static):
 
 def _mark(value: float, share: bool) -> str:
     text = f"{value:.0%}" if share else decimal(f"{value:.2g}")
-    return text if cell_len(text) < LABEL else f"{value:.0e}"
+    return text if cell_len(text) < LABEL_COLUMNS else f"{value:.0e}"
 
 
 def _facts(trial: TrialState) -> str:

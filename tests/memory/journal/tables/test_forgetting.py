@@ -11,7 +11,7 @@ import pytest
 
 from memory.difference import Message, new_id
 from memory.errors import UnknownIdError
-from memory.files.disk_reserve import ROOM
+from memory.files.disk_reserve import RESERVED_BYTES
 from memory.journal.journal import Journal
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
@@ -50,7 +50,8 @@ def test_forgotten_differences_are_in_no_file(home: Home, settings: Settings) ->
         assert item.id not in memory.index.ids()
         with pytest.raises(UnknownIdError):
             memory.history(item.id)
-        assert memory.journal.forgetting.forgotten_ids() == [item.id]
+        forgotten = memory.journal.database.rows("select id from forgotten")
+        assert [row["id"] for row in forgotten] == [item.id]
         assert turn.id not in {kept.id for kept in memory.journal.turns.all()}
         other = memory.journal.differences.get(other.id)
         talk = [*other.before, *memory.history(other.id)[0].before]
@@ -181,7 +182,7 @@ def test_forgetting_in_a_large_journal_keeps_the_log_short(home: Home) -> None:
         journal.database.fold_log = noted  # type: ignore[method-assign]
         journal.forgetting.forget(items[77])
         assert len(longest) > 2
-        assert max(longest) < ROOM
+        assert max(longest) < RESERVED_BYTES
         assert journal.facts.get("to fold") is None
         assert journal.check() is None
     assert not left_in(home.data)

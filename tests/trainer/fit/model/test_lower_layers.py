@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.trainer.fit.test_training_loop import RECIPE, make_job
-from trainer.fit.autotune import choose_part
+from trainer.fit.autotune import choose_micro_batch_size
 from trainer.fit.job import Job, Sample
 from trainer.fit.model import lower_layers
 from trainer.fit.model.lora_model import with_adapter
@@ -93,11 +93,11 @@ def test_micro_batches_are_sized_by_activation_memory(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stepper = stepper_of(job)
-    assert choose_part(stepper, job.samples, "cpu") == stepper.part
-    monkeypatch.setitem(choose_part.__globals__["ACTIVATION_BYTES"], "cpu", 1 << 20)
-    monkeypatch.setitem(choose_part.__globals__, "SMALLEST_PART", 1)
-    small = choose_part(stepper, job.samples, "cpu")
-    monkeypatch.setitem(choose_part.__globals__["ACTIVATION_BYTES"], "cpu", 2 << 20)
-    large = choose_part(stepper, job.samples, "cpu")
-    assert 1 < small < large < stepper.part
+    assert choose_micro_batch_size(stepper, job.samples, "cpu") == stepper.micro_batches.size
+    monkeypatch.setitem(choose_micro_batch_size.__globals__["ACTIVATION_BYTES"], "cpu", 1 << 20)
+    monkeypatch.setitem(choose_micro_batch_size.__globals__, "MIN_MICRO_BATCH_TOKENS", 1)
+    small = choose_micro_batch_size(stepper, job.samples, "cpu")
+    monkeypatch.setitem(choose_micro_batch_size.__globals__["ACTIVATION_BYTES"], "cpu", 2 << 20)
+    large = choose_micro_batch_size(stepper, job.samples, "cpu")
+    assert 1 < small < large < stepper.micro_batches.size
     assert large == pytest.approx(2 * small, abs=1)

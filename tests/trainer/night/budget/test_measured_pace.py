@@ -8,8 +8,13 @@ import pytest
 
 from memory.settings.paths import Home
 from trainer.night.budget import measured_pace as paces
-from trainer.night.budget.duration_estimate import AS_ANSWERS, STEPS, completed, estimate
-from trainer.night.budget.measured_pace import KEPT, Pace, keep_pace, read_pace
+from trainer.night.budget.duration_estimate import (
+    AS_ANSWERS,
+    DEFAULT_STEPS_SHARE,
+    completed,
+    estimate,
+)
+from trainer.night.budget.measured_pace import MAX_MODELS, Pace, keep_pace, read_pace
 from trainer.night.budget.work_amount import Work
 
 MEASURED = Pace(
@@ -37,17 +42,17 @@ def test_each_model_and_machine_has_its_own_pace(
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"x": 1}', "\0", '{"%s": {"gate": "fast"}}'])
 def test_a_damaged_file_costs_only_a_calibration(home: Home, text: str) -> None:
-    (home.state / paces.FILE).write_text(text.replace("%s", f"{'a' * 32}|{paces.machine()}"))
+    (home.state / paces.PACE_FILE).write_text(text.replace("%s", f"{'a' * 32}|{paces.machine()}"))
     assert read_pace(home, "a" * 64) == Pace()
     keep_pace(home, "a" * 64, MEASURED)
     assert read_pace(home, "a" * 64) == MEASURED
 
 
 def test_the_pace_file_has_a_limited_size(home: Home) -> None:
-    for number in range(KEPT + 5):
+    for number in range(MAX_MODELS + 5):
         keep_pace(home, f"{number:064}", MEASURED)
     assert read_pace(home, f"{4:064}".ljust(64)) != Pace()
-    assert len(paces._read(home.state / paces.FILE)) <= KEPT
+    assert len(paces._read(home.state / paces.PACE_FILE)) <= MAX_MODELS
 
 
 def test_seconds_by_stage_are_work_times_pace() -> None:
@@ -82,7 +87,7 @@ def test_a_busy_machine_makes_everything_slower_but_not_longer() -> None:
 
 def test_an_unmeasured_stage_is_estimated_from_measured_ones() -> None:
     first = completed(Pace(), Pace(probe=0.1, answer=2.0, token=0.003, load=1.0))
-    assert first.steps == STEPS
+    assert first.steps == DEFAULT_STEPS_SHARE
     assert first.gate == pytest.approx(AS_ANSWERS["gate"] * 2.0)
     assert first.baseline == pytest.approx(AS_ANSWERS["baseline"] * 2.0)
     assert first.tries == 1

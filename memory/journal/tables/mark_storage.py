@@ -1,6 +1,7 @@
-"""The differences of the journal: added, looked up, edited, pinned, superseded.
+"""Where marks are written to disk and read back: the journal's tables of differences and versions.
 
-An edit keeps the previous version. Every change increases the change counter in its own transaction.
+A new difference is inserted only here. An edit keeps the previous version. Every change increases the
+change counter in its own transaction.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ class Differences:
 
     def add(self, difference: Difference) -> None:
         """Store a difference; on return it is on disk."""
-        marks = ",".join("?" * len(_COLUMNS))
+        placeholders = ",".join("?" * len(_COLUMNS))
         with self._database.transaction() as connection:
             connection.execute(
-                f"insert into differences ({', '.join(_COLUMNS)}) values ({marks})",
+                f"insert into differences ({', '.join(_COLUMNS)}) values ({placeholders})",
                 _values_of(difference),
             )
             connection.execute(
@@ -65,10 +66,10 @@ class Differences:
 
     def count(self, *states: State) -> int:
         """Return the number of differences in one of `states`, without superseded ones."""
-        marks = ",".join("?" * len(states))
+        placeholders = ",".join("?" * len(states))
         rows = self._database.rows(
             "select count(*) as n from differences "
-            f"where state in ({marks}) and superseded_by is null",
+            f"where state in ({placeholders}) and superseded_by is null",
             [state.value for state in states],
         )
         return int(rows[0]["n"])
@@ -85,8 +86,10 @@ class Differences:
 
     def by_ids(self, identities: Sequence[str]) -> list[Difference]:
         """Return the differences with these full ids, in their order; unknown ids are skipped."""
-        marks = ",".join("?" * len(identities))
-        rows = self._database.rows(f"select * from differences where id in ({marks})", identities)
+        placeholders = ",".join("?" * len(identities))
+        rows = self._database.rows(
+            f"select * from differences where id in ({placeholders})", identities
+        )
         by_id = {item.id: item for item in self._database.decode(difference_of, rows)}
         return [by_id[identity] for identity in identities if identity in by_id]
 
@@ -96,9 +99,9 @@ class Differences:
 
     def on_turns(self, turns: Sequence[str]) -> list[Difference]:
         """Return the differences that mark these turns (full ids), oldest first."""
-        marks = ",".join("?" * len(turns))
+        placeholders = ",".join("?" * len(turns))
         rows = self._database.rows(
-            f"select * from differences where turn in ({marks}) order by seq", turns
+            f"select * from differences where turn in ({placeholders}) order by seq", turns
         )
         return self._database.decode(difference_of, rows)
 

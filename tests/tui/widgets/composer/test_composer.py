@@ -1,16 +1,12 @@
-"""The message input and the command palette."""
+"""The message input."""
 
 from __future__ import annotations
 
 from textual import events
 from textual.app import App, ComposeResult
-from textual.command import Command, CommandList
 
-from memory.settings.paths import Home
-from memory.settings.settings import Settings
-from tests.tui.seat import sitting, until
+from tests.tui.seat import until
 from tui.terminal.themes import DARK
-from tui.widgets.common.option_lists import Palette
 from tui.widgets.composer.composer import Composer
 
 
@@ -70,37 +66,3 @@ async def test_pasted_text_is_unchanged() -> None:
         app.post_message(events.Paste(text))
         await until(lambda: composer.text)
         assert composer.text == text
-
-
-async def test_commands_found_after_the_palette_was_closed_are_ignored(
-    home: Home, quick: Settings
-) -> None:
-    async with sitting(home, quick) as seat:
-        await seat.hits("ctrl+p")
-        await seat.until(lambda: isinstance(seat.app.screen, Palette))
-        palette = seat.app.screen
-        assert isinstance(palette, Palette)
-        await seat.until(lambda: palette.query(CommandList))
-        rows = palette.query_one(CommandList)
-        await seat.until(lambda: rows.option_count)
-        found = [row for row in rows.options if isinstance(row, Command)]
-        palette._list_visible = False
-        await rows.remove()
-        palette._refresh_command_list(rows, found, clear_current=True)
-        assert rows.option_count == len(found) > 0
-
-
-async def test_the_palette_opens_while_the_closed_one_is_still_being_removed(
-    home: Home, quick: Settings
-) -> None:
-    async with sitting(home, quick) as seat:
-        await seat.hits("ctrl+p")
-        await seat.until(lambda: isinstance(seat.app.screen, Palette))
-        first = seat.app.screen
-        await seat.until(lambda: first.query(CommandList))
-        first.dismiss(None)
-        seat.app.action_command_palette()
-        await seat.until(lambda: isinstance(seat.app.screen, Palette))
-        second = seat.app.screen
-        assert second is not first
-        await seat.until(lambda: second.query(CommandList))

@@ -10,7 +10,7 @@ import pytest
 
 from agent.llama.batch.decoder import Evaluate, Steps, Task
 from agent.llama.batch.greedy import GreedyReply, continued, greedy_reply
-from agent.llama.batch.sequences import CHUNK
+from agent.llama.batch.sequences import MAX_CHUNK_TOKENS
 from agent.llama.engine import Engine
 from agent.llama.logits import log_softmax, most_likely, surprisal_of
 from agent.llama.sampling_parameters import Sampling
@@ -114,7 +114,7 @@ def scored(prompt: tuple[int, ...], reply: tuple[int, ...]) -> Task[list[float]]
     return Task(steps(), len(prompt) + len(reply))
 
 
-@pytest.mark.parametrize("length", [3, CHUNK, 200])
+@pytest.mark.parametrize("length", [3, MAX_CHUNK_TOKENS, 200])
 @pytest.mark.parametrize("together", [1, 4])
 def test_batched_scores_equal_single_scores(engine: Engine, length: int, together: int) -> None:
     asked = [tuple(engine.tokenize(text * 9)) for text in TEXTS[:5]]
@@ -123,7 +123,9 @@ def test_batched_scores_equal_single_scores(engine: Engine, length: int, togethe
     for number, prompt in enumerate(asked):
         alone = -engine.surprisal(prompt, reply)
         # Over long replies the two kernels of flash attention differ by more.
-        assert np.allclose(found[number][:-1], alone, atol=1e-2 if length <= CHUNK else 3e-2)
+        assert np.allclose(
+            found[number][:-1], alone, atol=1e-2 if length <= MAX_CHUNK_TOKENS else 3e-2
+        )
         assert found[number][-1] == pytest.approx(alone[0], abs=1e-2)
 
 
