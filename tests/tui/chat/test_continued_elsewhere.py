@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.mark_validation import MarkRequest, make_mark
