@@ -70,6 +70,7 @@ def test_a_smaller_set_of_marks_is_a_prefix_of_a_larger_one(ask: Callable[[str],
     assert marks(30, 1, ask)[:10] == marks(10, 1, ask)
 
 
+@pytest.mark.slow
 def test_the_reported_questions_are_neither_training_nor_development_data(
     ask: Callable[[str], str],
 ) -> None:

@@ -34,6 +34,7 @@ def talk_elsewhere(home: Home) -> None:
         companion.mark("agent", moment="error", sounds="Lutz.")
 
 
+@pytest.mark.slow
 def test_marks_of_a_remote_model_train_an_adapter_for_a_local_one(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_marks_of_a_remote_model_train_an_adapter_for_a_local_one(
         assert engine.adapter == (adapter.gguf, adapter.manifest.scale)
 
 
+@pytest.mark.slow
 def test_a_rejected_candidate_or_one_without_its_base_is_not_published(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:
@@ -141,6 +143,7 @@ def test_nights_run_in_a_program(home: Home) -> None:
     assert "none.gguf" in str(night.outcome)
 
 
+@pytest.mark.slow
 def test_what_the_gate_left_out_is_not_among_what_a_published_adapter_learned(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:

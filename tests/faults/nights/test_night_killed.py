@@ -230,6 +230,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     monkeypatch.setenv("FAULT_TRAINING", fault)
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_once_halves_the_micro_batch_and_continues(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,7 +273,7 @@ def test_a_training_that_cannot_run_fails_the_night_with_one_sentence(
     nothing_is_left(home)
 
 
-@pytest.mark.parametrize("under", ["/adapter/", "/runs/"])
+@pytest.mark.parametrize("under", [pytest.param("/adapter/", marks=pytest.mark.slow), "/runs/"])
 def test_a_disk_that_fills_while_weights_are_written_fails_the_night_with_one_sentence(
     home: Home,
     tiny: Path,

@@ -73,6 +73,7 @@ def test_one_lesson_is_enough(home: Home, tiny: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_of_conflicting_lessons_the_newest_is_trained_and_the_rest_reported(
     home: Home, tiny: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_loss_that_is_not_a_number_is_reported_in_one_sentence(home: Home, tin
         assert journal.differences.all()[0].state is State.WAITING
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_diverges_does_not_end_the_run(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     # The scale is so large that a step of the first rate overflows and one of the second does not.
@@ -189,6 +191,7 @@ def test_an_edit_is_trained_again_and_superseded_marks_are_not(home: Home, tiny:
         assert known == {first.id: journal.differences.get(first.id).fingerprint}
 
 
+@pytest.mark.slow
 def test_overlong_lessons_are_named_and_the_others_trained(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."), difference("Long?", "word " * 900))
     report = run_night(RunRequest(home, quick_settings(home), tiny))
@@ -205,6 +208,7 @@ def test_only_overlong_lessons_are_reported_in_one_sentence(home: Home, tiny: Pa
     assert current(home) is None
 
 
+@pytest.mark.slow
 def test_a_single_hold_can_be_trained(home: Home, tiny: Path) -> None:
     held = replace(difference("Who?", None, replied="Lutz."), moment=Moment.HOLD)
     mark(home, held)

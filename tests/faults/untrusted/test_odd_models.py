@@ -269,6 +269,7 @@ def test_scaled_positions_are_trained_as_they_are_evaluated(
     assert divergence(write_tiny(tmp_path / "model.gguf", keys=keys)) < 0.01
 
 
+@pytest.mark.slow
 def test_torch_and_llama_cpp_are_compared_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

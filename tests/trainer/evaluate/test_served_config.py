@@ -220,6 +220,7 @@ def test_an_older_answer_is_not_recalled_instead_of_the_learned_one(
     assert recalled(chat.say(ASKED)) == [new.id]  # it was marked for another wording
 
 
+@pytest.mark.slow
 def test_an_adapter_covers_its_differences_and_those_they_superseded(
     engine: Engine, home: Home
 ) -> None:

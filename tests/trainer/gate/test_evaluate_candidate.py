@@ -53,6 +53,7 @@ def test_a_bad_adapter_is_refused_with_one_sentence(tiny: Path, tmp_path: Path, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_zero_adapter_changes_nothing_and_a_random_one_is_rejected(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:

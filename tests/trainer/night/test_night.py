@@ -76,7 +76,9 @@ def test_an_adapter_that_changes_too_much_is_not_published(home: Home, tiny: Pat
         assert journal.differences.get(ids[0]).state is State.FAILING
 
 
-@pytest.mark.parametrize(("scope", "floor"), [("always", 0.3), ("auto", 0.0)])
+@pytest.mark.parametrize(
+    ("scope", "floor"), [("always", 0.3), pytest.param("auto", 0.0, marks=pytest.mark.slow)]
+)
 def test_a_night_publishes_and_reports_what_an_adapter_answers(
     home: Home, tiny: Path, scope: str, floor: float
 ) -> None:
@@ -87,6 +89,7 @@ def test_a_night_publishes_and_reports_what_an_adapter_answers(
     assert ("only for messages related to your marks" in str(report.sentence)) == (floor > 0)
 
 
+@pytest.mark.slow
 def test_a_rank_above_the_matrix_size_is_capped_and_reported(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     wide = quick_settings(home, training={"rank": 512})
@@ -193,6 +196,7 @@ def test_nights_can_be_switched_off(home: Home, tiny: Path) -> None:
     assert run_if_due(RunRequest(home, off, tiny), now=moment(11, 4)) is None
 
 
+@pytest.mark.slow
 def test_a_night_while_adapters_are_off_trains_an_adapter_that_waits(
     home: Home, tiny: Path
 ) -> None:

@@ -29,6 +29,7 @@ def mark(home: Home) -> None:
         journal.differences.add(difference("Who?", "Lutz."))
 
 
+@pytest.mark.slow
 @linux
 def test_a_night_in_a_child_process_has_low_priority_and_returns_the_same_report(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
@@ -86,6 +87,7 @@ def test_a_night_in_a_child_process_can_be_cancelled(home: Home, tiny: Path, pha
             assert read_pointer(home.adapters).current is None
 
 
+@pytest.mark.slow
 @linux
 def test_a_killed_night_counts_as_an_interrupted_attempt(home: Home, tiny: Path) -> None:
     mark(home)

@@ -44,6 +44,7 @@ def test_a_run_whose_process_is_gone_is_not_active(home: Home) -> None:
     assert [logged.event.phase for logged in follow(folder, poll=0.01)] == ["start", "train"]
 
 
+@pytest.mark.slow
 def test_a_late_follower_gets_all_events_up_to_the_report(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     heard: list[Logged] = []
@@ -84,6 +85,7 @@ def test_stop_keeps_the_best_state_and_evaluates_it(home: Home, tiny: Path) -> N
     assert read_pointer(home.adapters).current == report.adapter
 
 
+@pytest.mark.slow
 def test_a_stopped_run_suggests_no_setting(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     settings = quick_settings(

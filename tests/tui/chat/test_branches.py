@@ -110,6 +110,7 @@ async def test_an_overlong_edited_message_leaves_the_branch_unchanged(
         assert "much too long" in seat.draft
 
 
+@pytest.mark.slow
 async def test_earlier_turns_are_loaded_while_scrolling_and_nothing_jumps(
     home: Home, tiny_settings: Settings
 ) -> None:

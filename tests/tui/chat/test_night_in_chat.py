@@ -118,6 +118,7 @@ async def test_the_adapter_never_changes_during_a_reply(
         assert seat.screen.chat.thread.turns()[-1].adapter == new
 
 
+@pytest.mark.slow
 async def test_a_chat_shows_all_progress_of_a_training_in_another_process(
     home: Home, small: Settings, tiny: Path
 ) -> None:

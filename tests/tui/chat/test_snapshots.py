@@ -40,7 +40,10 @@ ASKED = (
     ("Show me everything.", MARKDOWN),
     ("Что такое 漢字 и é?", "Знаки: 漢字, кафе́, ё. [not markup]"),
 )
-SIZES = [pytest.param((80, 24), id="80x24"), pytest.param((120, 36), id="120x36")]
+SIZES = [
+    pytest.param((80, 24), id="80x24"),
+    pytest.param((120, 36), id="120x36", marks=pytest.mark.slow),
+]
 
 OTHERS = (
     ("/help", "commands"),

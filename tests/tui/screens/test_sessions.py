@@ -244,6 +244,7 @@ async def test_a_session_is_exported_in_both_formats(
         assert json.loads((folder / "trip.json").read_text("utf-8"))["thread"] == "trip"
 
 
+@pytest.mark.slow
 async def test_changes_to_the_open_session_by_another_process_are_reported(
     home: Home, quiet: Settings
 ) -> None:

@@ -130,6 +130,7 @@ async def test_escape_goes_back_one_step_from_every_page(home: Home, settings: S
         await seat.sees("step 3 of 3", "night.enabled = false")
 
 
+@pytest.mark.slow
 async def test_a_local_file_is_accepted_and_a_damaged_one_refused(home: Home, found: Path) -> None:
     home.settings_file.write_text(OWN)
     async with sitting(home, read_settings(home), ready=False, setup=True) as seat:

@@ -52,6 +52,7 @@ def test_enter_acts_between_the_text_before_and_after_it(settled: Home) -> None:
             assert [(turn.thread, turn.asked) for turn in journal.turns.all()] == [("one", "two")]
 
 
+@pytest.mark.slow
 def test_keys_keep_their_order_where_a_session_is_renamed(settled: Home) -> None:
     with Terminal("tui", "chat", "--thread", "old") as terminal:
         terminal.until(lambda: b"0/512" in terminal.out)
@@ -164,6 +165,7 @@ def test_a_key_with_alt_is_distinguished_from_following_input(data: str, names: 
         assert found == names
 
 
+@pytest.mark.slow
 def test_a_mark_gesture_in_one_read_has_its_kind_and_words(settled: Home) -> None:
     with Terminal("tui", "chat", "--new") as terminal:
         terminal.until(lambda: b"0/512" in terminal.out)

@@ -75,7 +75,9 @@ def drafts(home: Home) -> list[str]:
         return found
 
 
-@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
 def test_after_a_signal_the_terminal_is_restored_and_the_draft_kept(
     settled: Home, number: signal.Signals
 ) -> None:

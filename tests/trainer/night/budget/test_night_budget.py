@@ -68,6 +68,7 @@ def test_the_first_night_calibrates_and_the_next_uses_its_pace(home: Home, tiny:
     assert told(again).earlier
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_does_not_shorten_later_estimates(
     home: Home, tiny: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_training_that_was_stopped_does_not_shorten_later_estimates(
     assert known.steps == 0  # still unknown
 
 
+@pytest.mark.slow
 def test_a_night_short_of_time_asks_the_most_informative_prompts(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def missing(home: Home, settings: Settings, model: Path) -> int:
         return pipeline.ask_ahead(engine, journal, source, settings)
 
 
+@pytest.mark.slow
 async def test_an_idle_chat_prepares_base_answers_that_the_night_uses(
     home: Home, small: Settings, tiny: Path
 ) -> None:

@@ -41,6 +41,7 @@ async def aside(seat: Seat) -> None:
     await seat.until(lambda: idle_unload.UNLOADED in seat.status)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("marked")
 async def test_a_message_sent_while_the_model_is_unloaded_is_answered_with_the_new_adapter(
     home: Home, small: Settings

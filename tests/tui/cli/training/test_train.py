@@ -84,6 +84,7 @@ def test_reports_before_the_first_training_are_not_an_error(
     assert "no training is running" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_training_and_keeps_the_best_state(home: Home, tiny: Path) -> None:
     ready(home, 100_000)
     child = train_until_it_learns(tiny)
