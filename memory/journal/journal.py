@@ -17,11 +17,11 @@ from memory.journal.tables.branches import Branches
 from memory.journal.tables.exported_copies import ExportedCopies
 from memory.journal.tables.facts import Drafts, Facts
 from memory.journal.tables.forgetting import Forgetting
-from memory.journal.tables.mark_storage import Differences
 from memory.journal.tables.nights import Nights
 from memory.journal.tables.stem_index import StemIndex
 from memory.journal.tables.threads import Threads
 from memory.journal.tables.turns import Turns
+from memory.journal.tables.write_marks import Differences
 
 
 class Journal:

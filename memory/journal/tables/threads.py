@@ -21,8 +21,8 @@ from memory.journal.database import Database
 from memory.journal.tables.branches import Branches
 from memory.journal.tables.facts import count_change
 from memory.journal.tables.forgetting import Forgetting, require_purge
-from memory.journal.tables.mark_storage import Differences
 from memory.journal.tables.turns import Turns
+from memory.journal.tables.write_marks import Differences
 from memory.sentence import Sentence
 
 LAST_THREAD = "last thread"

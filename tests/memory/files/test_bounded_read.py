@@ -238,7 +238,7 @@ MAY = {
     "memory/files/bounded_read.py": "the reader itself",
     "memory/journal/tables/turns.py": "columns of the journal",
     "memory/journal/tables/threads.py": "columns of the journal",
-    "memory/journal/tables/mark_storage.py": "columns of the journal",
+    "memory/journal/tables/write_marks.py": "columns of the journal",
     "memory/journal/tables/forgetting.py": "columns of the journal",
     "memory/transfer/import_export.py": "columns of the journal",
     "memory/journal/tables/exported_copies.py": "facts of the journal",

@@ -10,7 +10,7 @@ from agent.chat.chat import Marks
 from agent.chat.open_thread import OpenThread
 from memory.errors import HomeError
 from memory.journal.tables.branches import Branches
-from memory.journal.tables.mark_storage import Differences
+from memory.journal.tables.write_marks import Differences
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.tui.seat import Watched, sitting
