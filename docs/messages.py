@@ -22,7 +22,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from memory import errors
-from memory.i18n.translation import DOMAIN, LOCALE
+from memory.i18n.interface_language import DOMAIN, LOCALE
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("memory", "agent", "trainer", "tui")

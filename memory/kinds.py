@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from memory.difference import Moment
 from memory.errors import FileError, MarkError, SettingsError
 from memory.files.bounded_read import read_toml
-from memory.i18n.translation import language
+from memory.i18n.interface_language import language
 from memory.moments import nearly
 from memory.sentence import Sentence
 from memory.settings.paths import Home

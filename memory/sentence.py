@@ -1,8 +1,8 @@
 """A sentence for the user as data: an English template and the values that go into it.
 
 `str(sentence)` is the English text, which logs, `--json` output and stored files hold.
-`memory.i18n.translation.render` shows the same sentence in the current language; the template is the
-key of its translation (gettext's msgid, with `plural` its msgid_plural).
+`memory.i18n.interface_language.render` shows the same sentence in the current language; the template is
+the key of its translation (gettext's msgid, with `plural` its msgid_plural).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 
 from agent.llama.engine import Engine
 from agent.models.served_model import STARTER
-from memory.i18n import translation
+from memory.i18n import interface_language
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
@@ -40,7 +40,7 @@ def home(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("DISCERN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("LANGUAGE", "en")
-    translation.use("en")
+    interface_language.use("en")
     monkeypatch.setenv("DISCERN_NICE", "0")  # tests wait for children, so do not lower priorities
     made = Home.locate().prepare()
     (made.cache / "judged").symlink_to(shared / "judged")

@@ -98,7 +98,8 @@ def test_the_packages_install_and_run_outside_the_checkout(tmp_path: Path) -> No
     for name in (
         "memory/config.toml", "memory/kinds.toml",
         "agent/models/models.toml", "agent/starter/starter.gguf",
-        "trainer/lessons/anchors.toml", "trainer/gate/right_answers.toml",
+        "trainer/lessons/anchors/unrelated_prompts.toml",
+        "trainer/lessons/word_lists.toml", "trainer/gate/right_answers.toml",
         *(f"{room}/py.typed" for room in ("agent", "memory", "trainer", "tui")),
     ):  # fmt: skip
         assert name in names, name

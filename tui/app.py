@@ -24,8 +24,8 @@ from textual.theme import Theme, ThemeProvider
 from textual.widget import Widget
 
 from memory.errors import DiscernError, SettingsError
-from memory.i18n import translation
-from memory.i18n.translation import render, tr
+from memory.i18n import interface_language
+from memory.i18n.interface_language import render, tr
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from memory.settings.settings_file import write_setting
@@ -84,7 +84,7 @@ class DiscernApp(PatchedApp):
         With `setup`, show the questions of the first start before.
         """
         super().__init__()
-        translation.use(settings.ui.language)
+        interface_language.use(settings.ui.language)
         self.home = home
         self.settings = settings
         self._leaving_at = 0.0

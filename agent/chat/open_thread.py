@@ -13,7 +13,7 @@ import threading
 from agent.chat.sessions import Deleted, delete, rename
 from memory.difference import Turn, now
 from memory.errors import ThreadError
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from memory.journal.tables.threads import thread_name
 from memory.memory import Memory
 from memory.settings.paths import Home

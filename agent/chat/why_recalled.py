@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memory.difference import Difference, Turn
-from memory.i18n.translation import tr, trn
+from memory.i18n.interface_language import tr, trn
 from memory.memory import Memory
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.text.stemming import stems

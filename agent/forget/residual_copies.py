@@ -14,7 +14,7 @@ from agent.adapters import list_adapters, read_pointer
 from agent.forget.scrub_run_files import linked, unfinished
 from memory.difference import Difference
 from memory.errors import AdapterError
-from memory.i18n.translation import tr, trn
+from memory.i18n.interface_language import tr, trn
 from memory.journal.journal import Journal
 from memory.journal.migrations import copies
 from memory.journal.tables import exported_copies

@@ -164,9 +164,9 @@ def test_the_status_line_keeps_its_most_important_parts_in_80_columns(russian_wo
 
 @pytest.fixture
 def russian_words() -> None:
-    from memory.i18n import translation
+    from memory.i18n import interface_language
 
-    translation.use("ru")
+    interface_language.use("ru")
 
 
 def test_kinds_are_offered_and_accepted_in_russian(

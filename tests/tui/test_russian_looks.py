@@ -14,8 +14,8 @@ from syrupy.assertion import SnapshotAssertion
 from textual.widgets import Input
 
 from memory.difference import Contrast, Difference, Moment, Turn
-from memory.i18n import translation
-from memory.i18n.translation import render
+from memory.i18n import interface_language
+from memory.i18n.interface_language import render
 from memory.journal.journal import Journal
 from memory.sentence import Sentence
 from memory.settings.paths import Home
@@ -196,7 +196,7 @@ def test_the_report_page_is_in_russian_too() -> None:
     english = report_page(REPORT)
     assert '<html lang="en">' in english
     assert str(SENTENCE) in english
-    translation.use("ru")
+    interface_language.use("ru")
     page = report_page(REPORT)
     assert '<html lang="ru">' in page
     for words in (
@@ -211,7 +211,7 @@ def test_the_report_page_is_in_russian_too() -> None:
 
 
 def test_times_and_remaining_times_are_formatted_in_russian() -> None:
-    translation.use("ru")
+    interface_language.use("ru")
     assert moment(AT - timedelta(days=1), AT) == "вчера"
     assert moment(AT.replace(month=5, day=3), AT) == "3 мая"
     assert moment(AT.replace(year=2025, month=8), AT) == "10 авг 2025"
@@ -264,14 +264,14 @@ def test_times_and_remaining_times_are_formatted_in_russian() -> None:
     ],
 )
 def test_statements_about_a_model_file_are_rendered(sentence: Sentence, said: str) -> None:
-    translation.use("ru")
+    interface_language.use("ru")
     assert render(sentence) == said
 
 
 def test_the_estimate_of_a_night_is_rendered() -> None:
     from agent.models.compatibility import ESTIMATE
 
-    translation.use("ru")
+    interface_language.use("ru")
     said = render(
         Sentence(
             "nightly training takes about {whole} ({estimate}); training.max_minutes stops it after "

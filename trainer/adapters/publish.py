@@ -44,7 +44,7 @@ from memory.files.locks import file_lock
 from memory.journal.tables.exported_copies import sweep_home
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.settings.paths import Home, private_folder
-from trainer.adapters.pointer import (
+from trainer.adapters.write_pointer import (
     HISTORY,
     add_missing_hashes,
     chosen_adapter,

@@ -11,9 +11,9 @@ numpy, but no tokenizer, llama.cpp or journal.
 The base is frozen, and all randomness comes from the seed: the same job, with the same number of CPU
 threads and the same precision, gives the same bytes. The best state so far is kept in memory. It is
 saved after the last step, when the time is up, and on "stop" (`trainer/fit/job.py`); on "abort" or if
-the loss is not finite, nothing is saved. A training that was killed continues from its last checkpoint
-(`trainer/fit/checkpoint.py`), with the result that it would have had. The parent publishes only what a
-"trained" event announced.
+the loss is not finite, nothing is saved. A training that was killed continues from its last checkpoint,
+with the result that it would have had (`trainer/fit/resume_training.py`). The parent publishes only
+what a "trained" event announced.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from trainer.events import (
     WorkerMessage,
 )
 from trainer.fit.batch_sampler import STILL_ENOUGH, Sampler, Standing
-from trainer.fit.checkpoint import Checkpoint
 from trainer.fit.job import Job, read_control, read_job
 from trainer.fit.lr_schedule import step_size
 from trainer.fit.model.lora_model import save_adapter, with_adapter
+from trainer.fit.resume_training import Checkpoint
 from trainer.fit.training_state import RunState, TrainingState
 
 if TYPE_CHECKING:

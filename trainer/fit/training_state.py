@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from trainer.events import BatchHalved, StepsPlanned, WorkerMessage
 from trainer.fit.autotune import TIMED
 from trainer.fit.batch_sampler import Sampler, Standing
-from trainer.fit.checkpoint import Checkpoint
 from trainer.fit.job import ANCHOR, Job, Recipe, Sample
 from trainer.fit.lora_init import informed_init
 from trainer.fit.lr_schedule import Schedule, steps_for
+from trainer.fit.resume_training import Checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -183,8 +183,8 @@ def _table(name: str) -> dict[str, Any]:
 
 @cache
 def word_lists() -> dict[str, str]:
-    """Return the word lists of `anchors.toml`."""
-    return {str(name): str(words) for name, words in _table("anchors.toml")["swaps"].items()}
+    """Return the word lists of `word_lists.toml`."""
+    return {str(name): str(words) for name, words in _table("word_lists.toml").items()}
 
 
 @cache

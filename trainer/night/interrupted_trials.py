@@ -1,7 +1,7 @@
 """Resume the trials of an interrupted run.
 
-The folder of a trial holds its job and its state as saved by `trainer/fit/checkpoint.py`. The next run
-moves these folders into its own. A trial whose job is unchanged resumes there; for another job, the
+The folder of a trial holds its job and its state as saved by `trainer/fit/resume_training.py`. The next
+run moves these folders into its own. A trial whose job is unchanged resumes there; for another job, the
 contents are ignored and replaced.
 
 Trials are kept if the process of the run or of its training was killed, or if the night ended because

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from datetime import date
 
-from memory.i18n.translation import render, tr
+from memory.i18n.interface_language import render, tr
 from memory.journal.journal import Journal
 from memory.journal.tables.nights import Night
 from memory.sentence import NOTHING

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from memory.i18n.translation import decimal, language, render, tr, trn
+from memory.i18n.interface_language import decimal, language, render, tr, trn
 from memory.sentence import Sentence
 from trainer.report.plots import Series, bar, curves, safe
 from trainer.report.report import FATE_LABELS

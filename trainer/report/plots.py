@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memory.i18n.translation import decimal, tr
+from memory.i18n.interface_language import decimal, tr
 
 WIDTH, HEIGHT = 720, 170
 LEFT, BOTTOM, TOP, RIGHT = 46, 22, 8, 12

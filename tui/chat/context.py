@@ -10,7 +10,7 @@ from textual.app import App
 from textual.screen import Screen
 
 from memory.errors import NothingToTrainError
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tui.views.error_text import error_text

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from memory.errors import DiscernError
-from memory.i18n.translation import render, tr, trn
+from memory.i18n.interface_language import render, tr, trn
 from tui.chat.context import ChatContext
 from tui.chat.stream import ReplyStream
 from tui.chat.thread_view import ThreadView

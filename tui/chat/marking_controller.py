@@ -13,7 +13,7 @@ from textual import events
 from textual.widget import Widget
 
 from memory.errors import DiscernError, MarkError
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from memory.kinds import in_words
 from memory.mark_validation import MarkRequest
 from tui.chat.context import ChatContext

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from memory.i18n.translation import render
+from memory.i18n.interface_language import render
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

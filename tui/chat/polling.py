@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from memory.i18n.translation import render
+from memory.i18n.interface_language import render
 from memory.sentence import Sentence
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation

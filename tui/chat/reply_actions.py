@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.app import SuspendNotSupported
 
 from memory.errors import DiscernError
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from tui.chat.context import ChatContext
 from tui.chat.thread_view import ThreadView
 from tui.keys.bindings import keyboard_of

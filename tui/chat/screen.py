@@ -15,7 +15,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from memory.errors import DiscernError
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tui.chat.context import ChatContext, ReplyState

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from tui.chat.context import ChatContext
 from tui.views.mark_status import retained_ids
 from tui.widgets.chat.recalled import Used

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from tui.commands.registry import Command, find, found, in_order
 
 

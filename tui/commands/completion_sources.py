@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from memory.i18n.translation import language, tr, trn
+from memory.i18n.interface_language import language, tr, trn
 from tui.commands.completion import Sources
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
-from memory.i18n.translation import render, tr
+from memory.i18n.interface_language import render, tr
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line

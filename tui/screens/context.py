@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.i18n.translation import tr, trn
+from memory.i18n.interface_language import tr, trn
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, padded

@@ -22,7 +22,7 @@ from textual.widgets import Static
 from textual.widgets.option_list import Option
 
 from memory.errors import DiscernError
-from memory.i18n.translation import render, tr
+from memory.i18n.interface_language import render, tr
 from memory.kinds import in_words
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal

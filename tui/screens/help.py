@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from memory.i18n.translation import quoted, tr
+from memory.i18n.interface_language import quoted, tr
 from tui.commands.registry import COMMANDS, Command, found
 from tui.keys.bindings import Keyboard, bindings, hints
 from tui.keys.registry import FIXED

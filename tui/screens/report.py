@@ -18,7 +18,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from memory.files.atomic_write import write_whole
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from trainer.report.page import report_page
 from trainer.report.report import Report
 from tui.keys.bindings import bindings, hints, keyboard_of

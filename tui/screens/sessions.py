@@ -22,7 +22,7 @@ from textual.widgets import Input, Static
 
 from agent.forget.residual_copies import cleared_by_training
 from memory.errors import DiscernError
-from memory.i18n.translation import tr, trn
+from memory.i18n.interface_language import tr, trn
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line

@@ -19,7 +19,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from memory.errors import DiscernError
-from memory.i18n.translation import render, tr
+from memory.i18n.interface_language import render, tr
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tui.screens.modal import Modal

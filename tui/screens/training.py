@@ -22,7 +22,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from memory.errors import DiscernError
-from memory.i18n.translation import render, tr
+from memory.i18n.interface_language import render, tr
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from agent.models.pull import Offer
 from memory.errors import DiscernError
-from memory.i18n.translation import decimal, render, tr
+from memory.i18n.interface_language import decimal, render, tr
 from memory.settings.paths import Home
 from tui.setup.fetching import Advanced, Fetched, Fetching, Looked
 from tui.setup.setup_page import SetupPage

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from memory.errors import DiscernError
-from memory.i18n.translation import decimal, render, tr
+from memory.i18n.interface_language import decimal, render, tr
 from memory.settings.paths import Home, expanded
 from memory.settings.settings import Settings
 from tui.setup.setup import Choice, check_model, choices, starter_card

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
-from memory.i18n.translation import render, tr
+from memory.i18n.interface_language import render, tr
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tui.setup.setup import When, with_time

@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 from memory.files.atomic_write import write_whole
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from memory.settings.paths import Home
 
 CRASH_FILE = "crash.txt"

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from memory.i18n.translation import trn
+from memory.i18n.interface_language import trn
 
 LONGEST_SEQUENCE = 1024
 ELLIPSIS = "…"

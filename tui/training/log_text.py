@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from memory.i18n.translation import decimal, render, tr, trn
+from memory.i18n.interface_language import decimal, render, tr, trn
 from trainer.events import BatchHalved, Estimated, Judged, Reported, Step, StepsPlanned, Trained
 from tui.terminal.sanitize import one_line
 from tui.training.progress import PHASES

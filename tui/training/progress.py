@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from trainer.events import Counted, Event, Step, StepsPlanned, Trained
 
 BARS = "▁▂▃▄▅▆▇█"

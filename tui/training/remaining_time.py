@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memory.i18n.translation import render, tr, trn
+from memory.i18n.interface_language import render, tr, trn
 from trainer.events import Estimated
 from trainer.stages import PER_TRIAL, STAGES, grouped
 from tui.training.state import TrainingView

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from memory.difference import CONTRAST_LABELS
-from memory.i18n.translation import render, tr
+from memory.i18n.interface_language import render, tr
 from memory.kinds import in_words
 from tui.terminal.sanitize import padded
 from tui.views.mark_status import mark_status

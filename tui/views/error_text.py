@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memory.errors import DiscernError
-from memory.i18n.translation import render, tr
+from memory.i18n.interface_language import render, tr
 
 
 def error_text(error: Exception) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from memory.i18n.translation import decimal, render, tr, trn
+from memory.i18n.interface_language import decimal, render, tr, trn
 from trainer.report.report import FATE_LABELS
 from trainer.stages import by_stage, grouped
 from tui.terminal.sanitize import clean, one_line, padded

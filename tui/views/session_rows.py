@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from textual.content import Content
 
-from memory.i18n.translation import tr, trn
+from memory.i18n.interface_language import tr, trn
 from memory.kinds import in_words
 from tui.terminal.sanitize import clean, one_line
 from tui.views.session_text import moment

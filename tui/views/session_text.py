@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from memory.i18n.translation import tr, trn
+from memory.i18n.interface_language import tr, trn
 
 
 def moment(at: datetime, today: datetime | None = None) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.chat.marking.target_reply import shortened
 from memory.difference import Difference, Moment, Untaught
 from memory.errors import ModelError
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from memory.journal.journal import Journal
 from memory.kinds import in_words
 from memory.settings.settings import Settings

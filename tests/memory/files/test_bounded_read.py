@@ -249,7 +249,7 @@ MAY = {
     "trainer/lessons/anchors/base_answers.py": "lists that ship",
     "trainer/lessons/entities/entity.py": "lists that ship",
     "trainer/gate/right_answers.py": "lists that ship",
-    "trainer/fit/checkpoint.py": "a header that safetensors has bounded; any error starts anew",
+    "trainer/fit/resume_training.py": "a header that safetensors has bounded; any error starts anew",
     "trainer/starter/": "makes the starter model from what ships",
 }
 

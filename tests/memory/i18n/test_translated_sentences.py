@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from memory.errors import MarkError, ModelError
-from memory.i18n import translation
-from memory.i18n.translation import render
+from memory.i18n import interface_language
+from memory.i18n.interface_language import render
 from memory.sentence import Sentence, Stored, joined, to_plain, verbatim
 
 HOSTILE = '{x} {0} {} 100% [bold]red[/] <b> it\'s "so" base recall'
@@ -63,7 +63,7 @@ HOSTILE = '{x} {0} {} 100% [bold]red[/] <b> it\'s "so" base recall'
 )
 def test_a_sentence_is_rendered_with_its_values(sentence: Sentence, russian: str) -> None:
     assert render(sentence) == str(sentence)
-    translation.use("ru")
+    interface_language.use("ru")
     assert render(sentence) == russian
 
 
@@ -85,13 +85,13 @@ def test_a_count_chooses_the_plural_form(count: int, english: str, russian: str)
     )
     assert render(said) == str(said) == f"{english}, within the limits of the evaluation"
     record = to_plain({"sentence": said})
-    translation.use("ru")
+    interface_language.use("ru")
     assert render(said) == f"{russian}, в допустимых пределах"
     assert render(Stored(record).sentence(record["sentence"])) == render(said)
 
 
 def test_a_value_from_config_toml_keeps_its_decimal_point() -> None:
-    translation.use("ru")
+    interface_language.use("ru")
     said = render(
         Sentence(
             "Not tried yet: training.learning_rates = [{rate}].",
@@ -105,7 +105,7 @@ def test_user_text_is_rendered_unchanged() -> None:
     error = MarkError(
         "the quoted part {quote!r} is not in the reply; select it again", quote="base"
     )
-    translation.use("ru")
+    interface_language.use("ru")
     assert "«base»" in render(error.sentence)
     assert render(verbatim("nothing else changed")) == "nothing else changed"
 
@@ -114,7 +114,7 @@ def test_hostile_values_are_rendered_as_they_are() -> None:
     error = ModelError("the model {path} has no tensor {name}; choose another GGUF",
                        path=HOSTILE, name="%s")  # fmt: skip
     assert str(error) == f"the model {HOSTILE} has no tensor %s; choose another GGUF"
-    translation.use("ru")
+    interface_language.use("ru")
     said = render(error.sentence)
     assert HOSTILE in said
     assert "%s" in said
@@ -122,19 +122,19 @@ def test_hostile_values_are_rendered_as_they_are() -> None:
 
 
 def test_each_of_several_sentences_is_rendered() -> None:
-    translation.use("ru")
+    interface_language.use("ru")
     said = joined([Sentence("nothing else changed"), verbatim("base")])
     assert render(said) == "больше ничего не изменилось; base"
 
 
 def test_stored_english_sentences_are_rendered_in_russian() -> None:
     record = to_plain({"sentence": Sentence("New thread: {name}", name="{x}")})
-    translation.use("ru")
+    interface_language.use("ru")
     stored = Stored(record)
     assert render(stored.sentence(record["sentence"])) == "Новая беседа: {x}"
     assert render(stored.sentence("an old text")) == "an old text"
 
 
 def test_untranslated_sentences_are_rendered_in_english() -> None:
-    translation.use("ru")
+    interface_language.use("ru")
     assert render(Sentence("nobody says {what:.1f}", what=1.5)) == "nobody says 1,5"

@@ -22,7 +22,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.support.values import difference, quick_settings
 from trainer import loop
-from trainer.adapters import pointer, publish
+from trainer.adapters import publish, write_pointer
 from trainer.events import Event, OnEvent
 from trainer.lessons import journal_snapshot
 from trainer.lessons.anchors import anchor_selection
@@ -207,7 +207,7 @@ def test_a_mark_forgotten_after_publication_is_removed_from_the_report_too(
 def test_no_mark_can_be_removed_while_an_adapter_is_published(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    point = pointer.set_current
+    point = write_pointer.set_current
     told: list[str] = []
 
     def locked(*arguments: Any, **named: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from memory.errors import UnknownIdError
-from memory.i18n import translation
+from memory.i18n import interface_language
 from memory.sentence import Sentence, verbatim
 from trainer.report.page import report_page
 from trainer.report.plots import Series, bar, curves
@@ -230,7 +230,7 @@ def test_a_report_written_in_english_is_shown_in_russian() -> None:
     assert json.loads(written)["sentence"] == str(advice)
     read = Report.from_json(written)
     assert read.sentence == advice
-    translation.use("ru")
+    interface_language.use("ru")
     assert str(advice) not in report_page(read)
     assert "training.max_steps" in report_page(read)
 
@@ -243,5 +243,5 @@ def test_a_report_of_an_earlier_version_is_shown_unchanged() -> None:
     read = Report.from_json(old)
     assert read.measures[0].sentence == verbatim(str(full().measures[0].sentence))
     assert str(read.sentence) == EVIL
-    translation.use("ru")
+    interface_language.use("ru")
     assert "lessons reproduced" in report_page(read)

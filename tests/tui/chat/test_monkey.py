@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.i18n import translation
+from memory.i18n import interface_language
 from memory.settings.paths import Home
 from tests.tui.chat.monkey import game
 
@@ -20,7 +20,7 @@ def let_loose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """Sessions are exported into the folder in which the chat was opened."""
     monkeypatch.chdir(tmp_path)
     yield
-    translation.use("en")
+    interface_language.use("en")
 
 
 @pytest.mark.parametrize("seed", [pytest.param(4, marks=pytest.mark.slow), 5])

@@ -70,9 +70,8 @@ class Anchor:
 @cache
 def prompts() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the shipped prompts, split by their hash: (for training, for the gate)."""
-    data = tomllib.loads(
-        files("trainer.lessons").joinpath("anchors.toml").read_text(encoding="utf-8")
-    )
+    text = files(__package__).joinpath("unrelated_prompts.toml").read_text(encoding="utf-8")
+    data = tomllib.loads(text)
     lines = [line for name in ("english", "russian") for line in data[name].strip().splitlines()]
     ordered = sorted(lines, key=lambda line: hashlib.sha256(line.encode()).digest())
     halves: tuple[list[str], list[str]] = ([], [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from memory.errors import AdapterError
-from memory.i18n.translation import quoted, render, tr, trn
+from memory.i18n.interface_language import quoted, render, tr, trn
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 

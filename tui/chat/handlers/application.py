@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from tui.chat.context import ChatContext
 from tui.commands.registry import Command
 from tui.keys.bindings import keyboard_of

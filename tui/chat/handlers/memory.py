@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from tui.chat.context import ChatContext
 from tui.chat.handlers.marks import MarkHandler
 from tui.chat.handlers.threads import ThreadHandler

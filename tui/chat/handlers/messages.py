@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from memory.errors import MarkError
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 

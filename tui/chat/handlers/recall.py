@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from memory.i18n.translation import decimal, quoted, tr
+from memory.i18n.interface_language import decimal, quoted, tr
 from tui.chat.context import ChatContext
 from tui.chat.handlers.memory import MemoryHandler
 from tui.chat.thread_view import ThreadView

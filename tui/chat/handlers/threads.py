@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from memory.i18n.translation import quoted, tr
+from memory.i18n.interface_language import quoted, tr
 from tui.chat.context import ChatContext
 from tui.chat.thread_view import ThreadView
 from tui.terminal.sanitize import one_line, padded, turns_column

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from memory.errors import DiscernError
-from memory.i18n.translation import render, tr
+from memory.i18n.interface_language import render, tr
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.thread_view import ThreadView

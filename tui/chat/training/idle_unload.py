@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.llama.gguf.llama_file import on_card
 from agent.llama.model_leases import GpuLease
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from trainer.events import Event, PlacementChosen
 
 if TYPE_CHECKING:

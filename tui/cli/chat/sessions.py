@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memory.i18n.translation import tr, trn
+from memory.i18n.interface_language import tr, trn
 from tui.cli.completion_values import threads
 from tui.cli.shared_options import (
     as_json,

@@ -127,7 +127,7 @@ def _list(home: Home, as_json: bool) -> None:
             ]
         )
         return
-    from memory.i18n.translation import render, tr
+    from memory.i18n.interface_language import render, tr
     from tui.cli.print_report import room
     from tui.terminal.sanitize import one_line, padded
 

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from memory.difference import CONTRAST_LABELS, Difference
-from memory.i18n.translation import decimal, tr, trn
+from memory.i18n.interface_language import decimal, tr, trn
 from memory.kinds import in_words
 from tui.terminal.sanitize import clean, one_line, padded
 

@@ -8,7 +8,7 @@ from textual.message import Message
 from textual.style import Style
 from textual.widgets import Static
 
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from tui.terminal.sanitize import clean
 
 

@@ -11,7 +11,7 @@ import asyncio
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from tui.markdown.blocks import Block
 from tui.markdown.incremental import IncrementalParser, parse_blocks
 from tui.markdown.view import MarkdownView

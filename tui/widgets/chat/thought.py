@@ -8,7 +8,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.i18n.translation import trn
+from memory.i18n.interface_language import trn
 from tui.markdown.incremental import IncrementalParser
 from tui.markdown.view import MarkdownView
 from tui.terminal.sanitize import one_line

@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from memory.difference import Difference, Turn
 from memory.errors import MarkError
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from tui.terminal.sanitize import clean
 from tui.views.mark_status import colour, mark_status
 from tui.widgets.chat.recalled import RecalledLine, Used

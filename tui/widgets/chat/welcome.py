@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from tui.terminal.sanitize import labels_width, padded
 
 LINES = (

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.i18n.translation import decimal, tr
+from memory.i18n.interface_language import decimal, tr
 from tui.keys.bindings import bindings
 from tui.terminal.sanitize import one_line
 from tui.widgets.chat.recalled import Used, summary

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widgets import Static
 from textual.widgets.option_list import Option
 
-from memory.i18n.translation import quoted, tr
+from memory.i18n.interface_language import quoted, tr
 from tui.terminal.sanitize import one_line
 from tui.views.session_rows import SessionRow, entry, thread_end
 from tui.widgets.common.option_lists import SafeOptionList

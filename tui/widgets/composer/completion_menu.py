@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.i18n.translation import trn
+from memory.i18n.interface_language import trn
 from tui.commands.completion import Completion
 from tui.terminal.sanitize import one_line, padded
 

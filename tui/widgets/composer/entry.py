@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static, TextArea
 
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from tui.commands.completion import Completion, Sources, complete
 from tui.commands.registry import find
 from tui.terminal.sanitize import one_line

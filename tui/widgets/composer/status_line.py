@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.i18n.translation import decimal, tr, trn
+from memory.i18n.interface_language import decimal, tr, trn
 from tui.terminal.sanitize import one_line
 
 NEARLY_FULL = 0.85

@@ -19,7 +19,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from memory.difference import CONTRAST_LABELS, Contrast, Difference
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from memory.kinds import in_words
 from tui.keys.bindings import bindings, keyboard_of
 from tui.terminal.sanitize import labels_width, one_line, padded

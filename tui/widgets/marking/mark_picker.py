@@ -17,7 +17,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from memory.kinds import Kind, in_words
 from memory.mark_validation import MarkRequest
 from tui.keys.bindings import bindings

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from textual.widget import Widget
 
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from tui.markdown.blocks import Place, places
 from tui.markdown.view import MarkdownView
 from tui.widgets.marking.mark_gesture import align, find_in_source

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.i18n.translation import decimal, render, tr
+from memory.i18n.interface_language import decimal, render, tr
 from tui.terminal.sanitize import one_line
 from tui.training.log_text import VERDICTS
 from tui.training.progress import bar, clock

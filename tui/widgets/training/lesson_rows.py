@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from memory.i18n.translation import tr, trn
+from memory.i18n.interface_language import tr, trn
 from tui.terminal.sanitize import one_line
 from tui.training.progress import sparkline
 from tui.training.run_follower import LessonText

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from rich.text import Text
 
-from memory.i18n.translation import tr
+from memory.i18n.interface_language import tr
 from trainer.events import Judged, Reported, Step
 from tui.training.log_text import entry_text
 from tui.training.progress import clock

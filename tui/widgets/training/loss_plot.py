@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.i18n.translation import decimal, tr, trn
+from memory.i18n.interface_language import decimal, tr, trn
 from tui.terminal.sanitize import one_line
 from tui.training.plots import draw_curve, spans_magnitudes
 from tui.training.trials import TrialState

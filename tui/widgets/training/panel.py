@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.i18n.translation import decimal, tr
+from memory.i18n.interface_language import decimal, tr
 from tui.keys.bindings import keyboard_of
 from tui.training.progress import Progress, bar, clock, sparkline
 

@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.i18n.translation import decimal, tr
+from memory.i18n.interface_language import decimal, tr
 from trainer.stages import PER_TRIAL, STAGES
 from tui.terminal.sanitize import one_line
 from tui.training.progress import PHASES, clock

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 if (counted := os.environ.get("QUICK_SAVES", "")) and "trainer.fit" in sys.orig_argv:
-    from trainer.fit import checkpoint
+    from trainer.fit import resume_training
 
-    checkpoint.SAVE_SECONDS, checkpoint.MOST_SHARE = 0.0, 1e9
-    save = checkpoint.Checkpoint.save_if_due
+    resume_training.SAVE_SECONDS, resume_training.MOST_SHARE = 0.0, 1e9
+    save = resume_training.Checkpoint.save_if_due
 
-    def counting(self: checkpoint.Checkpoint, *arguments: Any) -> None:
+    def counting(self: resume_training.Checkpoint, *arguments: Any) -> None:
         with Path(counted).open("a") as file:
             file.write(f"{self._folder.name}\n")
         save(self, *arguments)
 
-    setattr(checkpoint.Checkpoint, "save_if_due", counting)  # noqa: B010 - as for the other faults
+    setattr(resume_training.Checkpoint, "save_if_due", counting)  # noqa: B010 - as for the other faults

@@ -16,9 +16,9 @@ import pytest
 
 from agent.child_process import environment
 from tests.trainer.fit.test_training_loop import RECIPE, make_job
-from trainer.fit import checkpoint, training_loop
-from trainer.fit.checkpoint import DONE, STATE, job_digest
+from trainer.fit import resume_training, training_loop
 from trainer.fit.job import Job, write_job
+from trainer.fit.resume_training import DONE, STATE, job_digest
 from trainer.fit.step import Stepper
 
 pytestmark = [pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")]
@@ -29,8 +29,8 @@ STEPS = 30
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Save after every step."""
-    monkeypatch.setattr(checkpoint, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(checkpoint, "MOST_SHARE", 1e9)
+    monkeypatch.setattr(resume_training, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(resume_training, "MOST_SHARE", 1e9)
 
 
 def job_in(folder: Path, tiny: Path, steps: int = STEPS) -> Job:
@@ -128,8 +128,8 @@ def test_a_job_is_identified_by_its_data_and_not_by_its_time(tiny: Path, tmp_pat
 
 CHILD = """
 import sys
-from trainer.fit import checkpoint, training_loop
-checkpoint.SAVE_SECONDS, checkpoint.MOST_SHARE = 0.0, 1e9
+from trainer.fit import resume_training, training_loop
+resume_training.SAVE_SECONDS, resume_training.MOST_SHARE = 0.0, 1e9
 sys.exit(training_loop.main([sys.argv[1]]))
 """
 

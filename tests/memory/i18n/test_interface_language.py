@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memory.i18n import translation
+from memory.i18n import interface_language
 
 
 @pytest.mark.parametrize(
@@ -20,24 +20,24 @@ from memory.i18n import translation
     ],
 )
 def test_the_locale_selects_the_language(environ: dict[str, str], spoken: str) -> None:
-    translation.use("", environ)
-    assert translation.language() == spoken
+    interface_language.use("", environ)
+    assert interface_language.language() == spoken
 
 
 def test_the_setting_overrides_the_locale() -> None:
-    translation.use("en", {"LANG": "ru_RU.UTF-8"})
-    assert translation.language() == "en"
-    translation.use("ru", {"LANG": "en_US.UTF-8"})
-    assert translation.language() == "ru"
+    interface_language.use("en", {"LANG": "ru_RU.UTF-8"})
+    assert interface_language.language() == "en"
+    interface_language.use("ru", {"LANG": "en_US.UTF-8"})
+    assert interface_language.language() == "ru"
 
 
 def test_untranslated_text_stays_english_with_its_values_unchanged() -> None:
-    translation.use("ru")
+    interface_language.use("ru")
     assert (
-        translation.tr("Never said {what}.", what="{braces} [bold]")
+        interface_language.tr("Never said {what}.", what="{braces} [bold]")
         == "Never said {braces} [bold]."
     )
     thing = ("{n} thing never said", "{n} things never said")
-    assert translation.trn(*thing, 1200) == "1\xa0200 things never said"
-    translation.use("en")
-    assert translation.trn(*thing, 1200) == "1,200 things never said"
+    assert interface_language.trn(*thing, 1200) == "1\xa0200 things never said"
+    interface_language.use("en")
+    assert interface_language.trn(*thing, 1200) == "1,200 things never said"
