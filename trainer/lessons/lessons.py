@@ -2,7 +2,7 @@
 
 This is the lessons of all differences that count (`trainer/lessons/lesson.py`,
 `trainer/lessons/conflicting_lessons.py`), and what must stay the same
-(`trainer/lessons/anchors/anchor_selection.py`), as answered by the base
+(`trainer/lessons/anchors/choose_anchors.py`), as answered by the base
 (`trainer/lessons/anchors/base_answers.py`). Pure except for the base's answers.
 
 A difference that cannot be made a lesson (too long for the context, or any other error) is left out and
@@ -20,13 +20,13 @@ from memory.errors import DiscernError
 from memory.sentence import Sentence, verbatim
 from memory.text.stemming import plain
 from trainer.fit.job import ANCHOR, Sample
-from trainer.lessons.anchors.anchor_selection import (
+from trainer.lessons.anchors.base_answers import Anchor, BaseAnswers, prompts
+from trainer.lessons.anchors.choose_anchors import (
     HeldPrompts,
     anchor_prompts,
     corrected_replies,
     near_prompts,
 )
-from trainer.lessons.anchors.base_answers import Anchor, BaseAnswers, prompts
 from trainer.lessons.anchors.likelihood import Likelihood
 from trainer.lessons.conflicting_lessons import (
     Conflict,
