@@ -37,7 +37,7 @@ from trainer.gate.evaluate_candidate import Evaluation, Judging, judge
 from trainer.gate.publication_verdict import Verdict, measures_to_json
 from trainer.launch import check_trained_files
 from trainer.lessons.anchors.base_answers import BaseAnswers
-from trainer.lessons.anchors.choose_anchors import unmarked_questions
+from trainer.lessons.anchors.choose_unchanged_prompts import unmarked_questions
 from trainer.lessons.contexts import current_threads
 from trainer.lessons.curriculum_changes import AS_ASKED, SPREADS, without_differences
 from trainer.lessons.journal_snapshot import JournalSnapshot, publication_guard

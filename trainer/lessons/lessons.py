@@ -2,7 +2,7 @@
 
 This is the lessons of all differences that count (`trainer/lessons/lesson.py`,
 `trainer/lessons/conflicting_lessons.py`), and what must stay the same
-(`trainer/lessons/anchors/choose_anchors.py`), as answered by the base
+(`trainer/lessons/anchors/choose_unchanged_prompts.py`), as answered by the base
 (`trainer/lessons/anchors/base_answers.py`). Pure except for the base's answers.
 
 A difference that cannot be made a lesson (too long for the context, or any other error) is left out and
@@ -21,7 +21,7 @@ from memory.sentence import Sentence, verbatim
 from memory.text.stemming import plain
 from trainer.fit.job import ANCHOR, Sample
 from trainer.lessons.anchors.base_answers import Anchor, BaseAnswers, prompts
-from trainer.lessons.anchors.choose_anchors import (
+from trainer.lessons.anchors.choose_unchanged_prompts import (
     HeldPrompts,
     anchor_prompts,
     corrected_replies,

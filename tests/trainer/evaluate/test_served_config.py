@@ -33,7 +33,7 @@ from trainer.evaluate.served_config import ServedRecall, below, learned_from
 from trainer.gate.evaluate_candidate import Evaluation, held_by, judge, measure
 from trainer.gate.spillover import Spread
 from trainer.lessons.anchors.base_answers import BaseAnswers
-from trainer.lessons.anchors.choose_anchors import unmarked_questions
+from trainer.lessons.anchors.choose_unchanged_prompts import unmarked_questions
 from trainer.lessons.contexts import current_threads
 from trainer.lessons.lesson import Asker, Lesson
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum

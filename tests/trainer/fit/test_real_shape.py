@@ -32,7 +32,7 @@ from tests.support.values import quick_settings
 from trainer.adapters.adapter_export import ExportRequest, export
 from trainer.evaluate import merge_eval
 from trainer.lessons import lessons
-from trainer.lessons.anchors import base_answers, choose_anchors
+from trainer.lessons.anchors import base_answers, choose_unchanged_prompts
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
 from trainer.report.report import Report
@@ -122,7 +122,7 @@ def test_the_whole_loop_at_real_size(
 ) -> None:
     few = {"FEWEST_ANCHORS": 3, "MEASURED_ANCHORS": 3, "NEAR_TRAINED": (2, 2), "NEAR_MEASURED": 1}
     for name, value in {**few, "FEWEST_MEASURED": 2}.items():
-        monkeypatch.setattr(choose_anchors, name, value)
+        monkeypatch.setattr(choose_unchanged_prompts, name, value)
     monkeypatch.setattr(lessons, "WORDINGS", (2, 3))
     monkeypatch.setattr(base_answers, "LONGEST", 4)
     monkeypatch.setattr(merge_eval, "UNRELATED", 2)

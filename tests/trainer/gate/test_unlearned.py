@@ -16,7 +16,7 @@ from trainer.evaluate.lesson_answers import LessonAnswers
 from trainer.evaluate.metrics import Answer
 from trainer.gate.publication_verdict import Verdict
 from trainer.gate.unlearned import excuse
-from trainer.lessons.anchors import choose_anchors
+from trainer.lessons.anchors import choose_unchanged_prompts
 from trainer.lessons.lesson import Lesson, Question
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
@@ -106,8 +106,8 @@ def test_a_night_with_one_unlearnable_lesson_publishes_the_others(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED"):
-        monkeypatch.setattr(choose_anchors, name, 4)
-    monkeypatch.setattr(choose_anchors, "NEAR_TRAINED", (4, 4))
+        monkeypatch.setattr(choose_unchanged_prompts, name, 4)
+    monkeypatch.setattr(choose_unchanged_prompts, "NEAR_TRAINED", (4, 4))
     order = random.Random(1)
     noise = "".join(order.choice("abcdefghijklmnop qrst") for _ in range(220)).strip()
     marks = [difference("Who?", "Lutz."), difference("Where?", "Here."), difference("When?", noise)]

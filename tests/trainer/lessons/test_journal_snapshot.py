@@ -25,7 +25,7 @@ from trainer import loop
 from trainer.adapters import publish, write_pointer
 from trainer.events import Event, OnEvent
 from trainer.lessons import journal_snapshot
-from trainer.lessons.anchors import choose_anchors
+from trainer.lessons.anchors import choose_unchanged_prompts
 from trainer.night import night
 from trainer.night.night import run_night
 from trainer.night.once_per_date import run_if_due
@@ -47,8 +47,8 @@ def few(home: Home) -> Settings:
 def few_anchors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use few anchors: they do not matter here, and asking them takes most of a night."""
     for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED"):
-        monkeypatch.setattr(choose_anchors, name, 4)
-    monkeypatch.setattr(choose_anchors, "NEAR_TRAINED", (4, 4))
+        monkeypatch.setattr(choose_unchanged_prompts, name, 4)
+    monkeypatch.setattr(choose_unchanged_prompts, "NEAR_TRAINED", (4, 4))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from memory.difference import Message, Span
 from memory.settings.paths import Home
 from memory.text.stemming import plain
 from tests.support.values import difference, quick_settings
-from trainer.lessons.anchors.choose_anchors import unmarked_questions
+from trainer.lessons.anchors.choose_unchanged_prompts import unmarked_questions
 from trainer.lessons.dataset_export import rows
 from trainer.lessons.lesson import Lesson
 from trainer.lessons.lessons import make_lessons, samples_of

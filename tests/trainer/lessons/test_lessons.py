@@ -22,7 +22,7 @@ from memory.text.stemming import plain
 from tests.support.values import difference, quick_settings
 from trainer.fit.job import ANCHOR
 from trainer.lessons.anchors.base_answers import BaseAnswers, prompts
-from trainer.lessons.anchors.choose_anchors import near_prompts
+from trainer.lessons.anchors.choose_unchanged_prompts import near_prompts
 from trainer.lessons.conflicting_lessons import current_differences
 from trainer.lessons.lesson import Lesson, Question
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum

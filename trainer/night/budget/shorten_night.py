@@ -1,6 +1,6 @@
 """Reduce a night that would take too long: fewer prompts, then a shorter training. Pure.
 
-The least informative prompts are left out first (`trainer/lessons/anchors/choose_anchors.py`).
+The least informative prompts are left out first (`trainer/lessons/anchors/choose_unchanged_prompts.py`).
 Prompts with a cached answer cost nothing and stay in the training.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from trainer.lessons.anchors.choose_anchors import HeldPrompts
+from trainer.lessons.anchors.choose_unchanged_prompts import HeldPrompts
 from trainer.lessons.lessons import CurriculumPlan
 
 FEWEST_NEAR_TRAINED, FEWEST_TRAINED = 12, 40

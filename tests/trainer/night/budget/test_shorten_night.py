@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from tests.support.values import difference
-from trainer.lessons.anchors.choose_anchors import HeldPrompts
+from trainer.lessons.anchors.choose_unchanged_prompts import HeldPrompts
 from trainer.lessons.lessons import Conversations, CurriculumPlan
 from trainer.night.budget.shorten_night import (
     FEWEST_MEASURED,

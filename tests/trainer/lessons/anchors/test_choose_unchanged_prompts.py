@@ -8,7 +8,7 @@ import pytest
 
 from memory.settings.paths import Home
 from tests.support.values import difference, make_turn, quick_settings
-from trainer.lessons.anchors.choose_anchors import (
+from trainer.lessons.anchors.choose_unchanged_prompts import (
     HeldPrompts,
     anchor_prompts,
     telling_order,
