@@ -76,6 +76,8 @@ class Night:
     in_scope: Sequence[str] = ()
     """The marked questions of that scope, and those that are in it only as they were asked."""
     as_asked: Sequence[str] = ()
+    estimated: float = 0.0
+    """Seconds that the night said it would take, before it asked the base."""
 
     @property
     def published(self) -> bool:
@@ -222,6 +224,7 @@ def _night(home: Home, count: int, report: Report, took: tuple[float, float]) ->
         floor=floor,
         in_scope=in_scope,
         as_asked=as_asked,
+        estimated=round(sum(seconds for _stage, seconds in report.estimated), 1),
     )
 
 

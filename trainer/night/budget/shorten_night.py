@@ -1,8 +1,8 @@
 """Reduce a night that would take too long: fewer prompts, then a shorter training. Pure.
 
 The least informative prompts are left out first
-(`trainer/lessons/anchors/choose_unchanged_prompts.py`). Prompts with a cached answer cost nothing and stay
-in the training.
+(`trainer/lessons/anchors/choose_unchanged_prompts.py`). Prompts with a cached answer cost nothing and
+stay in the training.
 """
 
 from __future__ import annotations
