@@ -65,7 +65,8 @@ GROWING = (2, 4, 6, 8, 10)
 COLUMNS = {
     "efficacy": 2, "efficacy said": 2, "rephrasings": 2, "rephrasings said": 2, "near": 2,
     "near strict": 2, "near carried": 0, "unrelated": 2, "unrelated strict": 2,
-    "unrelated carried": 0, "kl": 4, "talk": 2, "talk said": 2, "cpu": 0, "seconds": 0, "estimated": 0, "mb": 0,
+    "unrelated carried": 0, "kl": 4, "talk": 2, "talk said": 2, "cpu": 0, "seconds": 0,
+    "estimated": 0, "mb": 0,
 }  # fmt: skip
 """The columns of the table, each with its number of decimals."""
 
