@@ -45,7 +45,7 @@ HEADER = "# Russian translation of Discern. `make messages` updates and compiles
 
 def registry_messages() -> set[str]:
     """Return the messages defined in registries, which are translated where they are shown."""
-    from memory.difference import CONTRAST_LABELS, Moment, State
+    from memory.difference import CONTRAST_LABELS, SCOPE_LABELS, Moment, State
     from trainer.report.page import HEADS
     from trainer.report.report import FATE_LABELS, RunOutcome
     from trainer.stages import GROUPS
@@ -71,6 +71,7 @@ def registry_messages() -> set[str]:
         *PHASES,
         *GROUPS,
         *CONTRAST_LABELS.values(),
+        *SCOPE_LABELS.values(),
     }
     found |= {
         *REASONS.values(),

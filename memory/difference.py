@@ -30,6 +30,23 @@ class Moment(StrEnum):
     HOLD = "hold"
 
 
+class MarkScope(StrEnum):
+    """Which replies a mark is about."""
+
+    HERE = "here"
+    """Those to its question, in any words."""
+    TOPIC = "topic"
+    """Those to questions on the same subject."""
+    WHEN = "when"
+    """Those for which its condition holds."""
+    EVERYWHERE = "everywhere"
+    """All."""
+
+
+STANDING = (MarkScope.WHEN, MarkScope.EVERYWHERE)
+"""Scopes of marks that are in the context of every message (`memory/recall/standing.py`)."""
+
+
 class Untaught(StrEnum):
     """Why a difference cannot become a lesson."""
 
@@ -37,6 +54,9 @@ class Untaught(StrEnum):
     BARE = "bare"
     EMPTY = "empty"
     """A hold on an empty reply."""
+    SCOPE = "scope"
+    """It is about more than its question. As a lesson it would be learned for that question, and
+    unlearned for all similar ones, which must not change."""
 
 
 class State(StrEnum):
@@ -54,6 +74,13 @@ class State(StrEnum):
 
 CONTRAST_LABELS = {"missed": "got wrong", "lost": "left out", "sounds": "better answer"}
 """What the fields of a contrast are called where they are shown."""
+SCOPE_LABELS = {
+    "here": "this question",
+    "topic": "this subject",
+    "when": "some replies",
+    "everywhere": "every reply",
+}
+"""What the scopes of a mark are called where they are shown, after "for"."""
 Role = Literal["system", "user", "assistant"]
 
 
@@ -161,6 +188,9 @@ class Difference:
     pinned: bool = False
     superseded_by: str | None = None
     recalled: int = 0
+    scope: MarkScope = MarkScope.HERE
+    condition: str | None = None
+    """When it applies, in the user's words, if its scope is WHEN."""
 
     @property
     def teaches(self) -> bool:
@@ -172,6 +202,8 @@ class Difference:
         """Why it cannot become a lesson; None if it can."""
         if self.superseded_by is not None:
             return Untaught.SUPERSEDED
+        if self.scope is not MarkScope.HERE:
+            return Untaught.SCOPE
         if self.moment is not Moment.HOLD:
             return None if self.contrast else Untaught.BARE
         return None if self.replied.strip() or self.contrast else Untaught.EMPTY

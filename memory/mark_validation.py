@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from memory.difference import (
     Contrast,
     Difference,
+    MarkScope,
     Message,
     Moment,
     Span,
@@ -24,6 +25,9 @@ from memory.errors import MarkError
 from memory.kinds import require_kind
 from memory.moments import require_moment
 from memory.sentence import Sentence
+
+MAX_CONDITION = 200
+"""Longest condition of a scope, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,9 @@ class MarkRequest:
     quote_at: int | None = None
     identity: str | None = None
     system: str = ""
+    scope: MarkScope | str | None = None
+    """By default WHEN with a `condition`, else HERE."""
+    condition: str | None = None
 
 
 def make_mark(
@@ -60,6 +67,7 @@ def make_mark(
     expected = clean_field(Sentence("better answer"), request.sounds)
     if request.sounds is not None and expected is None:
         raise MarkError("there is no text after =>; add the better answer, or remove =>")
+    scope, condition = checked_scope(request.scope, request.condition)
     difference = Difference(
         id=request.identity or new_id(),
         turn=turn.id,
@@ -81,6 +89,8 @@ def make_mark(
         before=(Message("system", request.system), *said) if request.system else said,
         surprisal=turn.mean_surprisal,
         next_surprisal=next_surprisal,
+        scope=scope,
+        condition=condition,
     )
     _refuse_useless(difference)
     return replace(difference, state=_fresh(difference))
@@ -95,6 +105,8 @@ def change_mark(  # noqa: PLR0913 - any field of a mark can be changed alone
     missed: str | None,
     lost: str | None,
     sounds: str | None,
+    scope: MarkScope | str | None,
+    condition: str | None,
 ) -> Difference:
     """Return the next version of `old` with the given values; `old` itself if nothing changes.
 
@@ -107,8 +119,16 @@ def change_mark(  # noqa: PLR0913 - any field of a mark can be changed alone
     def line(name: Sentence, given: str | None, present: str | None) -> str | None:
         return present if given is None else clean_field(name, given)
 
+    if scope is None and condition is None:
+        new_scope, new_condition = old.scope, old.condition
+    else:
+        if condition is None and scope == MarkScope.WHEN:
+            condition = old.condition
+        new_scope, new_condition = checked_scope(scope, condition or None)
     new = replace(
         old,
+        scope=new_scope,
+        condition=new_condition,
         moment=old.moment if moment is None else require_moment(moment),
         kind=old.kind if kind is None else require_kind(kind).name if kind else None,
         note=line(Sentence("note"), note, old.note),
@@ -122,7 +142,8 @@ def change_mark(  # noqa: PLR0913 - any field of a mark can be changed alone
         return old
     _refuse_useless(new)
     # Notes and kinds are not trained on, so the state stays.
-    state = old.state if new.fingerprint == old.fingerprint else _fresh(new)
+    same = new.fingerprint == old.fingerprint and new.teaches == old.teaches
+    state = old.state if same else _fresh(new)
     return replace(new, version=old.version + 1, edited=now(), state=state)
 
 
@@ -145,7 +166,70 @@ def contradict(one: Difference, other: Difference) -> bool:
     return ours is None or theirs is None or (ours.start < theirs.end and theirs.start < ours.end)
 
 
+def require_scope(text: MarkScope | str) -> MarkScope:
+    """Return the scope with this name.
+
+    Raises:
+        MarkError: there is none.
+    """
+    try:
+        return MarkScope(str(text).strip().lower())
+    except ValueError:
+        raise MarkError(
+            "there is no scope named {text!r}; use here, topic, everywhere, or when with a condition",
+            text=str(text)[:40],
+        ) from None
+
+
+def checked_scope(
+    scope: MarkScope | str | None, condition: str | None
+) -> tuple[MarkScope, str | None]:
+    """Return a scope and its condition.
+
+    Raises:
+        MarkError: they do not go together, or the condition is too long.
+    """
+    said = clean_field(Sentence("condition"), condition)
+    wanted = MarkScope.HERE if scope is None else require_scope(scope)
+    if scope is None and condition is not None:
+        wanted = MarkScope.WHEN
+    if wanted is MarkScope.WHEN and said is None:
+        raise MarkError(
+            "the scope needs a condition; say when it applies, for example when: I ask for code"
+        )
+    if said is not None and wanted is not MarkScope.WHEN:
+        raise MarkError(
+            "a condition does not go with the scope {scope}; leave one of them out", scope=wanted
+        )
+    if said is not None and len(said) > MAX_CONDITION:
+        raise MarkError(
+            "the condition has {count} characters and may have at most {most}; shorten it",
+            count=len(said),
+            most=MAX_CONDITION,
+        )
+    return wanted, said
+
+
+def require_usable_scope(scope: MarkScope, moment: Moment, says_how: bool) -> None:
+    """Refuse a scope that a mark of this moment cannot have, or that says nothing about replies.
+
+    Raises:
+        MarkError: see above.
+    """
+    if scope is MarkScope.HERE:
+        return
+    if moment is Moment.HOLD:
+        raise MarkError("a hold keeps one reply, so its scope is always here; leave the scope out")
+    if not says_how:
+        raise MarkError(
+            "a mark for more than one question must say how to reply; add a note, missed:, lost: or "
+            "=> with a better answer"
+        )
+
+
 def _refuse_useless(difference: Difference) -> None:
+    says_how = bool(difference.contrast or difference.note)
+    require_usable_scope(difference.scope, difference.moment, says_how)
     sounds, span = difference.contrast.sounds, difference.span
     the_same = bool(sounds) and (sounds or "").strip() == difference.replied.strip()
     if difference.moment is Moment.HOLD:

@@ -6,21 +6,26 @@ search still finds the mark, and the next start updates the index.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from memory.difference import Difference, Moment, Turn
+from memory.difference import STANDING, Difference, MarkScope, Moment, Turn
 from memory.errors import HomeError, MarkError
 from memory.journal.journal import Journal
 from memory.kinds import kinds
 from memory.mark_validation import MarkRequest, change_mark, contradict, make_mark
 from memory.recall.embedder import Embedder, NgramEmbedder
-from memory.recall.hybrid_search import CANDIDATES, Recalled, render, search
+from memory.recall.hybrid_search import CANDIDATES, Recalled, nonce_of, render, search
 from memory.recall.index import Index, OnProgress, open_index
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
+from memory.recall.standing import render_standing
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import RecallSettings, Settings
+
+TOPIC_FLOOR = 0.6
+"""Share of `recall.floor` at which a difference about a subject is recalled: a question on the subject
+shares fewer words with it than another wording of its question."""
 
 
 @dataclass(slots=True)
@@ -141,6 +146,8 @@ class Memory:
         missed: str | None = None,
         lost: str | None = None,
         sounds: str | None = None,
+        scope: str | None = None,
+        condition: str | None = None,
     ) -> Difference:
         """Change the given values ("" removes a text) and return the new version; the old one is kept.
 
@@ -151,7 +158,15 @@ class Memory:
         with self.journal.transaction():  # so that no concurrent edit is lost
             old = self.journal.differences.get(prefix)
             new = change_mark(
-                old, moment=moment, kind=kind, note=note, missed=missed, lost=lost, sounds=sounds
+                old,
+                moment=moment,
+                kind=kind,
+                note=note,
+                missed=missed,
+                lost=lost,
+                sounds=sounds,
+                scope=scope,
+                condition=condition,
             )
             if new != old:
                 self.journal.differences.replace(new)
@@ -276,13 +291,42 @@ class Memory:
 
         `count` counts the tokens of a text; `budget` overrides `recall.token_budget` and `limit`
         `recall.limit`. What the current adapter has `learned` is left out. `nonce` is as in
-        `memory.recall.hybrid_search.render`.
+        `memory.recall.hybrid_search.render`. Differences that apply to every reply come first, in a
+        block of their own (`memory/recall/standing.py`).
         """
         most_items = self.settings.limit if limit is None else limit
         above = [
             item
             for item in self.search(text, limit=CANDIDATES, learned=learned)
-            if item.score >= self.settings.floor
+            if item.score >= self._floor_of(item.difference)
+            and item.difference.scope not in STANDING
         ][:most_items]
+        standing = [Recalled(item, 1.0, ()) for item in self.journal.differences.standing()]
+        return self.render([*standing, *above], count=count, budget=budget, nonce=nonce)
+
+    def render(
+        self,
+        items: Sequence[Recalled],
+        *,
+        count: Callable[[str], int],
+        budget: int | None = None,
+        nonce: bytes = b"",
+    ) -> tuple[str, tuple[Recalled, ...]]:
+        """Return the text that puts `items` into a prompt, and those that fit; see `recall`."""
         most = self.settings.token_budget if budget is None else budget
-        return render(above, budget=most, count=count, nonce=nonce)
+        about_it = [item for item in items if item.difference.scope not in STANDING]
+        block, kept = render(about_it, budget=most, count=count, nonce=nonce)
+        preferences, in_force = render_standing(
+            [item.difference for item in items if item.difference.scope in STANDING],
+            budget=min(self.settings.standing_budget, most // 3),
+            count=count,
+            nonce=nonce_of(nonce),
+        )
+        known = {item.difference.id: item for item in items}
+        first = (known[difference.id] for difference in in_force)
+        return "\n\n".join(filter(None, (preferences, block))), (*first, *kept)
+
+    def _floor_of(self, difference: Difference) -> float:
+        """Return the least relevance at which a difference is recalled."""
+        of_topic = difference.scope is MarkScope.TOPIC
+        return self.settings.floor * (TOPIC_FLOOR if of_topic else 1.0)

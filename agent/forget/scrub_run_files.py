@@ -146,6 +146,7 @@ def _texts(versions: Sequence[Difference]) -> Iterator[str]:
             contrast.lost,
             contrast.sounds,
             item.note,
+            item.condition,
         )
         for text in parts:
             if text and len(text.strip()) >= MIN_SCRUBBED_CHARACTERS:

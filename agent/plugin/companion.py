@@ -29,7 +29,7 @@ from memory.errors import AdapterError, DiscernError, MarkError, UnknownIdError
 from memory.journal.tables.threads import LAST_THREAD
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
-from memory.recall.hybrid_search import Recalled, render
+from memory.recall.hybrid_search import Recalled
 from memory.recall.learned_differences import NOTHING_LEARNED
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
@@ -119,9 +119,7 @@ class Companion:
             if key not in self._blocks:
                 found = self.memory.journal.differences.by_ids(key)
                 items = [Recalled(item, 1.0, ()) for item in found if not item.superseded_by]
-                block, _ = render(
-                    items, budget=self.memory.settings.token_budget, count=self._recaller.count
-                )
+                block, _ = self.memory.render(items, count=self._recaller.count)
                 self._remember(block, items, key)
             return self._blocks[key]
 

@@ -124,6 +124,8 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
         missed: str = "",
         lost: str = "",
         sounds: str = "",
+        scope: str = "here",
+        condition: str = "",
     ) -> str:
         """Mark your reply before this message as wrong or unexpected, when the user says so.
 
@@ -135,8 +137,14 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
             missed: what the reply got wrong.
             lost: what the reply left out.
             sounds: the better reply, only if the user gave it.
+            scope: which replies it is about: "here" (to this question), "topic", "everywhere", or
+                "when" with a condition.
+            condition: when it applies, in the user's words.
         """
-        given = {"note": note, "missed": missed, "lost": lost, "sounds": sounds}
+        given = {
+            "note": note, "missed": missed, "lost": lost, "sounds": sounds, "scope": scope,
+            "condition": condition,
+        }  # fmt: skip
         values = {name: text for name, text in given.items() if text.strip()}
         try:
             difference = companion.mark(

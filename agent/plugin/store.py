@@ -33,13 +33,13 @@ from langgraph.store.base import (
 
 from agent.chat.marking.forget import forget
 from agent.plugin.companion import Companion
-from memory.difference import Difference, Turn, new_id, now
+from memory.difference import Difference, MarkScope, Turn, new_id, now
 from memory.errors import MarkError
 from memory.mark_validation import MarkRequest
 
 NAMESPACE = ("differences",)
 _KEY = re.compile(r"[0-9A-Za-z-]{8,64}\Z")
-_FIELDS = ("kind", "note", "missed", "lost", "sounds")
+_FIELDS = ("kind", "note", "missed", "lost", "sounds", "scope", "condition")
 _SAID = ("asked", "replied", "thread", "model", "quote")
 _KNOWN = {*_FIELDS, *_SAID, "moment", "state", "version"}
 _ORDER = {
@@ -164,6 +164,7 @@ class DifferenceStore(BaseStore):
                     "{name} cannot be changed; store the difference under a new key", name=name
                 )
         given = {name: value.get(name) or "" for name in _FIELDS}
+        given["scope"] = value.get("scope") or MarkScope.HERE
         self.companion.memory.edit(known.id, moment=value.get("moment"), **given)
 
 
@@ -184,6 +185,8 @@ def value_of(difference: Difference) -> dict[str, Any]:
         "model": difference.model,
         "state": str(difference.state),
         "version": difference.version,
+        "scope": difference.scope.value,
+        "condition": difference.condition,
     }
 
 

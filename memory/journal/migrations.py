@@ -117,12 +117,22 @@ def _fifth(connection: sqlite3.Connection) -> None:
     connection.execute("alter table nights add column sentences text")
 
 
+def _sixth(connection: sqlite3.Connection) -> None:
+    """Add the scope of a mark, and its condition."""
+    connection.execute("alter table differences add column scope text not null default 'here'")
+    connection.execute("alter table differences add column condition text")
+    connection.execute(
+        "create index standing_differences on differences (scope) where scope != 'here'"
+    )
+
+
 MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
     ("turns, differences, nights", _first),
     ("versions, pins, use, surprise, quarantine", _second),
     ("branches of a talk", _third),
     ("where a turn was spoken", _fourth),
     ("what came of a night, as data", _fifth),
+    ("scopes", _sixth),
 )
 
 

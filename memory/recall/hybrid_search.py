@@ -266,13 +266,18 @@ def render(
     """
     kept: list[Recalled] = []
     block = ""
-    nonce_text = b32encode(nonce[:4] or secrets.token_bytes(4)).decode().lower()[:6]
+    nonce_text = nonce_of(nonce)
     for item in recalled:
         longer = _block([*kept, item], nonce_text)
         if count(longer) <= budget:
             kept.append(item)
             block = longer
     return block, tuple(kept)
+
+
+def nonce_of(nonce: bytes = b"") -> str:
+    """Return the nonce of a block, from `nonce` or four random bytes."""
+    return b32encode(nonce[:4] or secrets.token_bytes(4)).decode().lower()[:6]
 
 
 def _block(recalled: Sequence[Recalled], nonce: str) -> str:

@@ -83,6 +83,7 @@ class RecallSettings(_Section):
     enabled: bool
     limit: Annotated[int, Field(ge=0, le=20)]
     token_budget: Count
+    standing_budget: Count
     floor: Share
 
 

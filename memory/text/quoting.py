@@ -11,7 +11,10 @@ import re
 
 INDENT = "    "
 _LINE_END = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-_NAMES = r"think|thinking|tool_\w+|tools?|past-differences|im_\w+|s|system|user|assistant"
+_NAMES = (
+    r"think|thinking|tool_\w+|tools?|past-differences|standing-preferences|im_\w+|s|system|user"
+    r"|assistant"
+)
 # Spaces before the name count, so that a quoted tag differs from one that had a space.
 _OPENS, _CLOSES = rf"(?= *(?:\||/?\s*(?:{_NAMES})\b))", "(?= *>)"
 _MARK = re.compile(rf"<{_OPENS}|\|{_CLOSES}", re.IGNORECASE)

@@ -17,9 +17,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from memory.difference import Contrast, Difference, Message, Moment, Span, clean_field, now
+from memory.difference import (
+    Contrast,
+    Difference,
+    MarkScope,
+    Message,
+    Moment,
+    Span,
+    clean_field,
+    now,
+)
 from memory.errors import ExchangeError, MarkError
 from memory.kinds import require_kind
+from memory.mark_validation import checked_scope, require_usable_scope
 from memory.sentence import Sentence
 
 VERSION = 1
@@ -92,6 +102,8 @@ class Record(_Line):
     state: Name = ""
     version: Annotated[int, Field(ge=1)] = 1
     recalled: Annotated[int, Field(ge=0)] = 0
+    scope: Literal["here", "topic", "when", "everywhere"] = "here"
+    condition: str | None = None
 
 
 def header(count: int) -> str:
@@ -128,6 +140,8 @@ def to_line(difference: Difference) -> str:
         "state": difference.state.value,
         "version": difference.version,
         "recalled": difference.recalled,
+        "scope": "" if difference.scope is MarkScope.HERE else difference.scope.value,
+        "condition": difference.condition,
     }
     always = ("id", "at", "moment", "asked", "replied")
     said = {key: value for key, value in whole.items() if value or key in always}
@@ -206,6 +220,8 @@ def to_difference(record: Record, identity: str, turn: str) -> Difference:
         surprisal=record.surprisal,
         next_surprisal=record.next_surprisal,
         pinned=record.pinned,
+        scope=MarkScope(record.scope),
+        condition=record.condition,
     )
 
 
@@ -236,6 +252,12 @@ def _checked(record: Record) -> Record:
             changed[name] = clean_field(name, getattr(record, name))
         if record.kind is not None:
             changed["kind"] = require_kind(record.kind).name
+        scope, changed["condition"] = checked_scope(record.scope, record.condition)
+        require_usable_scope(
+            scope,
+            Moment(record.moment),
+            any(changed[name] for name in ("missed", "lost", "sounds", "note")),
+        )
     except MarkError as error:
         raise ExchangeError("cannot be stored: {error}", error=error) from None
     if not record.asked.strip():

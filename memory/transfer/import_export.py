@@ -292,8 +292,10 @@ def _turn(record: Record, batch: str) -> str:
 
 def _key(item: Difference) -> str:
     contrast = item.contrast
-    return sameness(item.asked, item.replied, (contrast.missed, contrast.lost, contrast.sounds))
+    lines = (contrast.missed, contrast.lost, contrast.sounds)
+    return sameness(item.asked, item.replied, (*lines, item.scope, item.condition))
 
 
 def _record_key(record: Record) -> str:
-    return sameness(record.asked, record.replied, (record.missed, record.lost, record.sounds))
+    lines = (record.missed, record.lost, record.sounds)
+    return sameness(record.asked, record.replied, (*lines, record.scope, record.condition))

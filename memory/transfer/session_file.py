@@ -79,6 +79,8 @@ def _mark(item: Difference) -> dict[str, Any]:
         "span": span and {"start": span.start, "end": span.end, "quote": span.quote},
         "state": item.state.value,
         "superseded_by": item.superseded_by,
+        "scope": item.scope.value,
+        "condition": item.condition,
     }
 
 

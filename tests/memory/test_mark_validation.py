@@ -8,7 +8,7 @@ import pytest
 
 from memory.difference import Message, Moment, State
 from memory.errors import MarkError, UnknownIdError
-from memory.mark_validation import MarkRequest
+from memory.mark_validation import MarkRequest, make_mark
 from memory.memory import Memory
 from tests.support.values import make_turn
 
@@ -157,3 +157,22 @@ def test_every_kind_of_change_increases_the_change_count(memory: Memory) -> None
         change()
     seen.append(memory.journal.differences.change_count())
     assert seen == sorted(set(seen))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"scope": "sometimes"}, "there is no scope named 'sometimes'"),
+        ({"scope": "when"}, "the scope needs a condition"),
+        ({"condition": "  "}, "the scope needs a condition"),
+        ({"scope": "here", "condition": "I ask"}, "does not go with the scope here"),
+        ({"condition": "x" * 201}, "has 201 characters and may have at most 200"),
+        ({"condition": "\ud800"}, "the condition contains an invalid character"),
+        ({"scope": "everywhere", "note": ""}, "must say how to reply"),
+        ({"scope": "topic", "moment": "hold"}, "a hold keeps one reply"),
+    ],
+)
+def test_a_scope_that_means_nothing_is_refused(given: dict[str, str], words: str) -> None:
+    request = MarkRequest(**{"moment": "surprise", "note": "Be brief.", **given})
+    with pytest.raises(MarkError, match=words):
+        make_mark(make_turn(), request, said=(), next_surprisal=None)

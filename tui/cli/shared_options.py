@@ -39,6 +39,14 @@ continue_option = click.option(
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 difference_argument = click.argument("identity", metavar="ID", shell_complete=differences)
+scope_option = click.option(
+    "--scope",
+    type=click.Choice(["here", "topic", "when", "everywhere"]),
+    help="Which replies it is about: to this question, on its subject, or every one.",
+)
+condition_option = click.option(
+    "--when", "condition", metavar="T", help="It is about replies for which this holds."
+)
 limit_option = click.option(
     "--limit",
     default=10,

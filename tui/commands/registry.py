@@ -34,9 +34,11 @@ COMMANDS: tuple[Command, ...] = (
         "diff",
         "mark the reply: what is wrong, and the better answer",
         "Marks the last (or selected) reply. Without arguments, it marks a surprise. The text after "
-        "=> is the better answer; only marks with one are trained on.",
+        "=> is the better answer; only marks with one are trained on. With scope:topic or "
+        "scope:everywhere, or when: and a condition, it is about more replies than this one, and "
+        "stays in their context.",
         "marks.diff",
-        "[error|surprise|hold] [kind] [note] [=> better answer]",
+        "[error|surprise|hold] [kind] [note] [scope:everywhere] [=> better answer]",
         ("mark",),
         (
             ("error", "the reply is wrong"),

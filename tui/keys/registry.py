@@ -196,5 +196,6 @@ FIXED: tuple[tuple[str, str], ...] = (
     ("PgUp PgDn", "scroll; at the end, follow the reply again"),
     ("1 … 9", "while marking: family, then type"),
     ("e s h", "while marking: error, surprise, hold"),
+    ("w", "while marking: for this question, its subject or every reply"),
 )
 """Keys that cannot be remapped."""

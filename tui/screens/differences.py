@@ -21,6 +21,7 @@ from textual.content import Content
 from textual.widgets import Static
 from textual.widgets.option_list import Option
 
+from memory.difference import SCOPE_LABELS
 from memory.errors import DiscernError
 from memory.i18n.interface_language import render, tr
 from memory.kinds import in_words
@@ -281,6 +282,7 @@ def _has(item: Difference, word: str) -> bool:
     texts: Sequence[str | None] = (
         item.moment.value, item.state.value, item.kind, item.id, item.asked, item.replied,
         contrast.missed, contrast.lost, contrast.sounds, item.note,
-        tr(item.moment), tr(item.state), item.kind and in_words(item.kind),
+        item.condition, tr(SCOPE_LABELS[item.scope]), tr(item.moment), tr(item.state),
+        item.kind and in_words(item.kind),
     )  # fmt: skip
     return any(word in text.casefold() for text in texts if text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from memory.difference import CONTRAST_LABELS
+from memory.difference import CONTRAST_LABELS, SCOPE_LABELS, MarkScope
 from memory.i18n.interface_language import render, tr
 from memory.kinds import in_words
 from tui.terminal.sanitize import padded
@@ -33,6 +33,7 @@ def details(
         f"{item.at.astimezone():%Y-%m-%d %H:%M}",
         tr("version {number}", number=item.version),
         item.pinned and tr("pinned"),
+        item.scope is not MarkScope.HERE and tr("for {scope}", scope=tr(SCOPE_LABELS[item.scope])),
     )
     yield " · ".join(fact for fact in facts if fact)
     yield f"{status.sign} {tr(status.meaning)}"
@@ -45,6 +46,7 @@ def details(
         (tr("answered"), item.replied),
         *((tr(label), getattr(contrast, name)) for name, label in CONTRAST_LABELS.items()),
         (tr("note"), item.note),
+        (tr("when"), item.condition),
         (tr("quote"), item.span.quote if item.span else None),
     )
     if change is not None:

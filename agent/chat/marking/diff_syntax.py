@@ -9,12 +9,15 @@ from memory.kinds import find_kind, nearest_kind
 from memory.mark_validation import MarkRequest
 from memory.moments import default_moment, find_moment, nearest_moment
 
-_LINES = re.compile(r"(?:^|\s)(missed|lost):\s*", re.IGNORECASE)
+_LINES = re.compile(r"(?:^|\s)(missed|lost|when):\s*", re.IGNORECASE)
+_SCOPE = re.compile(r"(?:^|\s)scope:(\S+)", re.IGNORECASE)
 _ARROWS = ("->", "-->", "==>", "→", "⇒", "=")
 
 
 def parse_mark(text: str) -> MarkRequest:
     """Parse `[error|surprise|hold] [kind] [note] [missed: …] [lost: …] [=> how it should sound]`.
+
+    `scope:topic` or `scope:everywhere`, or `when: …` with a condition, may be among them.
 
     A kind is a family (`tactical`), `family/type`, or a type without further words. A missing moment is
     chosen by `memory.moments.default_moment`. Text in quotes is always a note.
@@ -24,6 +27,9 @@ def parse_mark(text: str) -> MarkRequest:
     """
     before, arrow, after = text.partition("=>")
     rest = before.strip()
+    scope = None if _is_quoted(rest) else _SCOPE.search(rest)
+    if scope:
+        rest = (rest[: scope.start()] + rest[scope.end() :]).strip()
     first, _, remaining = rest.partition(" ")
     moment = find_moment(first)
     if moment is not None:
@@ -54,7 +60,7 @@ def parse_mark(text: str) -> MarkRequest:
         raise MarkError("use => before the better answer, not {typed}", typed=typed)
     note, *labelled = _LINES.split(rest)
     note = note.strip()
-    if len(note) > 1 and note[0] == note[-1] == '"':
+    if _is_quoted(note):
         note = note[1:-1].strip()
     lines = dict(zip((name.lower() for name in labelled[::2]), labelled[1::2], strict=True))
     sounds = (after.removeprefix(" ") if after.strip() else "") if arrow else None
@@ -66,4 +72,10 @@ def parse_mark(text: str) -> MarkRequest:
         missed=lines.get("missed"),
         lost=lines.get("lost"),
         sounds=sounds,
+        scope=scope[1] if scope else None,
+        condition=lines.get("when"),
     )
+
+
+def _is_quoted(note: str) -> bool:
+    return len(note) > 1 and note[0] == note[-1] == '"'

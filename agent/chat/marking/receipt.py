@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.chat.marking.target_reply import shortened
-from memory.difference import Difference, Moment, Untaught
+from memory.difference import Difference, MarkScope, Moment, Untaught
 from memory.errors import ModelError
 from memory.i18n.interface_language import tr
 from memory.journal.journal import Journal
@@ -45,14 +45,7 @@ def receipt(
         what += f" ({in_words(difference.kind)})"
     if difference.version > 1:
         what += ", " + tr("version {number}", number=difference.version)
-    said = [
-        tr(
-            "Saved as {what}, {id}, for “{asked}”.",
-            what=what,
-            id=difference.id[:8],
-            asked=shortened(difference.asked),
-        )
-    ]
+    said = [_saved(difference, what)]
     for older in journal.differences.on_turns([difference.turn]):
         if older.superseded_by == difference.id:
             said.append(
@@ -63,7 +56,9 @@ def receipt(
                 )
             )
     untaught = difference.untaught
-    if untaught is Untaught.BARE:
+    if untaught is Untaught.SCOPE:
+        said.append(tr("It is in the context of these replies from now on; it is not trained on."))
+    elif untaught is Untaught.BARE:
         said.append(
             tr(
                 "It will be recalled but not trained on; to train on it, add the better answer "
@@ -81,6 +76,26 @@ def receipt(
     return " ".join(said)
 
 
+def _saved(difference: Difference, what: str) -> str:
+    """Return what was saved, and which replies it is about."""
+    identity, asked = difference.id[:8], shortened(difference.asked)
+    match difference.scope:
+        case MarkScope.EVERYWHERE:
+            return tr("Saved as {what}, {id}, for every reply.", what=what, id=identity)
+        case MarkScope.WHEN:
+            when = shortened(difference.condition or "")
+            return tr("Saved as {what}, {id}, for when: {when}.", what=what, id=identity, when=when)
+        case MarkScope.TOPIC:
+            return tr(
+                "Saved as {what}, {id}, for “{asked}” and its subject.",
+                what=what,
+                id=identity,
+                asked=asked,
+            )
+        case MarkScope.HERE:
+            return tr("Saved as {what}, {id}, for “{asked}”.", what=what, id=identity, asked=asked)
+
+
 def why_untaught(difference: Difference) -> str:
     """Return why a difference gets no lesson, as a clause without a full stop; "" if it gets one."""
     match difference.untaught:
@@ -89,6 +104,8 @@ def why_untaught(difference: Difference) -> str:
             return tr("replaced by {id}", id=by)
         case Untaught.EMPTY:
             return tr("the reply is empty, so there is nothing to keep")
+        case Untaught.SCOPE:
+            return tr("it is about more than its question, so it stays in the context instead")
         case Untaught.BARE:
             return tr(
                 "it has no better answer (`discern memory edit {id} --sounds` adds one)",

@@ -13,7 +13,16 @@ from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 
-from memory.difference import Contrast, Difference, Message, Moment, Span, State
+from memory.difference import (
+    STANDING,
+    Contrast,
+    Difference,
+    MarkScope,
+    Message,
+    Moment,
+    Span,
+    State,
+)
 from memory.journal.database import Database
 from memory.journal.tables.facts import change_count, count_change
 from memory.text.stemming import stems
@@ -21,7 +30,7 @@ from memory.text.stemming import stems
 _COLUMNS = (
     "id", "turn", "thread", "at", "moment", "kind", "asked", "replied", "missed", "lost", "sounds",
     "note", "span", "model", "adapter", "state", "before", "surprisal", "next_surprisal", "version",
-    "edited", "pinned", "superseded_by", "recalled",
+    "edited", "pinned", "superseded_by", "recalled", "scope", "condition",
 )  # fmt: skip
 """The columns of `differences` except its sequence number, in the order of `_values_of`."""
 
@@ -92,6 +101,16 @@ class Differences:
         )
         by_id = {item.id: item for item in self._database.decode(difference_of, rows)}
         return [by_id[identity] for identity in identities if identity in by_id]
+
+    def standing(self) -> list[Difference]:
+        """Return the differences that apply to more than their question's subject, oldest first."""
+        placeholders = ",".join("?" * len(STANDING))
+        rows = self._database.rows(
+            f"select * from differences where scope in ({placeholders}) and superseded_by is null "
+            "order by seq",
+            [scope.value for scope in STANDING],
+        )
+        return self._database.decode(difference_of, rows)
 
     def questions(self, identities: Sequence[str]) -> list[str]:
         """Return what was asked in the differences with these full ids; unknown ids are skipped."""
@@ -203,6 +222,8 @@ def _values_of(item: Difference) -> tuple[Any, ...]:
         int(item.pinned),
         item.superseded_by,
         item.recalled,
+        item.scope.value,
+        item.condition,
     )
 
 
@@ -232,4 +253,7 @@ def difference_of(row: sqlite3.Row | Mapping[str, Any]) -> Difference:
         pinned=bool(row["pinned"]),
         superseded_by=row["superseded_by"],
         recalled=row["recalled"],
+        # Versions kept before scopes existed lack both.
+        scope=MarkScope(row["scope"] if "scope" in row.keys() else MarkScope.HERE),  # noqa: SIM118
+        condition=row["condition"] if "condition" in row.keys() else None,  # noqa: SIM118
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from memory.difference import Contrast, Difference, Message, Moment, Span, State, now
+from memory.difference import Contrast, Difference, MarkScope, Message, Moment, Span, State, now
 from memory.errors import ExchangeError
 from memory.files.bounded_read import LINE as LINE_CAP
 from memory.memory import Memory
@@ -60,6 +60,14 @@ def some_differences() -> list[Difference]:
         ),
         replace(make_difference(), asked="Held?", moment=Moment.HOLD, contrast=Contrast()),
         replace(make_difference(), asked="Bare?", contrast=Contrast(), state=State.BARE),
+        replace(
+            make_difference(),
+            asked="When?",
+            scope=MarkScope.WHEN,
+            condition=HOSTILE,
+            state=State.BARE,
+        ),
+        replace(make_difference(), asked="Any?", scope=MarkScope.EVERYWHERE, state=State.BARE),
         replace(make_difference(), asked="Old?", state=State.TRAINED, superseded_by=plain.id),
     ]
 
@@ -81,10 +89,10 @@ def test_an_export_is_imported_unchanged_except_ids_and_states(
     path = tmp_path / "marks.jsonl"
     assert export_file(memory, path) == len(wanted)
     batch = read_batch(elsewhere, path)
-    assert (batch.count, batch.duplicates, batch.announced) == (5, 0, 5)
-    assert [item.asked for item in batch.items] == [item.asked for item in wanted]
+    assert (batch.count, batch.duplicates, batch.announced) == (7, 0, 7)
+    assert [item.asked for item in batch.items] == [item.asked for item in wanted[:5]]
     assert elsewhere.journal.differences.all() == []
-    assert confirm(elsewhere, batch.id) == 5
+    assert confirm(elsewhere, batch.id) == 7
     came = elsewhere.journal.differences.all()
     assert [essence(item) for item in came] == [essence(item) for item in wanted]
     assert not {item.id for item in came} & {item.id for item in wanted}
@@ -146,6 +154,10 @@ def test_a_failed_export_leaves_the_existing_file(memory: Memory, tmp_path: Path
         ({"note": "x" * 1_000_000}, "the note has 1,000,000 characters"),
         ({"sounds": "Paris."}, "sounds is the same as the marked reply"),
         ({"colour": "red"}, "unknown key 'colour'"),
+        ({"scope": "sometimes"}, "scope = 'sometimes' is invalid: it should be 'here', 'topic'"),
+        ({"scope": "when"}, "the scope needs a condition"),
+        ({"condition": "I ask"}, "a condition does not go with the scope here"),
+        ({"scope": "everywhere", "moment": "hold", "sounds": ...}, "a hold keeps one reply"),
         ({"span": {"start": 0, "end": 3, "quote": "Lutz"}}, "span.quote is not in replied"),
         ({"span": {"start": -1, "end": 3, "quote": "P"}}, "span.start = -1 is invalid"),
         ({"before": [{"role": "root", "content": "x"}]}, "before.0.role = 'root' is invalid"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.difference import Moment
+from memory.difference import MarkScope, Moment
 from memory.kinds import kinds
 from memory.mark_validation import MarkRequest
 from memory.settings.paths import Home
@@ -195,6 +195,34 @@ def test_marking_in_steps_skips_empty_steps() -> None:
     )
     assert fact.back() == tactical
     assert tactical.back() == steps
+
+
+def test_one_key_changes_which_replies_a_mark_is_about() -> None:
+    steps = MarkGesture(list(kinds().values()))
+    scopes = []
+    for _ in range(3):
+        after = steps.press("w")
+        assert after is not None
+        steps = after
+        scopes.append(steps.request("Be brief.", "").scope)
+    assert scopes == [MarkScope.TOPIC, MarkScope.EVERYWHERE, None]
+
+
+async def test_a_mark_for_every_reply_is_used_from_the_next_message_on(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        await picking(seat, "alt+d")
+        await seat.sees("for this question")
+        await seat.pilot.press("w", "w")
+        await seat.sees("for every reply")
+        await seat.pilot.press("enter", "tab", *"Short.", "enter")
+        await seat.sees("for every reply. It is in the context of these replies")
+        await seat.asks("Who painted the ceiling?")
+        await seat.sees("1 recalled")
+        await seat.types("/why")
+        await seat.sees("for every reply", "pin")
 
 
 def test_a_selection_moves_by_words_and_lines_and_grows_both_ways() -> None:

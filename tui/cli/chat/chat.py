@@ -12,11 +12,13 @@ from tui.cli.completion_values import kinds, turns
 from tui.cli.shared_options import (
     MomentName,
     as_json,
+    condition_option,
     continue_option,
     model_option,
     open_home,
     print_json,
     refuse_contradiction,
+    scope_option,
     thread_option,
 )
 from tui.terminal.printing import echo
@@ -88,6 +90,8 @@ Examples:
 @click.option("--missed", metavar="T", help="What it got wrong.")
 @click.option("--lost", metavar="T", help="What it left out.")
 @click.option("--expected", metavar="T", help="The better answer.")
+@scope_option
+@condition_option
 @click.option("--quote", metavar="T", help="The part of the reply you mean, word for word.")
 @click.option(
     "--turn",
@@ -104,6 +108,8 @@ def mark(
     missed: str | None,
     lost: str | None,
     expected: str | None,
+    scope: str | None,
+    condition: str | None,
     quote: str | None,
     turn: str | None,
     last: bool,
@@ -131,6 +137,8 @@ def mark(
             lost=lost,
             sounds=expected,
             quote=quote,
+            scope=scope,
+            condition=condition,
             system=settings.chat.system,
         )
         difference = memory.mark(marked, request)

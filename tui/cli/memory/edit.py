@@ -11,10 +11,12 @@ from tui.cli.completion_values import kinds as kinds_offered
 from tui.cli.shared_options import (
     MomentName,
     as_json,
+    condition_option,
     difference_argument,
     model_option,
     open_home,
     print_json,
+    scope_option,
     step,
     yes_option,
 )
@@ -40,6 +42,8 @@ Examples:
 @click.option("--missed", metavar="T", help="What it got wrong.")
 @click.option("--lost", metavar="T", help="What it left out.")
 @click.option("--sounds", metavar="T", help="The better answer.")
+@scope_option
+@condition_option
 @as_json
 def edit(identity: str, as_json: bool, **given: str | None) -> None:
     """Edit a mark.

@@ -14,7 +14,7 @@ from memory.files.bounded_read import parse_toml, read_bytes
 from memory.settings.paths import Home
 from tui.terminal.sanitize import one_line
 
-FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
+FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds", "scope", "condition")
 
 
 def edited(item: Difference, home: Home) -> dict[str, str]:
@@ -49,7 +49,10 @@ def edited(item: Difference, home: Home) -> dict[str, str]:
 def values(item: Difference) -> dict[str, str]:
     """Return the editable fields as shown in the form."""
     contrast = item.contrast
-    raw = (item.moment.value, item.kind, item.note, contrast.missed, contrast.lost, contrast.sounds)
+    raw = (
+        item.moment.value, item.kind, item.note, contrast.missed, contrast.lost, contrast.sounds,
+        item.scope.value, item.condition,
+    )  # fmt: skip
     return {name: text or "" for name, text in zip(FIELDS, raw, strict=True)}
 
 

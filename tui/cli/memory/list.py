@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memory.difference import SCOPE_LABELS, MarkScope
 from memory.text.counts import counted
 from tui.cli.completion_values import kinds as kinds_offered
 from tui.cli.shared_options import (
@@ -80,6 +81,8 @@ def list_differences(
         return
     for item in found:
         sounds = item.contrast.sounds or item.note or "(no better answer yet)"
+        if item.scope is not MarkScope.HERE:
+            sounds = f"(for {SCOPE_LABELS[item.scope]}) {sounds}"
         state_shown = "superseded" if item.superseded_by else item.state
         echo(
             f"{item.id[:8]} {'⚑' if item.pinned else ' '} {item.at.astimezone():%Y-%m-%d}  "
@@ -108,6 +111,7 @@ def words(item: Difference) -> dict[str, str]:
         "lost": item.contrast.lost,
         "sounds": item.contrast.sounds,
         "note": item.note,
+        "when": item.condition,
     }
     return {name: text for name, text in named.items() if text}
 
@@ -143,6 +147,7 @@ def show(identity: str, as_json: bool) -> None:
         "marked": f"{item.at.astimezone():%Y-%m-%d %H:%M} in "
         + (f"thread {item.thread}" if item.thread else "a deleted thread"),
         "moment": f"{item.moment}{kind}, {states}",
+        "scope": "" if item.scope is MarkScope.HERE else f"for {SCOPE_LABELS[item.scope]}",
         **words(item),
         "spoke": spoke,
         "surprise": ", ".join(

@@ -10,7 +10,7 @@ from textual import events
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.difference import CONTRAST_LABELS, Difference
+from memory.difference import CONTRAST_LABELS, SCOPE_LABELS, STANDING, Difference
 from memory.i18n.interface_language import decimal, tr, trn
 from memory.kinds import in_words
 from tui.terminal.sanitize import clean, one_line, padded
@@ -98,7 +98,9 @@ def details(used: Used, width: int) -> list[str]:
     item = used.difference
     kind = item.kind and in_words(item.kind)
     head = " ".join(filter(None, (item.id[:8], tr(item.moment), kind, f"({tr(item.state)})")))
-    if used.score is not None:
+    if item.scope in STANDING:
+        head += "  " + tr("for {scope}", scope=tr(SCOPE_LABELS[item.scope]))
+    elif used.score is not None:
         score, words = decimal(f"{used.score:.2f}"), " ".join(used.matched)
         said = tr("relevance {score}, words: {words}", score=score, words=words)
         head += "  " + (said if words else tr("relevance {score}", score=score))
@@ -109,6 +111,7 @@ def details(used: Used, width: int) -> list[str]:
         (CONTRAST_LABELS["missed"], item.contrast.missed),
         (CONTRAST_LABELS["lost"], item.contrast.lost),
         ("note", item.note),
+        ("when", item.condition),
         (CONTRAST_LABELS["sounds"], item.contrast.sounds),
     )
     room = max(7, *(cell_len(tr(name)) + 1 for name, _ in named))

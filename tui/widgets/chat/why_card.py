@@ -15,6 +15,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from memory.difference import SCOPE_LABELS, STANDING
 from memory.i18n.interface_language import decimal, tr
 from tui.keys.bindings import bindings
 from tui.terminal.sanitize import one_line
@@ -137,6 +138,8 @@ class WhyCard(Static, can_focus=True):
 
 def fit_of(used: Used) -> str:
     """Return how well a difference matched, and by which words."""
+    if used.difference.scope in STANDING:
+        return tr("for {scope}", scope=tr(SCOPE_LABELS[used.difference.scope]))
     if used.score is None:
         return tr("relevance not known")
     words = " ".join(used.matched)

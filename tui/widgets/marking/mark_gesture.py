@@ -10,13 +10,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from memory.difference import Moment
+from memory.difference import MarkScope, Moment
 from memory.kinds import Kind
 from memory.mark_validation import MarkRequest
 from memory.moments import default_moment
 
 MOMENTS: Mapping[str, Moment] = {"e": Moment.ERROR, "s": Moment.SURPRISE, "h": Moment.HOLD}
 """The letter that says why a reply is marked."""
+SCOPE_KEY = "w"
+SCOPES = (MarkScope.HERE, MarkScope.TOPIC, MarkScope.EVERYWHERE)
+"""The key that changes which replies a mark is about, and what it changes through. A scope with a
+condition is typed: `/diff … when: …`."""
 DIGITS = "1234567890"
 _WORD = re.compile(r"\w+(?:['’.,-]\w+)*|[^\w\s]+")
 
@@ -30,6 +34,7 @@ class MarkGesture:
     moment: Moment | None = None
     family: Kind | None = None
     type: Kind | None = None
+    scope: MarkScope = MarkScope.HERE
 
     @property
     def offers(self) -> list[tuple[str, Kind]]:
@@ -48,7 +53,9 @@ class MarkGesture:
         return self.type or self.family
 
     def press(self, key: str) -> MarkGesture | None:
-        """Return the gesture after a digit or the letter of a moment; None for any other key."""
+        """Return the gesture after a digit, a moment's letter or the scope's; None for other keys."""
+        if key == SCOPE_KEY:
+            return replace(self, scope=SCOPES[(SCOPES.index(self.scope) + 1) % len(SCOPES)])
         if moment := MOMENTS.get(key):
             return replace(self, moment=None if self.moment is moment else moment)
         chosen = dict(self.offers).get(key)
@@ -78,6 +85,7 @@ class MarkGesture:
             kind=self.kind.name if self.kind else None,
             note=note or None,
             sounds=sounds or None,
+            scope=None if self.scope is MarkScope.HERE else self.scope,
         )
 
 

@@ -1,7 +1,8 @@
 """The mark picker below a reply: family, type and texts of a mark, each optional.
 
-A digit chooses the family, another one the type; e, s and h choose the moment. Enter skips a step and
-saves at the last one, Backspace goes back, Esc cancels. The picker posts the mark and stores nothing.
+A digit chooses the family, another one the type; e, s and h choose the moment, w which replies it is
+about. Enter skips a step and saves at the last one, Backspace goes back, Esc cancels. The picker posts
+the mark and stores nothing.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from memory.difference import SCOPE_LABELS
 from memory.i18n.interface_language import tr
 from memory.kinds import Kind, in_words
 from memory.mark_validation import MarkRequest
 from tui.keys.bindings import bindings
 from tui.terminal.sanitize import labels_width, one_line
 from tui.widgets.marking.contrast_card import CardLine, label_of
-from tui.widgets.marking.mark_gesture import MOMENTS, MarkGesture
+from tui.widgets.marking.mark_gesture import MOMENTS, SCOPE_KEY, MarkGesture
 
 WORDS = (("sounds", "the better answer, used for training"), ("note", "a short note"))
 
@@ -159,7 +161,11 @@ class MarkPicker(Vertical, can_focus=True):
             if self.span
             else tr("mark the reply")
         )
-        lines = [Content.assemble((f"◆ {what}", text), (f"  {said}", accent))]
+        scope = tr("for {scope}", scope=tr(SCOPE_LABELS[gesture.scope]))
+        head: list[tuple[str, str] | str] = [(f"◆ {what}", text)]
+        head += [(f"  {said}", accent)] if said else []
+        head += ["   ", (SCOPE_KEY, f"bold {accent}")] if gesture.step < 2 else ["  "]
+        lines = [Content.assemble(*head, f" {scope}")]
         if gesture.offers:
             parts = [(digit, kind.label) for digit, kind in gesture.offers]
             lines += [line.stylize_before(text) for line in _rows(parts, width, accent)]

@@ -74,3 +74,29 @@ def test_a_misspelt_moment_or_kind_gets_a_suggestion(text: str, said: str) -> No
 def test_the_contrast_lines_can_be_typed() -> None:
     read = parse_mark("error tactical wrong field missed: the order lost: the tone => Yes.")
     assert (read.note, read.missed, read.lost) == ("wrong field", "the order", "the tone")
+
+
+@pytest.mark.parametrize(
+    ("text", "scope", "condition", "rest"),
+    [
+        ("scope:everywhere Be brief.", "everywhere", None, ("Be brief.", None)),
+        ("length scope:topic => Short.", "topic", None, (None, "Short.")),
+        ("surprise Too long scope:EVERYWHERE", "EVERYWHERE", None, ("Too long", None)),
+        ("No comments when: I ask for code", None, "I ask for code", ("No comments", None)),
+        ("when: I ask for code => x = 1", None, "I ask for code", (None, "x = 1")),
+        ('"scope:everywhere"', None, None, ("scope:everywhere", None)),
+        ("microscope:4 is wrong", None, None, ("microscope:4 is wrong", None)),
+    ],
+)
+def test_a_scope_or_a_condition_says_which_replies_are_meant(
+    text: str, scope: str | None, condition: str | None, rest: tuple[str | None, str | None]
+) -> None:
+    request = parse_mark(text)
+    assert (request.scope, request.condition) == (scope, condition)
+    assert (request.note, request.sounds) == rest
+
+
+def test_a_scope_does_not_hide_a_kind() -> None:
+    request = parse_mark("length scope:everywhere => Short.")
+    assert request.kind is not None
+    assert request.kind.endswith("/length")

@@ -197,3 +197,33 @@ def test_an_answer_too_long_for_a_lesson_is_reported_at_once(
     assert "not be trained" not in out
     code, out, _err = call(capsys, "memory", "edit", said["id"], "--sounds", long)
     assert "It will not be trained on: the answer has" in out
+
+
+def test_a_mark_for_every_reply_is_in_the_context_of_the_next_question(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = configured.settings_file.read_text()
+    configured.settings_file.write_text(settings.replace("[model]", "[model]\ncontext = 2048"))
+    call(capsys, "ask", OURS, "--no-recall")
+    code, out, _err = call(
+        capsys, "mark", "--moment", "surprise", "--note", "Be brief.", "--scope", "everywhere"
+    )
+    assert code == 0
+    assert "for every reply. It is in the context of these replies from now on" in out
+    code, out, _err = call(capsys, "ask", THEIRS, "--json")
+    identity = json.loads(out)["recalled"][0]["id"]
+    assert "for every reply" in call(capsys, "memory", "show", identity)[1]
+    assert "(for every reply) Be brief." in call(capsys, "memory", "list")[1]
+    assert "more than its question" in call(capsys, "lessons")[1]
+    for words, message in (
+        (("--scope", "when"), "the scope needs a condition"),
+        (("--scope", "here", "--when", "I ask"), "does not go with the scope here"),
+        (("--moment", "hold"), "a hold keeps one reply"),
+    ):
+        code, _out, err = call(capsys, "memory", "edit", identity, *words)
+        assert code == 2
+        assert message in err
+    code, out, _err = call(capsys, "memory", "edit", identity, "--when", "I ask for code")
+    assert "for when: I ask for code" in out
+    call(capsys, "memory", "edit", identity, "--scope", "here")
+    assert json.loads(call(capsys, "ask", THEIRS, "--json")[1])["recalled"] == []

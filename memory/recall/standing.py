@@ -1,0 +1,68 @@
+"""Marks about every reply, or all for which a condition holds, as a block of standing preferences.
+
+Such a mark (scope EVERYWHERE or WHEN) is in the context of each message, in a block of its own with its
+own token budget, whatever the message is about. The block says how to reply, derived from the contrast;
+its text is quoted as data (`memory/text/quoting.py`). A preference with a condition comes after the
+general ones and takes precedence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from memory.difference import Difference, MarkScope
+from memory.text.quoting import quoted
+
+EXAMPLE = 160
+"""Most characters of a quoted question, reply or better answer: an example, not a text to repeat."""
+
+
+def render_standing(
+    items: Sequence[Difference], *, budget: int, count: Callable[[str], int], nonce: str
+) -> tuple[str, tuple[Difference, ...]]:
+    """Return the block of preferences, and those of `items` that are in it.
+
+    Pinned ones come first, then the newest, until `count` (tokens of a text) reaches `budget`.
+    """
+    kept: list[Difference] = []
+    block = ""
+    for item in sorted(items, key=lambda item: (item.pinned, item.at), reverse=True):
+        longer = _block(_in_order([*kept, item]), nonce)
+        if count(longer) <= budget:
+            kept.append(item)
+            block = longer
+    return block, tuple(_in_order(kept))
+
+
+def _in_order(items: Sequence[Difference]) -> list[Difference]:
+    return sorted(items, key=lambda item: (item.scope is MarkScope.WHEN, item.at))
+
+
+def _block(items: Sequence[Difference], nonce: str) -> str:
+    lines = [f"<standing-preferences {nonce}>", "How the user wants replies to be."]
+    for number, item in enumerate(items, start=1):
+        fields = [("when", item.condition or ""), *_wanted(item)]
+        lines += [f"#{number} {name}: {quoted(text)}" for name, text in fields if text]
+    lines.append(f"</standing-preferences {nonce}>")
+    return "\n".join(lines)
+
+
+def _wanted(item: Difference) -> list[tuple[str, str]]:
+    """Return what a reply should be like, and an example of it."""
+    contrast = item.contrast
+    said = [
+        ("wanted", item.note or ""),
+        ("avoid", contrast.missed or ""),
+        ("keep", contrast.lost or ""),
+    ]
+    if contrast.sounds:
+        said += [
+            ("example", _short(item.asked)),
+            ("not", _short(item.replied)),
+            ("but", _short(contrast.sounds)),
+        ]
+    return said
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= EXAMPLE else f"{text[: EXAMPLE - 1]}…"
