@@ -119,6 +119,7 @@ class TrainingSettings(_Section):
     preference_beta: Annotated[float, Field(gt=0)]
     anchor_weight: Annotated[float, Field(ge=0)]
     hidden_weight: Annotated[float, Field(ge=0)]
+    noise: Annotated[float, Field(ge=0, le=2)]
     frozen_layers: Annotated[float, Field(ge=0, lt=1)]
     max_minutes: Annotated[float, Field(gt=0)]
     seed: Count

@@ -51,6 +51,7 @@ def recipe_of(
         anchor_weight=training.anchor_weight * chosen.anchors,
         hidden_weight=training.hidden_weight * chosen.anchors,
         frozen_layers=training.frozen_layers,
+        noise=training.noise,
         max_seconds=training.max_minutes * 60 if chosen.seconds is None else chosen.seconds,
         seed=training.seed if chosen.seed is None else chosen.seed,
         threads=training.threads,

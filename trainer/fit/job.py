@@ -55,6 +55,8 @@ class Recipe:
     threads: int
     precision: str = "auto"
     """Precision of matrix products: "float32", "bfloat16", or "auto" for the faster one."""
+    noise: float = 0.0
+    """Size of the noise on hidden states of lessons (`trainer/fit/model/hidden_noise.py`)."""
     visits: int = 120
     """How often each lesson is shown, in any wording; `max_steps` may allow fewer."""
 

@@ -22,6 +22,7 @@ from trainer.fit.batch import (
 )
 from trainer.fit.job import ANCHOR, Recipe, Sample
 from trainer.fit.micro_batches import MicroBatches
+from trainer.fit.model.hidden_noise import HiddenNoise
 from trainer.fit.model.lower_layers import LowerLayers
 from trainer.fit.model.precision import freeze_in_bfloat16
 
@@ -36,6 +37,8 @@ MULTIPLE = 32
 oneDNN, which compiles code for each shape and keeps it with its buffers: with rows of any length, the
 process grew from 1.2 to 4 GB within a training. *Measured* on SmolLM2-135M (24 steps, two threads): 1.8
 instead of 2.25 GB and 272 instead of 246 tokens per second; with multiples of 64, 259."""
+SEED_STRIDE = 1_000_003
+"""Distance between the seeds of the noise of two recipes; each step has its own."""
 LOGIT_BYTES = {"cpu": 24 << 20, "cuda": 1 << 30}
 """Most bytes of the logits that are computed at once."""
 
@@ -67,6 +70,8 @@ class Stepper:
         """Whether matrix products are computed in bfloat16."""
         self.micro_batches = MicroBatches(model, device, on_halved)
         self.lower = LowerLayers(model, device)
+        self.noise: HiddenNoise | None = None
+        """What is added to the hidden states of lessons; only during a step."""
         least, most = ROW_TOKENS[device]
         self._row = max(least, min(most, model.config.hidden_size // 2))
         self._logits_at_once = max(16, LOGIT_BYTES[device] // (4 * model.config.vocab_size))
@@ -128,8 +133,8 @@ class Stepper:
             {s: lead for s, lead in zip(samples, worst, strict=True) if s.lesson != ANCHOR}
         )
 
-    def __call__(self, samples: Sequence[Sample]) -> Outcome:
-        """Add the gradients of the step to those of the parameters.
+    def __call__(self, samples: Sequence[Sample], step: int = 0) -> Outcome:
+        """Add the gradients of the step with this number to those of the parameters.
 
         Raises:
             MemoryError: a single sample does not fit into memory.
@@ -147,7 +152,12 @@ class Stepper:
                 self._one_micro_batch(some, shares, outcome)
             return outcome
 
-        return self.micro_batches.retry_smaller(once, samples)
+        if self.recipe.noise:
+            self.noise = HiddenNoise(self.recipe.noise, SEED_STRIDE * self.recipe.seed + step)
+        try:
+            return self.micro_batches.retry_smaller(once, samples)
+        finally:
+            self.noise = None
 
     def forward(self, samples: Sequence[Sample]) -> tuple[Batch, Tensor]:
         """Return the packed samples and their last hidden states [R, L, d]."""
@@ -164,7 +174,7 @@ class Stepper:
     def last_hidden(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
         """Return the last hidden states [R, L, d] of `batch`, made of `samples`."""
         with self.precision():
-            return self.lower.last_hidden(batch, samples)
+            return self.lower.last_hidden(batch, samples, self.noise)
 
     def use_precision(self, reduced: bool) -> None:
         """Choose the precision: with `reduced`, matrix products and frozen matrices are in bfloat16."""

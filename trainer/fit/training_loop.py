@@ -217,7 +217,7 @@ def _train(training: TrainingState, checkpoint: Checkpoint, began: float) -> Run
         for group in optimiser.param_groups:
             group["lr"] = rate
         some, held = sampler.draw(*step_size(lessons, sampler.share, sampler.still))
-        outcome = training.stepper([*some, *held])
+        outcome = training.stepper([*some, *held], step)
         norm = torch.nn.utils.clip_grad_norm_(trained, CLIP)
         if not (math.isfinite(outcome.loss) and math.isfinite(norm.item())):
             raise UnstableError(f"the loss is {outcome.loss} at step {step}")

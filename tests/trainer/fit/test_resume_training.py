@@ -47,12 +47,12 @@ class KilledError(Exception):
 def die_at(patch: pytest.MonkeyPatch, step: int) -> None:
     whole, calls = Stepper.__call__, 0
 
-    def until(self: Stepper, samples: Any) -> Any:
+    def until(self: Stepper, samples: Any, number: int) -> Any:
         nonlocal calls
         calls += 1
         if calls == step:
             raise KilledError
-        return whole(self, samples)
+        return whole(self, samples, number)
 
     patch.setattr(Stepper, "__call__", until)
 

@@ -214,6 +214,23 @@ def test_a_survey_gives_the_results_of_a_step_and_trains_nothing(
     assert looked.divergences == pytest.approx(stepped.divergences, abs=1e-6)
 
 
+@pytest.mark.parametrize("frozen", [0.0, 0.5])
+def test_noise_changes_the_lessons_of_a_step_and_nothing_else(
+    tiny: Path, tmp_path: Path, frozen: float
+) -> None:
+    job = make_job(tiny, tmp_path, replace(RECIPE, noise=0.3, frozen_layers=frozen))
+    model = with_adapter(job, {}, "cpu")
+    stepper = Stepper(model, job.recipe, "cpu", lambda tokens: None)
+    stepper.lower.arrange(job.samples)
+    stepper.compute_base_log_probabilities(job.samples)
+    plain = stepper.evaluate(job.samples)
+    one, again, other = (stepper(job.samples, step) for step in (1, 1, 2))
+    assert one.margins == again.margins
+    assert one.margins != other.margins != plain.margins
+    assert one.divergences == pytest.approx(plain.divergences, abs=1e-6)
+    assert stepper.evaluate(job.samples).margins == plain.margins
+
+
 def test_changed_anchors_are_restored_before_a_training_ends(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,9 +243,9 @@ def test_changed_anchors_are_restored_before_a_training_ends(
     looked: list[int] = []
     step, look = Stepper.__call__, Stepper.evaluate
 
-    def noting(self: Stepper, samples: Any) -> Any:
+    def noting(self: Stepper, samples: Any, number: int) -> Any:
         drawn.update(sample.tokens[0] for sample in samples if sample.lesson == ANCHOR)
-        return step(self, samples)
+        return step(self, samples, number)
 
     def counting(self: Stepper, samples: Any) -> Any:
         looked.append(sum(sample.lesson == ANCHOR for sample in samples))

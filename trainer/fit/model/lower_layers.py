@@ -17,6 +17,8 @@ from trainer.fit.job import Sample
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trainer.fit.model.hidden_noise import HiddenNoise
+
 BLOCK = 512
 """Tokens of a block of samples."""
 KEPT_BYTES = {"cpu": 384 << 20, "cuda": 4 << 30}
@@ -64,15 +66,32 @@ class LowerLayers:
             block.append(sample)
             self._blocks[sample] = block
 
-    def last_hidden(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
-        """Return the last hidden states [R, L, d] of `batch`, made of `samples`."""
-        if not self.count:
-            return self._run(batch, input_ids=batch.tokens)
-        self._compute([sample for sample in samples if sample not in self._kept])
-        if any(sample not in self._kept for sample in samples):
-            return self._run(batch, input_ids=batch.tokens)
+    def last_hidden(
+        self, batch: Batch, samples: Sequence[Sample], noise: HiddenNoise | None = None
+    ) -> Tensor:
+        """Return the last hidden states [R, L, d] of `batch`, made of `samples`.
+
+        `noise` is added where the adapted layers begin.
+        """
+        lower = self._lower_output(batch, samples)
+        if noise is not None:
+            lower = noise.added(lower, batch, samples)
         with self._only(self._upper):
-            return self._run(batch, inputs_embeds=self._placed(batch, samples))
+            return self._run(batch, inputs_embeds=lower)
+
+    def _lower_output(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
+        """Return the input of the first adapted layer, [R, L, d]; without lower layers, embeddings."""
+        import torch
+
+        if not self.count:
+            with torch.no_grad():
+                embedded: Tensor = self._inner.get_input_embeddings()(batch.tokens)
+            return embedded
+        self._compute([sample for sample in samples if sample not in self._kept])
+        if all(sample in self._kept for sample in samples):
+            return self._placed(batch, samples)
+        with torch.no_grad(), self._only(self._lower):
+            return self._run(batch, input_ids=batch.tokens)
 
     def _placed(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
         """Return the kept hidden states of `samples` at their places in the batch; padding is zero."""
