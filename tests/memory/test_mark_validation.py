@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -172,7 +173,7 @@ def test_every_kind_of_change_increases_the_change_count(memory: Memory) -> None
         ({"scope": "topic", "moment": "hold"}, "a hold keeps one reply"),
     ],
 )
-def test_a_scope_that_means_nothing_is_refused(given: dict[str, str], words: str) -> None:
+def test_a_scope_that_means_nothing_is_refused(given: dict[str, Any], words: str) -> None:
     request = MarkRequest(**{"moment": "surprise", "note": "Be brief.", **given})
     with pytest.raises(MarkError, match=words):
         make_mark(make_turn(), request, said=(), next_surprisal=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def memory(home: Home, settings: Settings) -> Iterator[Memory]:
         yield memory
 
 
-def mark(memory: Memory, asked: str = "What is rain?", **given: str) -> Difference:
+def mark(memory: Memory, asked: str = "What is rain?", **given: Any) -> Difference:
     return memory.mark(make_turn(asked), MarkRequest("surprise", **given))
 
 
