@@ -84,7 +84,9 @@ def _saved(difference: Difference, what: str) -> str:
             return tr("Saved as {what}, {id}, for every reply.", what=what, id=identity)
         case MarkScope.WHEN:
             when = shortened(difference.condition or "")
-            return tr("Saved as {what}, {id}, for when: {when}.", what=what, id=identity, when=when)
+            return tr(
+                "Saved as {what}, {id}. It applies when: {when}.", what=what, id=identity, when=when
+            )
         case MarkScope.TOPIC:
             return tr(
                 "Saved as {what}, {id}, for “{asked}” and its subject.",

@@ -19,6 +19,7 @@ from memory.sentence import Stored, to_plain
 from trainer.gate.publication_verdict import Verdict
 
 if TYPE_CHECKING:
+    from memory.difference import Difference
     from memory.settings.settings import Settings
     from trainer.lessons.lesson import Question
     from trainer.pipeline import Candidate
@@ -36,8 +37,11 @@ def verdict_key(candidate: Candidate, settings: Settings, held_now: Sequence[boo
     parts: list[object] = [
         adapter,
         lessons.base.sha256,
-        [item.fingerprint for item in lessons.differences],
-        [settings.gate.model_dump(), settings.recall.model_dump(), settings.chat.model_dump()],
+        [_recalled_text(item) for item in lessons.differences],
+        [
+            part.model_dump()
+            for part in (settings.gate, settings.recall, settings.memory, settings.chat)
+        ],
         list(map(bool, held_now)),
         [
             (lesson.chosen, *_prompts((lesson.question, *lesson.held_out, *lesson.places)))
@@ -71,6 +75,14 @@ def kept_verdict(folder: Path, key: str) -> Verdict | None:
         return _VERDICT.validate_python(found, context=Stored(found))
     except (OSError, ValueError, FileError):
         return None
+
+
+def _recalled_text(item: Difference) -> list[object]:
+    """Return everything of a difference that decides when and how it is recalled."""
+    return [
+        item.fingerprint, item.kind, item.note, item.scope, item.condition, item.pinned,
+        item.superseded_by,
+    ]  # fmt: skip
 
 
 def _prompts(questions: Iterable[Question]) -> list[tuple[int, ...]]:

@@ -224,6 +224,6 @@ def test_a_mark_for_every_reply_is_in_the_context_of_the_next_question(
         assert code == 2
         assert message in err
     code, out, _err = call(capsys, "memory", "edit", identity, "--when", "I ask for code")
-    assert "for when: I ask for code" in out
+    assert "It applies when: I ask for code" in out
     call(capsys, "memory", "edit", identity, "--scope", "here")
     assert json.loads(call(capsys, "ask", THEIRS, "--json")[1])["recalled"] == []
