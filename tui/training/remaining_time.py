@@ -77,6 +77,7 @@ def estimate_text(event: Estimated) -> str:
     said = tr("this takes {time}", time=rough_time(event.seconds))
     if len(parts) > 1:
         said = f"{said} ({', '.join(parts)})"
+    if event.seconds >= MIN_LISTED_SECONDS:
         trial = sum(event.stages.get(stage, 0.0) for stage in PER_TRIAL) / max(1, event.tries)
         more = tr("and {time} more for each rejected attempt", time=rough_time(trial))
         said = f"{said}, {more}"

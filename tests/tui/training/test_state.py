@@ -135,6 +135,10 @@ def test_an_estimate_is_shown_with_its_parts_and_cuts() -> None:
         "this takes about 5 minutes (base answers about 90 s, training about 3 minutes, "
         "gate about 30 s), and about 4 minutes more for each rejected attempt; half of it is left out"
     )
+    one = Estimated(65.0, 600.0, 1, False, {"compose": 6.0, "train": 52.0, "gate": 2.0}, NOTHING)
+    assert estimate_text(one) == (
+        "this takes about 65 s, and about 55 s more for each rejected attempt"
+    )
     short = Estimated(4.0, 600.0, 1, False, {"train": 4.0}, NOTHING)
     assert estimate_text(short) == "this takes a few seconds"
 
