@@ -124,9 +124,7 @@ class ContextBuilder:
             return lesson
         order = random.Random(f"{self._seed}|{lesson.question.text}")
         text = lesson.question.text
-        places = self._fitting(
-            (text, self._threads.get(lesson.difference, ())), (text, self._row(lesson, order))
-        )
+        places = self._in_its_thread(lesson) + self._fitting((text, self._row(lesson, order)))
         wordings = [text, *(question.text for question in lesson.rephrasings)]
         contexts = [
             self._below(text, [lesson.difference], order),
@@ -143,14 +141,37 @@ class ContextBuilder:
         made = [question for question in contexts if question is not None]
         return replace(lesson, places=tuple(places), contexts=tuple(dict.fromkeys(made)))
 
-    def _fitting(self, *asked: tuple[str, Sequence[Message]]) -> list[Question]:
+    def _in_its_thread(self, lesson: Lesson) -> list[Question]:
+        """Return the question asked again in the thread of its mark, as the chat would.
+
+        If the thread is too long, the marked exchange stays and those after it are left out: the chat
+        may still have it, and a small model repeats its own wrong reply.
+        """
+        text, thread = lesson.question.text, self._threads.get(lesson.difference, ())
+        found = self._fitting((text, thread), reply=len(lesson.chosen))
+        item = self._marked[lesson.difference]
+        own = _exchanges([(item.asked, item.replied)])
+        head = thread[:1] if thread and thread[0].role == "system" else ()
+        latest = thread[len(head) :]
+        if not found or not own or own[0] in latest[found[0].dropped :]:
+            return found
+        for start in range(2, len(latest) + 1, 2):
+            kept = (*head, *own, *latest[start:])
+            shorter = self._fitting((text, kept), reply=len(lesson.chosen))
+            if shorter and not shorter[0].dropped:
+                return shorter
+        return found
+
+    def _fitting(
+        self, *asked: tuple[str, Sequence[Message]], reply: int | None = None
+    ) -> list[Question]:
         """Return the questions that have a conversation before them and fit the context size."""
         made = []
         for text, before in asked:
             if not any(message.role == "user" for message in before):
                 continue
             try:
-                made.append(self._ask(text, before, longest=MAX_CONTEXT_TOKENS))
+                made.append(self._ask(text, before, longest=MAX_CONTEXT_TOKENS, reply=reply))
             except ModelError:
                 continue
         return made

@@ -96,10 +96,11 @@ class Asker:
         *,
         block: str = "",
         longest: int = LONGEST_TALK,
+        reply: int | None = None,
     ) -> Question:
         """Return `text` asked in a new thread, or after at most `longest` tokens of `before`.
 
-        `block` is the recalled text.
+        `block` is the recalled text. A reply may take `reply` tokens, by default as many as a lesson's.
 
         Raises:
             ModelError: the message does not fit the context together with its reply.
@@ -107,7 +108,7 @@ class Asker:
         room = self._room
         head = self._head
         if before:
-            room = max(room, self.engine.info.context - longest)
+            room = max(room if reply is None else reply, self.engine.info.context - longest)
             head = [] if before[0].role == "system" else self._head
         messages = [*head, *before, Message("user", text)]
         # Without thinking, even if the chat thinks: a reply right after the prompt would teach a

@@ -338,6 +338,26 @@ def test_an_anchor_in_a_context_has_the_bases_answer_in_that_context(
             assert anchor.text == alone[anchor.asked].text
 
 
+def test_in_a_long_thread_the_marked_reply_stays_before_its_question(
+    home: Home, starter: Path
+) -> None:
+    """The chat may still have it in the context, and a small model repeats its own wrong reply."""
+    settings = read_settings(home)
+    long = "Tell me about the river, the bridge and the boat of the old town. " * 3
+    with Journal(home.journal) as journal, Engine.open(starter) as engine:
+        [item, *_others] = marked(
+            journal, (ASKED, SOUNDS), *((f"{number}? {long}", "No.") for number in range(4))
+        )
+        made = curriculum_of(engine, home, settings, journal)
+        lesson = next(x for x in made.lessons if x.difference == item.id)
+        again, *_row = lesson.places
+        said = engine.text(again.prompt)
+    assert said.index(ASKED) < said.index(item.replied) < said.rindex(ASKED)
+    assert "3? Tell me" in said
+    assert "0? Tell me" not in said
+    assert again.dropped == 0
+
+
 def test_without_recall_the_served_row_equals_the_adapter_alone(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:
