@@ -8,7 +8,7 @@ general ones and takes precedence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from memory.difference import Difference, MarkScope
 from memory.text.quoting import quoted
@@ -22,15 +22,19 @@ def render_standing(
 ) -> tuple[str, tuple[Difference, ...]]:
     """Return the block of preferences, and those of `items` that are in it.
 
-    Pinned ones come first, then the newest, until `count` (tokens of a text) reaches `budget`.
+    Pinned ones come first, then the newest, until `count` (tokens of a text) reaches `budget`. One that
+    does not fit with its example is put in without the question and the reply of it.
     """
     kept: list[Difference] = []
+    brief: set[str] = set()
     block = ""
     for item in sorted(items, key=lambda item: (item.pinned, item.at), reverse=True):
-        longer = _block(_in_order([*kept, item]), nonce)
-        if count(longer) <= budget:
-            kept.append(item)
-            block = longer
+        for shortened in (brief, brief | {item.id}):
+            longer = _block(_in_order([*kept, item]), shortened, nonce)
+            if count(longer) <= budget:
+                kept.append(item)
+                block, brief = longer, shortened
+                break
     return block, tuple(_in_order(kept))
 
 
@@ -38,24 +42,26 @@ def _in_order(items: Sequence[Difference]) -> list[Difference]:
     return sorted(items, key=lambda item: (item.scope is MarkScope.WHEN, item.at))
 
 
-def _block(items: Sequence[Difference], nonce: str) -> str:
+def _block(items: Sequence[Difference], brief: Collection[str], nonce: str) -> str:
     lines = [f"<standing-preferences {nonce}>", "How the user wants replies to be."]
     for number, item in enumerate(items, start=1):
-        fields = [("when", item.condition or ""), *_wanted(item)]
+        fields = [("when", item.condition or ""), *_wanted(item, item.id in brief)]
         lines += [f"#{number} {name}: {quoted(text)}" for name, text in fields if text]
     lines.append(f"</standing-preferences {nonce}>")
     return "\n".join(lines)
 
 
-def _wanted(item: Difference) -> list[tuple[str, str]]:
-    """Return what a reply should be like, and an example of it."""
+def _wanted(item: Difference, brief: bool) -> list[tuple[str, str]]:
+    """Return what a reply should be like, and an example of it, if `brief` only the better answer."""
     contrast = item.contrast
     said = [
         ("wanted", item.note or ""),
         ("avoid", contrast.missed or ""),
         ("keep", contrast.lost or ""),
     ]
-    if contrast.sounds:
+    if contrast.sounds and brief:
+        said.append(("example", _short(contrast.sounds)))
+    elif contrast.sounds:
         said += [
             ("example", _short(item.asked)),
             ("not", _short(item.replied)),
