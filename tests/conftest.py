@@ -113,8 +113,13 @@ def starter() -> Path:
     return STARTER
 
 
-def pytest_configure() -> None:
-    """Reset ignored signals, because child processes would inherit that."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Reset ignored signals, because child processes would inherit that.
+
+    A run without the slow tests leaves their snapshots unused; in all other runs that is an error.
+    """
+    if config.option.markexpr == "not slow":
+        config.option.warn_unused_snapshots = True
     for number, handler in (
         (signal.SIGHUP, signal.SIG_DFL),
         (signal.SIGINT, signal.default_int_handler),
