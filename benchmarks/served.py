@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING
 from agent.llama.engine import Engine
 from agent.models.served_model import STARTER
 from benchmarks.one_thread import one_thread, quiet_settings
-from benchmarks.starter_marks import Mark, asker, marks
-from memory.difference import Message, Turn
+from benchmarks.starter_marks import asker, marks
+from memory.difference import Difference, Message, Turn
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 
@@ -40,12 +40,11 @@ COUNTS = (1, 3, 8, 10, 50)
 EVENING = "evening"
 
 
-def write_evening(home: Home, chosen: Sequence[Mark], *, apart: bool) -> None:
+def write_evening(home: Home, marked: Sequence[Difference], *, apart: bool) -> None:
     """Add the marks to the journal, each with its turn: in one thread, or `apart` in one each."""
     before: tuple[Message, ...] = ()
     with Journal(home.prepare().journal) as journal:
-        for mark in chosen:
-            item = mark.difference
+        for item in marked:
             if not apart:
                 item = replace(item, thread=EVENING, before=before)
             journal.turns.add(
@@ -76,7 +75,7 @@ def evaluate(
         settings = quiet_settings(home)
         with Engine.open(STARTER, one_thread()) as engine:
             chosen = marks(count, seed, asker(engine))
-        write_evening(home, chosen, apart=apart)
+        write_evening(home, [mark.difference for mark in chosen], apart=apart)
         lessons = loop.compose(home, settings, STARTER)
         for rate in settings.training.learning_rates:
             used = _child_seconds()

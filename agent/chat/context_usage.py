@@ -55,9 +55,9 @@ def measure_context(chat: Chat, draft: str = "") -> ContextUsage:
             "the model is unloaded during training, so tokens cannot be counted; try again when "
             "it is loaded"
         )
-    block, items = dependencies.recall(draft) if draft.strip() else ("", ())
     earlier = history_up_to(chat.journal, chat.thread.next_parent, engine)
     talk = earlier.messages
+    block, items = dependencies.recall(draft, earlier=bool(talk)) if draft.strip() else ("", ())
     system = [Message("system", dependencies.system)] if dependencies.system else []
     room = reply_room(engine, dependencies.model.sampling)
     prompt = compose(

@@ -103,11 +103,15 @@ class Dependencies:
         self.adapter = adapter.id if adapter else None
         self.learned = adapter.manifest.learned if adapter else NOTHING_LEARNED
 
-    def recall(self, text: str) -> tuple[str, tuple[Recalled, ...]]:
-        """Return the recalled block for a message and the differences in it; see `Recaller`."""
+    def recall(self, text: str, *, earlier: bool) -> tuple[str, tuple[Recalled, ...]]:
+        """Return the recalled block for a message and the differences in it; see `Recaller`.
+
+        `earlier`: the thread has exchanges before the message.
+        """
         if not self.recalling:
             return "", ()
-        return Recaller.for_engine(self.memory, self.model.engine).recall(text, self.learned)
+        recaller = Recaller.for_engine(self.memory, self.model.engine)
+        return recaller.recall(text, self.learned.continued(earlier))
 
 
 def build(dependencies: Dependencies, checkpointer: BaseCheckpointSaver[Any] | None = None) -> Any:
@@ -129,7 +133,8 @@ def _recall(state: ChatState, dependencies: Dependencies) -> dict[str, Any]:
         # Even if the base answers, most of what the adapter learned is not recalled (`Learned`).
         used = dependencies.route(asked)
         dependencies.adapter = used.id if used else None
-    dependencies.block, dependencies.items = dependencies.recall(asked)
+    earlier = len(state["messages"]) > 1
+    dependencies.block, dependencies.items = dependencies.recall(asked, earlier=earlier)
     get_stream_writer()(Recalling(dependencies.items))
     return {"recalled": [item.difference.id for item in dependencies.items]}
 

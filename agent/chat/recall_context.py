@@ -1,9 +1,9 @@
 """Which past differences go into the context of a message: for chats, agents, nights, comparisons.
 
-A difference that the current adapter has learned is not added to the context of its own question: the
-weights answer it, and a block that repeats it costs tokens. In other words the question is recalled as
-before (`memory/recall/learned_differences.py`), as are pinned differences and those that were edited
-since.
+A difference that the current adapter has learned is not added to the context of its own question at the
+start of a thread: the weights answer it, and a block that repeats it costs tokens. In other words or
+after other exchanges it is recalled as before (`memory/recall/learned_differences.py`), as are pinned
+differences and those that were edited since.
 """
 
 from __future__ import annotations

@@ -75,6 +75,7 @@ def _left_to_the_adapter(memory: Memory, turn: Turn, learned: Learned) -> list[s
     if not learned:
         return []
     found = [item for item in memory.search(turn.asked) if item.score >= memory.settings.floor]
+    learned = learned.continued(bool(memory.journal.turns.parent(turn.id)))
     left_out = learned.left_out([item.difference for item in found], turn.asked)
     left_out -= set(turn.recalled)
     return [item.difference.id[:8] for item in found if item.difference.id in left_out]

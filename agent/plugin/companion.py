@@ -100,12 +100,15 @@ class Companion:
 
     # --- before the reply --------------------------------------------------------------------
 
-    def recall(self, text: str) -> tuple[str, ...]:
-        """Return the ids of the differences relevant to a message, the most relevant first."""
+    def recall(self, text: str, *, earlier: bool = False) -> tuple[str, ...]:
+        """Return the ids of the differences relevant to a message, the most relevant first.
+
+        `earlier`: the conversation has exchanges before the message.
+        """
         if not self.settings.recall.enabled:
             return ()
         with self._lock:
-            block, items = self._recaller.recall(text, self._learned)
+            block, items = self._recaller.recall(text, self._learned.continued(earlier))
             return self._remember(block, items)
 
     def block(self, ids: Sequence[str]) -> str:
@@ -293,6 +296,11 @@ def shown_turn(thread: str, messages: Sequence[BaseMessage]) -> str | None:
 def last_asked(messages: Sequence[BaseMessage]) -> HumanMessage | None:
     """Return the user's last message."""
     return next((x for x in reversed(messages) if isinstance(x, HumanMessage)), None)
+
+
+def has_earlier(messages: Sequence[BaseMessage]) -> bool:
+    """Whether there are exchanges before the user's last message."""
+    return sum(isinstance(message, HumanMessage) for message in messages) > 1
 
 
 def _before(message: HumanMessage, block: str) -> str | list[Any]:

@@ -30,7 +30,13 @@ from langgraph.prebuilt import InjectedState
 from langgraph.types import Command
 
 from agent.chat.marking.receipt import receipt
-from agent.plugin.companion import Companion, is_command, last_asked, receipt_message
+from agent.plugin.companion import (
+    Companion,
+    has_earlier,
+    is_command,
+    last_asked,
+    receipt_message,
+)
 from agent.plugin.nodes import thread_of
 from memory.errors import DiscernError
 
@@ -75,7 +81,8 @@ class DifferenceMiddleware(AgentMiddleware[DifferenceState, Any, Any]):
         if is_command(asked):
             said = receipt_message(self.companion.answer(thread, text, state["messages"]))
             return {"messages": [said], STATE: [], "jump_to": "end"}
-        return {STATE: list(self.companion.recall(text))}
+        earlier = has_earlier(state["messages"])
+        return {STATE: list(self.companion.recall(text, earlier=earlier))}
 
     def wrap_model_call(
         self,
@@ -164,7 +171,7 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
             query: what to look for, in the user's words.
             tool_call_id: given by the agent.
         """
-        ids = companion.recall(query)
+        ids = companion.recall(query, earlier=True)
         found = f"{len(ids)} past differences were added to the context." if ids else "None."
         # Their text goes into the next request only; the messages keep the ids.
         said = ToolMessage(found, tool_call_id=tool_call_id)

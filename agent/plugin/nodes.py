@@ -15,7 +15,13 @@ from langgraph.config import get_config
 from langgraph.graph import END
 from langgraph.types import Command
 
-from agent.plugin.companion import Companion, is_command, last_asked, receipt_message
+from agent.plugin.companion import (
+    Companion,
+    has_earlier,
+    is_command,
+    last_asked,
+    receipt_message,
+)
 
 
 class RecallNode(Protocol):
@@ -56,7 +62,8 @@ def recall_node(companion: Companion, *, then: str) -> RecallNode:
         if is_command(asked):
             said = receipt_message(companion.answer(thread_of(), text, state["messages"]))
             return Command(update={"messages": [said], "recalled": []}, goto=END)
-        return Command(update={"recalled": list(companion.recall(text))}, goto=then)
+        ids = companion.recall(text, earlier=has_earlier(state["messages"]))
+        return Command(update={"recalled": list(ids)}, goto=then)
 
     return recall
 

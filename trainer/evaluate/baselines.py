@@ -130,7 +130,7 @@ def _with_recall(
     for number, variant in places[:ASKED]:
         lesson = lessons[number]
         question = (lesson.question, *lesson.held_out)[variant]
-        block, reply = recall.block(question.text), len(lesson.chosen)
+        block, reply = recall.block(question), len(lesson.chosen)
         prompt = below(engine, recall.settings, question, block, reply) or question.prompt
         made.append((number, variant, Wanted(prompt, lesson.chosen, lesson.expected)))
     return made

@@ -98,12 +98,13 @@ def answer_lessons_with_recall(
     known: KnownAnswers | None = None,
 ) -> LessonAnswers:
     """Return the answers with recall; where nothing is recalled, those of `alone`."""
-    blocks: dict[str, str] = {}
+    blocks: dict[tuple[str, bool], str] = {}
 
     def prompt_for(question: Question, lesson: Lesson) -> tuple[int, ...] | None:
-        if question.text not in blocks:
-            blocks[question.text] = recall.served(question.text, holds)
-        block, reply = blocks[question.text], len(lesson.chosen)
+        key = question.text, question.continues
+        if key not in blocks:
+            blocks[key] = recall.served(question, holds)
+        block, reply = blocks[key], len(lesson.chosen)
         return below(engine, recall.settings, question, block, reply)
 
     return _replace_answers(engine, lessons, alone, prompt_for, known)
@@ -128,7 +129,7 @@ def answer_outside_scope(
             return None
         prompt = None
         if recall:
-            block = recall[0].served(question.text, recall[1])
+            block = recall[0].served(question, recall[1])
             prompt = below(engine, recall[0].settings, question, block, len(lesson.chosen))
         return prompt or question.prompt
 

@@ -53,14 +53,14 @@ class ServedRecall:
     lessons: Sequence[Lesson] = ()
     floor: float = 0.0
 
-    def block(self, message: str, holds: Collection[str] = ()) -> str:
-        """Return the block for `message`, "" for none; `holds` are ids that the adapter holds."""
+    def block(self, question: Question, holds: Collection[str] = ()) -> str:
+        """Return the block for `question`, "" for none; `holds` are ids that the adapter holds."""
         learned = learned_from(self.lessons, holds, self.differences, self.superseded, self.floor)
-        return self.recaller.recall(message, learned)[0]
+        return self.recaller.recall(question.text, learned.continued(question.continues))[0]
 
-    def served(self, message: str, holds: Collection[str] = ()) -> str:
+    def served(self, question: Question, holds: Collection[str] = ()) -> str:
         """Return the block, "" if recall is disabled in the settings."""
-        return self.block(message, holds) if self.settings.recall.enabled else ""
+        return self.block(question, holds) if self.settings.recall.enabled else ""
 
 
 def below(

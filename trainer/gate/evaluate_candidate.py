@@ -333,8 +333,8 @@ def _with_recall(evaluation: Evaluation, holds: frozenset[str]) -> list[Anchor]:
     for anchor in evaluation.curriculum.near_misses:
         if anchor.asked in asked or not (scope is None or scope.includes(anchor.asked)):
             continue
-        block = recall.served(anchor.asked, holds)
         question = Question(anchor.asked, anchor.prompt)
+        block = recall.served(question, holds)
         asked[anchor.asked] = below(
             evaluation.engine, recall.settings, question, block, len(anchor.reply)
         )

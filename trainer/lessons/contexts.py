@@ -1,8 +1,8 @@
 """Put marked questions into other contexts than a new thread.
 
 An adapter that is right in a new thread can fail where users ask next: again in the thread of the mark,
-after the wrong reply and later turns; after other marked questions in one thread; below a block of
-recalled differences, its own (pinned) or others. Training therefore covers all of these contexts, for
+after the wrong reply and later turns; after other marked questions or look-alikes in one thread; below
+a block of recalled differences, its own or others. Training therefore covers all of these contexts, for
 lessons and for anchors, and the gate asks in them. The reply to an anchor in a context is the base's
 own, used only if the base says the same in a new thread: otherwise the context changed the answer. Pure
 and deterministic.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from memory.difference import Contrast, Difference, Message, Moment
 from memory.errors import ModelError
 from memory.recall.hybrid_search import Recalled, render
+from memory.text.stemming import stems
 from trainer.lessons.lesson import Asker, Lesson, Question
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ EXCHANGES = (1, 1, 2, 3, 8)
 EVERY = 4
 """One of this many wordings of a lesson, and of anchors, is asked in a conversation, and another one
 below a recalled block. With one of twelve, a marked question was answered wrongly in its own thread."""
+ASKED_AGAIN = 4
+"""Conversations in which a lesson's own question is asked for training only."""
+NEAREST = 16
+"""Look-alikes of a question from which the exchanges before it are drawn."""
 ANSWERED = 8
 """Prompts answered from a block that is not a lesson, because later marks are recalled together with
 this adapter."""
@@ -56,6 +61,14 @@ class Asked:
     text: str
     prompt: tuple[int, ...]
     same_as: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaseExchanges:
+    """Answers of the base, to unrelated prompts and to near misses, to put before a question."""
+
+    small_talk: Sequence[Anchor] = ()
+    look_alikes: Sequence[Anchor] = ()
 
 
 def current_threads(
@@ -98,23 +111,22 @@ class ContextBuilder:
         lessons: Sequence[Lesson],
         differences: Sequence[Difference],
         threads: Mapping[str, tuple[Message, ...]],
-        small_talk: Sequence[Anchor],
+        exchanges: BaseExchanges,
         seed: int,
     ) -> None:
-        """Take the lessons, all marks with their threads, and `small_talk`.
-
-        `small_talk` is answers of the base to unrelated prompts, used as exchanges before a
-        question.
-        """
+        """Take the lessons, all marks with their threads, and other exchanges before a question."""
         self._engine, self._ask, self._seed = ask.engine, ask, seed
         self._marked = {item.id: item for item in differences}
         self._threads = threads
         self._lessons = [x for x in lessons if x.kind != "naming" and not x.in_talk]
-        self._talk = [
-            (anchor.asked, anchor.text)
-            for anchor in small_talk
-            if anchor.text and anchor.reply and ask.engine.ends_turn(anchor.reply[-1])
-        ]
+        self._talk, self._look_alikes = (
+            [
+                (anchor.asked, anchor.text)
+                for anchor in anchors
+                if anchor.text and anchor.reply and ask.engine.ends_turn(anchor.reply[-1])
+            ]
+            for anchors in (exchanges.small_talk, exchanges.look_alikes)
+        )
 
     # --- lessons -----------------------------------------------------------------------------
 
@@ -124,12 +136,17 @@ class ContextBuilder:
             return lesson
         order = random.Random(f"{self._seed}|{lesson.question.text}")
         text = lesson.question.text
-        places = self._in_its_thread(lesson) + self._fitting((text, self._row(lesson, order)))
+        places = self._in_its_thread(lesson) + self._fitting(
+            (text, self._row(lesson, order)), (text, self._alike(lesson, order, AMONG))
+        )
         wordings = [text, *(question.text for question in lesson.rephrasings)]
         contexts = [
             self._below(text, [lesson.difference], order),
             self._below(text, self._others(lesson, order, 1), order),
         ]
+        contexts += self._fitting(
+            *((text, self._some_talk(lesson, order)) for _ in range(ASKED_AGAIN))
+        )
         for number, wording in enumerate(wordings[1:]):
             if number % EVERY == 1:
                 contexts += self._fitting((wording, self._some_talk(lesson, order)))
@@ -168,12 +185,12 @@ class ContextBuilder:
         """Return the questions that have a conversation before them and fit the context size."""
         made = []
         for text, before in asked:
-            if not any(message.role == "user" for message in before):
-                continue
             try:
-                made.append(self._ask(text, before, longest=MAX_CONTEXT_TOKENS, reply=reply))
+                question = self._ask(text, before, longest=MAX_CONTEXT_TOKENS, reply=reply)
             except ModelError:
                 continue
+            if question.continues:
+                made.append(question)
         return made
 
     def _row(self, lesson: Lesson, order: random.Random) -> list[Message]:
@@ -183,7 +200,7 @@ class ContextBuilder:
         return _exchanges((x.question.text, x.expected) for x in some)
 
     def _some_talk(self, lesson: Lesson, order: random.Random) -> list[Message]:
-        """Return some exchanges: of other marks, and of unrelated prompts.
+        """Return some exchanges: of other marks, of look-alikes, and of unrelated prompts.
 
         Marks have the old or the expected reply. Short conversations are cheaper and drawn more
         often; long ones occur in real use.
@@ -193,11 +210,26 @@ class ContextBuilder:
         for other in order.sample(others, min(2, len(others))):
             wrong = self._marked[other.difference].replied
             pool.append((other.question.text, order.choice((other.expected, wrong))))
+        pool += self._similar(lesson, order, 2)
+        order.shuffle(pool)
         size = order.choice(EXCHANGES)
         pool = pool[:size]
         pool += order.sample(self._talk, min(max(1, size - len(pool)), len(self._talk)))
         order.shuffle(pool)
         return _exchanges(pool[:size])
+
+    def _alike(self, lesson: Lesson, order: random.Random, count: int) -> list[Message]:
+        """Return a new thread in which look-alikes of the lesson's question get the base's answers."""
+        return _exchanges(self._similar(lesson, order, count))
+
+    def _similar(self, lesson: Lesson, order: random.Random, count: int) -> list[tuple[str, str]]:
+        """Draw from the look-alikes that share the most words with the lesson's question."""
+        own = set(stems(lesson.question.text))
+        ranked = sorted(
+            self._look_alikes, key=lambda pair: len(own.intersection(stems(pair[0]))), reverse=True
+        )
+        nearest = ranked[:NEAREST]
+        return order.sample(nearest, min(count, len(nearest)))
 
     def _others(self, lesson: Lesson, order: random.Random, count: int) -> list[str]:
         others = [x.difference for x in self._lessons if x.difference != lesson.difference]

@@ -49,6 +49,11 @@ class Question:
     before: tuple[Message, ...] = ()
     block: str = ""
 
+    @property
+    def continues(self) -> bool:
+        """Whether there are exchanges before it."""
+        return any(message.role == "user" for message in self.before)
+
 
 @dataclass(frozen=True, slots=True)
 class Lesson:

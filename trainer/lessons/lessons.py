@@ -34,7 +34,7 @@ from trainer.lessons.conflicting_lessons import (
     find_conflicts,
     siblings_of,
 )
-from trainer.lessons.contexts import Asked, ContextBuilder
+from trainer.lessons.contexts import Asked, BaseExchanges, ContextBuilder
 from trainer.lessons.lesson import Asker, Lesson, lessons_of
 from trainer.lessons.rephrase import is_russian
 
@@ -304,7 +304,12 @@ def answer_plan(
         [anchor for anchor in group if anchor.text not in corrected] for group in found
     )
     places = ContextBuilder(
-        ask, lessons, plan.differences, plan.around.threads, trained, settings.training.seed
+        ask,
+        lessons,
+        plan.differences,
+        plan.around.threads,
+        BaseExchanges(small_talk=trained, look_alikes=near_trained),
+        settings.training.seed,
     )
     elsewhere = [
         [*places.held([*near_trained, *trained]), *places.answered(near_trained)],

@@ -12,6 +12,7 @@ import pytest
 
 from agent.adapters import learned_at
 from agent.chat.chat import Chat
+from agent.chat.context_usage import measure_context
 from agent.chat.graph import ChatEvent, Finished, Recalling
 from agent.chat.recall_context import Recaller
 from agent.chat.why_recalled import trace_recall
@@ -35,7 +36,7 @@ from trainer.gate.spillover import Spread
 from trainer.lessons.anchors.base_answers import BaseAnswers
 from trainer.lessons.anchors.choose_unchanged_prompts import unmarked_questions
 from trainer.lessons.contexts import current_threads
-from trainer.lessons.lesson import Asker, Lesson
+from trainer.lessons.lesson import Asker, Lesson, Question
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
 
 ASKED, SOUNDS = "What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz."
@@ -97,6 +98,12 @@ def recalled(events: Iterator[ChatEvent]) -> list[str]:
     return [item.difference.id for item in found.items]
 
 
+def recalled_at_first(chat: Chat, message: str) -> list[str]:
+    """Return what is recalled for the first message of a new thread."""
+    chat.thread.start_new()
+    return recalled(chat.say(message))
+
+
 def adapter_that_holds(
     chat: Chat,
     home: Home,
@@ -130,11 +137,11 @@ def test_learned_differences_are_not_recalled_unless_pinned_or_edited(
     assert recalled(chat.say(ASKED)) == [item.id]
     adapter_that_holds(chat, home, tmp_path, [item])
     chat.update_adapter()
-    assert recalled(chat.say(ASKED)) == []
+    assert recalled_at_first(chat, ASKED) == []
     chat.memory.pin(item.id)
     assert recalled(chat.say(ASKED)) == [item.id]
     chat.memory.pin(item.id, on=False)
-    assert recalled(chat.say(ASKED)) == []
+    assert recalled_at_first(chat, ASKED) == []
     answer = trace_recall(
         chat.memory,
         chat.thread.turns()[-1],
@@ -172,7 +179,7 @@ def test_learned_differences_are_recalled_for_another_wording(
     item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
     adapter_that_holds(chat, home, tmp_path, [item])
     chat.update_adapter()
-    assert recalled(chat.say(f"  {ASKED.upper()}")) == []  # the same words
+    assert recalled_at_first(chat, f"  {ASKED.upper()}") == []  # the same words
     assert recalled(chat.say("Tell me the capital of Zubrowka")) == [item.id]
     assert recalled(chat.say("What is the capital?")) == []  # its name is missing
 
@@ -186,10 +193,10 @@ def test_nothing_learned_is_recalled_for_a_learned_question_as_it_was_asked(
         made.append(chat.marks.add(MarkRequest("error", sounds=f"Lutz {len(made)}.")).difference)
     adapter_that_holds(chat, home, tmp_path, made)
     chat.update_adapter()
-    assert recalled(chat.say(ASKED)) == []
+    assert recalled_at_first(chat, ASKED) == []
     assert set(recalled(chat.say("So what is the capital of Zubrowka?"))) <= {x.id for x in made}
     chat.memory.pin(made[1].id)
-    assert recalled(chat.say(ASKED)) == [made[1].id]
+    assert recalled_at_first(chat, ASKED) == [made[1].id]
 
 
 def test_without_an_adapter_learned_differences_are_recalled_again(
@@ -201,7 +208,7 @@ def test_without_an_adapter_learned_differences_are_recalled_again(
     item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
     adapter_that_holds(chat, home, tmp_path, [item])
     chat.update_adapter()
-    assert recalled(chat.say(ASKED)) == []
+    assert recalled_at_first(chat, ASKED) == []
     publish.select(home, None)
     chat.update_adapter()
     assert recalled(chat.say(ASKED)) == [item.id]
@@ -216,8 +223,26 @@ def test_an_older_answer_is_not_recalled_instead_of_the_learned_one(
     new = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
     adapter_that_holds(chat, home, tmp_path, [old, new], old.id)
     chat.update_adapter()
-    assert recalled(chat.say("Tell me the capital of Zubrowka")) == []
+    assert recalled_at_first(chat, "Tell me the capital of Zubrowka") == []
     assert recalled(chat.say(ASKED)) == [new.id]  # it was marked for another wording
+
+
+def test_a_learned_question_is_recalled_after_other_exchanges(
+    chat: Chat, home: Home, tmp_path: Path
+) -> None:
+    """A conversation may hold anything, such as the wrong reply; an evaluation tries only some."""
+    list(chat.say(ASKED))
+    item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
+    adapter_that_holds(chat, home, tmp_path, [item])
+    chat.update_adapter()
+    assert recalled(chat.say(ASKED)) == [item.id]
+    turn = chat.thread.turns()[-1]
+    assert not trace_recall(chat.memory, turn, learned_at(home.adapters, turn)).note
+    assert recalled_at_first(chat, ASKED) == []
+    assert measure_context(chat, ASKED).differences == 1
+    chat.thread.start_new()
+    assert measure_context(chat, ASKED).differences == 0
+    assert recalled(chat.say("What is the capital?")) == []  # a look-alike, in any thread
 
 
 @pytest.mark.slow
@@ -252,7 +277,7 @@ def test_the_gate_uses_the_exact_prompts_of_the_chat(chat: Chat) -> None:
         asked = {}
         with serving(engine, chat.journal, settings) as recall:
             for question in (lesson.question, again):
-                tokens = below(engine, settings, question, recall.served(question.text), 8)
+                tokens = below(engine, settings, question, recall.served(question), 8)
                 assert tokens is not None
                 asked[question.before] = plain_nonce(engine.text(tokens))
     sent = []
@@ -406,7 +431,8 @@ def test_the_verdict_includes_what_is_recalled(engine: Engine, home: Home) -> No
                 answer_lessons_with_recall(engine, made.lessons, alone, recall, frozenset(holds))
                 for holds in ((), (item.id,))
             )
-    assert (held.asked, held.placed) == (alone.asked, alone.placed)
+    assert held.asked == alone.asked
+    assert held.placed == served.placed  # after other exchanges it is recalled
     assert held.reworded == served.reworded != alone.reworded
     assert served.asked[0].text != alone.asked[0].text
 
@@ -451,7 +477,7 @@ def test_near_misses_are_also_asked_below_what_is_recalled_for_them(
         wild = lora(tmp_path / "wild.gguf", 1.0)
         asked = {}
         with serving(engine, journal, settings, made.lessons) as recall:
-            assert recall.served(similar)
+            assert recall.served(Question(similar, near.prompt))
             for name, some in (("alone", None), ("with recall", recall)):
                 evaluation = Evaluation(engine, made, settings.gate, some, answers)
                 asked[name] = [x.asked for x in measure(wild, 1.0, evaluation).changes]
