@@ -41,7 +41,8 @@ EVERY = 4
 """One of this many wordings of a lesson, and of anchors, is asked in a conversation, and another one
 below a recalled block. With one of twelve, a marked question was answered wrongly in its own thread."""
 ASKED_AGAIN = 4
-"""Conversations in which a lesson's own question is asked for training only."""
+"""Most conversations in which a lesson's own question is asked for training only: two for each other
+lesson. A single lesson is learned in few steps, of which they would take most, and spread further."""
 NEAREST = 16
 """Look-alikes of a question from which the exchanges before it are drawn."""
 ANSWERED = 8
@@ -144,9 +145,8 @@ class ContextBuilder:
             self._below(text, [lesson.difference], order),
             self._below(text, self._others(lesson, order, 1), order),
         ]
-        contexts += self._fitting(
-            *((text, self._some_talk(lesson, order)) for _ in range(ASKED_AGAIN))
-        )
+        again = min(ASKED_AGAIN, 2 * (len(self._lessons) - 1))
+        contexts += self._fitting(*((text, self._some_talk(lesson, order)) for _ in range(again)))
         for number, wording in enumerate(wordings[1:]):
             if number % EVERY == 1:
                 contexts += self._fitting((wording, self._some_talk(lesson, order)))
