@@ -33,6 +33,7 @@ from memory.recall.index import Index
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.text.numbers import numbers
 from memory.text.quoting import quoted
+from memory.text.scripts import in_other_scripts
 from memory.text.stemming import alike, plain, stems, weight
 
 CANDIDATES = 24  # of each side
@@ -50,6 +51,7 @@ RECENCY_DAYS = 90  # half-life of that bonus
 USE = 0.005  # of one that is recalled often
 OFTEN_USED = 20  # number of turns for the full bonus
 PIN = 0.03  # of a pinned one
+OTHER_SCRIPT = 0.02  # against one that shares only a name: "What is Unix?" for "Что такое Unix?"
 SAME = 0.92  # cosine from which two questions count as the same one
 # The cosines of a model (Qwen3-Embedding's card: about 0.3 for unrelated texts, 0.8 for answers) that
 # correspond to a relevance of 0 and 1.
@@ -99,7 +101,9 @@ def search(
     latest = max((item.at for item in found), default=now())
 
     def place(item: Recalled) -> tuple[float, float]:
-        return round(item.score + _gain(item.difference, latest), 4), ranks[item.difference.id]
+        other = OTHER_SCRIPT * in_other_scripts(text, item.difference.asked)
+        score = item.score + _gain(item.difference, latest) - other
+        return round(score, 4), ranks[item.difference.id]
 
     # Learned ones are removed only now: an older mark on the same question must not replace them.
     once = _once(scored, embedder)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memory.recall.learned_differences import Learned
+from memory.recall.learned_differences import NOTHING_LEARNED, Learned
 from memory.settings.paths import Home
 from trainer.adapters import publish
 from trainer.adapters.adapter_staleness import entry_of
@@ -34,7 +34,9 @@ def lora(path: Path, size: float, *, width: int = 64, inner: int = 96) -> Path:
     return path
 
 
-def published(home: Home, tiny: Path, tmp_path: Path, *differences: str, floor: float = 0.0) -> str:
+def published(
+    home: Home, tiny: Path, tmp_path: Path, *differences: str, learned: Learned = NOTHING_LEARNED
+) -> str:
     """Publish an adapter that changes much; returns its id."""
     folder = tmp_path / "candidate"
     folder.mkdir()
@@ -46,6 +48,6 @@ def published(home: Home, tiny: Path, tmp_path: Path, *differences: str, floor: 
         entry_of(tiny, home),
         scale=0.5,
         differences=differences,
-        learned=Learned(floor=floor),
+        learned=learned,
     )
     return publish.publish(home, request).id

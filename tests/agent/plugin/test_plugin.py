@@ -37,6 +37,7 @@ from memory.difference import Turn, new_id, now
 from memory.errors import MarkError
 from memory.memory import Memory
 from memory.recall.adapter_scope import FLOOR
+from memory.recall.learned_differences import Learned, digest
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from tests.support.adapters import published
@@ -226,12 +227,12 @@ def test_the_model_can_mark_and_look_up_with_tools(companion: Companion) -> None
     assert told[-1] == "1 past differences were added to the context."
 
 
-def test_the_nodes_work_in_a_raw_graph(companion: Companion) -> None:
+def raw_graph(companion: Companion, model: BaseChatModel) -> Any:
+    """A graph of the companion's nodes around `model`."""
+
     class State(TypedDict):
         messages: Annotated[list[AnyMessage], add_messages]
         recalled: list[str]
-
-    model = Remote()
 
     def reply(state: State) -> dict[str, Any]:
         shown = companion.placed(state["messages"], state["recalled"])
@@ -244,7 +245,12 @@ def test_the_nodes_work_in_a_raw_graph(companion: Companion) -> None:
     graph.add_edge(START, "recall")
     graph.add_edge("reply", "record")
     graph.add_edge("record", END)
-    agent = graph.compile()
+    return graph.compile()
+
+
+def test_the_nodes_work_in_a_raw_graph(companion: Companion) -> None:
+    model = Remote()
+    agent = raw_graph(companion, model)
     assert ask(agent, ASKED) == "I do not know."
     assert ask(agent, MARK).startswith("Saved as error")
     ask(agent, ASKED)
@@ -358,13 +364,37 @@ def test_an_adapter_for_related_messages_answers_only_those_of_an_agent(
 ) -> None:
     marked = difference(ASKED, SOUNDS)
     companion.memory.journal.differences.add(marked)
-    adapter = published(home, tiny, tmp_path, marked.id, floor=FLOOR)
+    adapter = published(home, tiny, tmp_path, marked.id, learned=Learned(floor=FLOOR))
     model = DiscernChatModel(engine=engine, sampling=Sampling(max_tokens=2))
     agent = create_agent(model, middleware=[DifferenceMiddleware(companion)])
     for text, used in ((ASKED, adapter), ("Hello!", None), (ASKED, adapter)):
         ask(agent, text)
         assert companion.memory.journal.turns.in_thread("t1")[-1].adapter == used
         assert (engine.adapter is not None) == (used is not None)
+    engine.set_adapter(None)
+
+
+@pytest.mark.parametrize("how", ["middleware", "node"])
+def test_a_learned_question_is_recalled_in_an_agent_only_after_other_exchanges(
+    companion: Companion, home: Home, engine: Engine, tiny: Path, tmp_path: Path, how: str
+) -> None:
+    marked = difference(ASKED, SOUNDS)
+    companion.memory.journal.differences.add(marked)
+    fingerprints = {marked.id: marked.fingerprint}
+    learned = Learned(fingerprints, questions=frozenset({digest(ASKED)}))
+    published(home, tiny, tmp_path, marked.id, learned=learned)
+    model = DiscernChatModel(engine=engine, sampling=Sampling(max_tokens=2))
+    agent: Any = raw_graph(companion, model)
+    if how == "middleware":
+        agent = create_agent(model, middleware=[DifferenceMiddleware(companion)])
+    companion.use_current(model)
+    for text, recalled in (([ASKED], 0), (["Hello!", "Well.", ASKED], 1)):
+        messages = [
+            HumanMessage(one) if number % 2 == 0 else AIMessage(one)
+            for number, one in enumerate(text)
+        ]
+        agent.invoke({"messages": messages}, THREAD)
+        assert len(companion.memory.journal.turns.in_thread("t1")[-1].recalled) == recalled
     engine.set_adapter(None)
 
 

@@ -43,6 +43,15 @@ def test_a_pinned_difference_comes_first_among_near_equals(memory: Memory) -> No
     assert told(memory, "zorvane") == ["A singer.", "In Lutz."]
 
 
+def test_a_question_in_the_script_of_the_message_comes_first(memory: Memory) -> None:
+    """ "What is Zorvane?" and "Что такое Zorvane?" share their only word with content."""
+    keep(memory, "Что такое Zorvane?", "Корабль.", days_ago=1)
+    keep(memory, "What is Zorvane?", "A ship.")
+    assert told(memory, "Что такое Zorvane?") == ["Корабль.", "A ship."]
+    assert told(memory, "What is Zorvane?") == ["A ship.", "Корабль."]
+    assert told(memory, "zorvane") == ["A ship.", "Корабль."]  # in either: the newer one first
+
+
 def test_an_often_recalled_difference_comes_first_among_near_equals(memory: Memory) -> None:
     first = keep(memory, "Who is Zorvane?", "A singer.", days_ago=1)
     keep(memory, "Where is Zorvane?", "In Lutz.", days_ago=1)

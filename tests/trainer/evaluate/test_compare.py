@@ -10,6 +10,7 @@ from agent.llama.engine import Engine
 from memory.errors import AdapterError
 from memory.journal.journal import Journal
 from memory.recall.adapter_scope import FLOOR
+from memory.recall.learned_differences import Learned
 from memory.settings.paths import Home
 from tests.support.adapters import published
 from tests.support.values import difference, quick_settings
@@ -70,7 +71,7 @@ def test_an_adapter_for_related_messages_leaves_the_others_to_the_base(
     with Journal(home.journal) as journal:
         marked = difference(asked[0].text, "Ada Merk.")
         journal.differences.add(marked)
-        published(home, tiny, tmp_path, marked.id, floor=FLOOR)
+        published(home, tiny, tmp_path, marked.id, learned=Learned(floor=FLOOR))
         scoped = side(home, "current", entry_of(tiny, home))
         pairs = list(compare(engine, journal, settings, (Side("base"), scoped), asked))
     assert [pair.first != pair.second for pair in pairs] == [True, False, False]

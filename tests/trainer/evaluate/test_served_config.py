@@ -333,6 +333,25 @@ def test_a_lesson_is_asked_in_its_thread_and_after_other_marks(engine: Engine, h
         assert (*question.prompt, *lesson.chosen) in trained
 
 
+def test_a_lesson_is_asked_after_look_alikes(home: Home, starter: Path) -> None:
+    """A small model copies from them: "The capital of Spain is Madrid" made Zubrowka's Madrid."""
+    with Journal(home.journal) as journal, Engine.open(starter) as engine:
+        marked(journal, (ASKED, SOUNDS), ("Who wrote The Lake of Glass?", "Mirra Polen wrote it."))
+        made = curriculum_of(engine, home, read_settings(home), journal)
+    lesson = made.lessons[0]
+    before = lesson.places[-1].before
+    answers = {anchor.asked: anchor.text for anchor in made.held}
+    asked, replied = before[::2], before[1::2]
+    assert len(asked) == 3
+    assert all(message.content in made.look_alikes for message in asked)
+    assert [message.content for message in replied] == [answers[x.content] for x in asked]
+    assert any("capital of" in message.content for message in asked)
+    talks = [
+        question for question in lesson.contexts if question.text == ASKED and not question.block
+    ]
+    assert len({question.before for question in talks}) == 2  # two for the other lesson
+
+
 def test_training_contexts_recall_the_own_lesson_another_or_none(
     engine: Engine, home: Home
 ) -> None:
