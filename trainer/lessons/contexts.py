@@ -41,8 +41,9 @@ EVERY = 4
 """One of this many wordings of a lesson, and of anchors, is asked in a conversation, and another one
 below a recalled block. With one of twelve, a marked question was answered wrongly in its own thread."""
 ASKED_AGAIN = 4
-"""Most conversations in which a lesson's own question is asked for training only: two for each other
-lesson. A single lesson is learned in few steps, of which they would take most, and spread further."""
+"""Most conversations in which a lesson's own question is asked for training only, half of them with its
+own block, as in the chat: two for each other lesson. A single lesson is learned in few steps, of which
+they would take most, and spread further."""
 NEAREST = 16
 """Look-alikes of a question from which the exchanges before it are drawn."""
 ANSWERED = 8
@@ -146,7 +147,9 @@ class ContextBuilder:
             self._below(text, self._others(lesson, order, 1), order),
         ]
         again = min(ASKED_AGAIN, 2 * (len(self._lessons) - 1))
-        contexts += self._fitting(*((text, self._some_talk(lesson, order)) for _ in range(again)))
+        for number in range(again):
+            block = self._block(text, [lesson.difference], order) if number % 2 else ""
+            contexts += self._fitting((text, self._some_talk(lesson, order)), block=block)
         for number, wording in enumerate(wordings[1:]):
             if number % EVERY == 1:
                 contexts += self._fitting((wording, self._some_talk(lesson, order)))
@@ -180,13 +183,18 @@ class ContextBuilder:
         return found
 
     def _fitting(
-        self, *asked: tuple[str, Sequence[Message]], reply: int | None = None
+        self,
+        *asked: tuple[str, Sequence[Message]],
+        block: str = "",
+        reply: int | None = None,
     ) -> list[Question]:
         """Return the questions that have a conversation before them and fit the context size."""
         made = []
         for text, before in asked:
             try:
-                question = self._ask(text, before, longest=MAX_CONTEXT_TOKENS, reply=reply)
+                question = self._ask(
+                    text, before, block=block, longest=MAX_CONTEXT_TOKENS, reply=reply
+                )
             except ModelError:
                 continue
             if question.continues:
@@ -236,18 +244,25 @@ class ContextBuilder:
         return order.sample(others, min(count, len(others)))
 
     def _below(self, text: str, ids: Sequence[str], order: random.Random) -> Question | None:
+        return self._under(text, self._block(text, ids, order))
+
+    def _block(self, text: str, ids: Sequence[str], order: random.Random) -> str:
+        """Return the block of these differences in random order, as for the message `text`."""
         items = [self._marked[name] for name in ids]
         order.shuffle(items)
-        return self._under(text, items)
+        return self._block_of(text, items)
 
-    def _under(self, text: str, items: Sequence[Difference]) -> Question | None:
-        """Return `text` asked below a block of `items`; None without a block or if it does not fit."""
+    def _block_of(self, text: str, items: Sequence[Difference]) -> str:
         block, _ = render(
             [Recalled(item, 1.0, ()) for item in items],
             budget=min(BLOCK_TOKENS, self._engine.info.context // 2),
             count=lambda part: len(self._engine.tokenize(part)),
             nonce=hashlib.sha256(f"{self._seed}|{text}".encode()).digest(),
         )
+        return block
+
+    def _under(self, text: str, block: str) -> Question | None:
+        """Return `text` asked below `block`; None without a block or if it does not fit."""
         if not block:
             return None
         try:
@@ -306,7 +321,8 @@ class ContextBuilder:
             if not told:
                 continue
             item = _made_up(anchor.asked, told[0], self._moment)
-            if (below := self._under(anchor.asked, [item])) is not None:
+            block = self._block_of(anchor.asked, [item])
+            if (below := self._under(anchor.asked, block)) is not None:
                 made.append(Asked(anchor.asked, below.prompt, told[0]))
         return made
 
