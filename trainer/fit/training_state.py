@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from trainer.events import BatchHalved, StepsPlanned, WorkerMessage
-from trainer.fit.autotune import TIMED
 from trainer.fit.batch_sampler import Sampler, Standing
 from trainer.fit.job import ANCHOR, Job, Recipe, Sample
 from trainer.fit.lora_init import informed_init
@@ -87,8 +86,7 @@ class TrainingState:
         began = time.perf_counter()
         saved = checkpoint.load()
         if saved is None:
-            some = self.lessons[:TIMED]
-            _choose(self.stepper, self.recipe, some, self.device)
+            _choose(self.stepper, self.recipe, self.lessons, self.device)
         else:
             self._restore(*saved)
         if self.recipe.preference_weight > 0:
@@ -150,10 +148,10 @@ class TrainingState:
                 }
 
 
-def _choose(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> None:
-    """Choose precision, threads and the micro-batch size by timing, unless they are configured."""
+def _choose(stepper: Stepper, recipe: Recipe, lessons: Sequence[Sample], device: str) -> None:
+    """Choose the precision and threads by timing, unless configured, and the micro-batch size."""
     from trainer.fit.autotune import choose_micro_batch_size, choose_precision, choose_threads
 
     stepper.use_precision(choose_precision(stepper, recipe, device))
-    choose_threads(stepper, recipe, some, device)
-    stepper.micro_batches.size = choose_micro_batch_size(stepper, some, device)
+    stepper.micro_batches.size = choose_micro_batch_size(stepper, lessons, device)
+    choose_threads(stepper, recipe, lessons, device)

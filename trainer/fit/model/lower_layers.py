@@ -43,6 +43,8 @@ class LowerLayers:
         """Whether each reply needs its own row."""
         self.multiple = 1
         """The lengths of rows are multiples of this."""
+        self.reduced = False
+        """Whether the results are kept in bfloat16, in which the next layer multiplies anyway."""
         layers, norm = self._inner.layers, self._inner.norm
         self.count = first_adapted_layer(layers)
         skipped = Skipped()
@@ -53,6 +55,7 @@ class LowerLayers:
         self._upper = torch.nn.ModuleList(upper), norm
         self._blocks: dict[Sample, list[Sample]] = {}
         self._kept: dict[Sample, Tensor] = {}
+        self._dtype = torch.float32
         self._bytes = 0
 
     def arrange(self, samples: Sequence[Sample]) -> None:
@@ -97,7 +100,7 @@ class LowerLayers:
         """Return the kept hidden states of `samples` at their places in the batch; padding is zero."""
         import torch
 
-        found = torch.cat([self._kept[sample] for sample in samples])
+        found = torch.cat([self._kept[sample] for sample in samples]).to(self._dtype)
         hidden = found.new_zeros(batch.tokens.numel(), found.shape[-1])
         hidden[batch.inputs] = found
         return hidden.reshape(*batch.tokens.shape, -1)
@@ -114,9 +117,11 @@ class LowerLayers:
             with torch.inference_mode(False), torch.no_grad(), self._only(self._lower):
                 batch = make_batch(block, self._device, apart=self.apart, multiple=self.multiple)
                 hidden = self._run(batch, input_ids=batch.tokens)
+                self._dtype = hidden.dtype
                 flat = hidden.flatten(0, 1)
                 for index, one in enumerate(block):
-                    self._kept[one] = flat[batch.inputs[batch.input_owner == index]]
+                    states = flat[batch.inputs[batch.input_owner == index]]
+                    self._kept[one] = states.bfloat16() if self.reduced else states
                     self._bytes += self._kept[one].nbytes
 
     def _run(self, batch: Batch, **inputs: Tensor) -> Tensor:

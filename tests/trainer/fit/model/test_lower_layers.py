@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.trainer.fit.test_training_loop import RECIPE, make_job
-from trainer.fit.autotune import choose_micro_batch_size
+from trainer.fit.autotune import MEASURED, choose_micro_batch_size, choose_threads
 from trainer.fit.job import Job, Sample
 from trainer.fit.model import lower_layers
 from trainer.fit.model.lora_model import with_adapter
@@ -101,3 +101,53 @@ def test_micro_batches_are_sized_by_activation_memory(
     large = choose_micro_batch_size(stepper, job.samples, "cpu")
     assert 1 < small < large < stepper.micro_batches.size
     assert large == pytest.approx(2 * small, abs=1)
+
+
+def test_in_bfloat16_the_kept_layers_take_half_the_memory(job: Job) -> None:
+    found = {}
+    for reduced in (False, True):
+        stepper = stepper_of(job)
+        stepper.use_precision(reduced)
+        stepper.lower.arrange(job.samples)
+        batch, hidden = stepper.forward(job.samples)
+        states = hidden.detach().flatten(0, 1)[batch.inputs]  # without padding
+        found[reduced] = stepper.lower._bytes, states
+    assert found[True][0] * 2 == found[False][0]
+    assert found[True][1].dtype == found[False][1].dtype
+    moved = (found[True][1] - found[False][1]).norm() / found[False][1].norm()
+    assert 0 < moved < 0.02
+
+
+def watched(stepper: Stepper, monkeypatch: pytest.MonkeyPatch) -> list[list[Sample]]:
+    """Return a list to which the samples of each forward pass are added."""
+    seen: list[list[Sample]] = []
+    forward = stepper.forward
+
+    def watching(samples: Any) -> Any:
+        seen.append(list(samples))
+        return forward(samples)
+
+    monkeypatch.setattr(stepper, "forward", watching)
+    return seen
+
+
+def test_activations_are_measured_on_the_shortest_samples(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long ones would take more memory than all of the training, which divides them."""
+    long = Sample(tuple(b"Who was it, and when, and where? " * 9), 90, 0)
+    stepper = stepper_of(job)
+    seen = watched(stepper, monkeypatch)
+    choose_micro_batch_size(stepper, [long] * MEASURED + [*job.samples] * MEASURED, "cpu")
+    [some] = seen
+    assert len(some) == MEASURED
+    assert long not in some
+
+
+def test_threads_are_timed_in_micro_batches(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    stepper = stepper_of(job)
+    stepper.micro_batches.size = 1
+    seen = watched(stepper, monkeypatch)
+    choose_threads(stepper, replace(job.recipe, threads=0), job.samples, "cpu")
+    assert seen
+    assert all(len(some) == 1 for some in seen)
