@@ -124,6 +124,19 @@ def stated_rules(note: str) -> tuple[ReplyRule, ...]:
     return tuple(found[kind] for kind in RuleKind if kind in found)
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedRule:
+    """The line of a rule, and whether a reply kept it."""
+
+    line: str
+    kept: bool
+
+
+def check_rules(note: str | None, reply: str) -> tuple[CheckedRule, ...]:
+    """Return the rules that `note` states, checked on `reply`."""
+    return tuple(CheckedRule(str(rule), rule.holds(reply)) for rule in stated_rules(note or ""))
+
+
 # --- counting ----------------------------------------------------------------------------------
 
 _FENCE = re.compile(r"^[ \t]*(```|~~~)", re.MULTILINE)

@@ -10,10 +10,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memory.difference import Difference, Turn
+from memory.difference import Difference, MarkScope, Turn
 from memory.i18n.interface_language import tr, trn
 from memory.memory import Memory
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
+from memory.reply_rules import CheckedRule, check_rules
 from memory.text.stemming import stems
 
 
@@ -21,12 +22,14 @@ from memory.text.stemming import stems
 class TracedDifference:
     """A recalled difference as it is now; `score` (0 to 1) is None when it is not known.
 
-    `matched` are the words it has in common with the message, as written in the message.
+    `matched` are the words it has in common with the message, as written in the message. `rules` are
+    those that its note states, checked on the reply, if its scope is more than its own question.
     """
 
     difference: Difference
     score: float | None
     matched: tuple[str, ...]
+    rules: tuple[CheckedRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def trace_recall(memory: Memory, turn: Turn, learned: Learned = NOTHING_LEARNED)
         again = memory.search(turn.asked, limit=50)
         fits = {item.difference.id: (item.score, item.matched) for item in again}
         notes.append(tr("these are current scores, because none were stored with this turn"))
-    parts = tuple(_part(item, turn.asked, *fits.get(item.id, (None, ()))) for item in found)
+    parts = tuple(_part(item, turn, *fits.get(item.id, (None, ()))) for item in found)
     forgotten = len(turn.recalled) - len(found)
     if forgotten:
         notes.append(
@@ -82,13 +85,19 @@ def _left_to_the_adapter(memory: Memory, turn: Turn, learned: Learned) -> list[s
 
 
 def _part(
-    item: Difference, asked: str, score: float | None, matched: Sequence[str]
+    item: Difference, turn: Turn, score: float | None, matched: Sequence[str]
 ) -> TracedDifference:
     """Return `item` with the matched stems replaced by the words of the message, where found."""
     wanted = dict.fromkeys(matched)
     written: dict[str, str] = {}
-    for word in re.findall(r"\w+", asked):
+    for word in re.findall(r"\w+", turn.asked):
         for stem in stems(word):
             if stem in wanted:
                 written.setdefault(stem, word)
-    return TracedDifference(item, score, tuple(written.get(stem, stem) for stem in wanted))
+    wide = item.scope is not MarkScope.HERE
+    return TracedDifference(
+        item,
+        score,
+        tuple(written.get(stem, stem) for stem in wanted),
+        check_rules(item.note, turn.replied) if wide else (),
+    )

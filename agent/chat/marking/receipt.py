@@ -13,6 +13,7 @@ from memory.errors import ModelError
 from memory.i18n.interface_language import tr
 from memory.journal.journal import Journal
 from memory.kinds import in_words
+from memory.reply_rules import stated_rules
 from memory.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ def receipt(
     untaught = difference.untaught
     if untaught is Untaught.SCOPE:
         said.append(tr("It is in the context of these replies from now on; it is not trained on."))
+        if rules := "; ".join(map(str, stated_rules(difference.note or ""))):
+            said.append(
+                tr(
+                    "{how} shows whether a reply kept: {rules}.",
+                    how="/why" if typed else "`discern memory why`",
+                    rules=rules,
+                )
+            )
     elif untaught is Untaught.BARE:
         said.append(
             tr(

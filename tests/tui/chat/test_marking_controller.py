@@ -217,12 +217,13 @@ async def test_a_mark_for_every_reply_is_used_from_the_next_message_on(
         await seat.sees("for this question")
         await seat.pilot.press("w", "w")
         await seat.sees("for every reply")
-        await seat.pilot.press("enter", "tab", *"Short.", "enter")
+        await seat.pilot.press("enter", "tab", *"No lists.", "enter")
         await seat.sees("for every reply. It is in the context of these replies")
+        await seat.sees("/why shows whether a reply kept: no lists.")
         await seat.asks("Who painted the ceiling?")
         await seat.sees("1 recalled")
         await seat.types("/why")
-        await seat.sees("for every reply", "pin")
+        await seat.sees("for every reply · ✓ no lists", "pin")
 
 
 def test_a_selection_moves_by_words_and_lines_and_grows_both_ways() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from memory.i18n.interface_language import decimal, quoted, tr
 from tui.chat.context import ChatContext
@@ -79,14 +80,16 @@ class RecallHandler:
         chat = self._context.chat
         learned = learned_at(chat.home.adapters, view.turn)
         answer = await asyncio.to_thread(trace_recall, chat.memory, view.turn, learned)
-        used = [Used(part.difference, part.score, part.matched) for part in answer.recalled]
+        used = [
+            Used(part.difference, part.score, part.matched, part.rules) for part in answer.recalled
+        ]
         return used, answer.note
 
     async def pin(self, card: WhyCard, identity: str, on: bool) -> None:
         """Pin or unpin a difference of the card."""
         item = await asyncio.to_thread(self._context.chat.memory.pin, identity, on)
         old = next(used for used in card.used if used.difference.id == item.id)
-        card.change(Used(item, old.score, old.matched))
+        card.change(replace(old, difference=item))
 
     async def close_card(self, card: WhyCard, forgotten: tuple[str, ...]) -> None:
         """Close the card and forget the differences that are struck out in it."""

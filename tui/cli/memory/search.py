@@ -102,6 +102,7 @@ def why(turn: str | None, as_json: bool) -> None:
                         "id": part.difference.id,
                         "score": part.score,
                         "matched": part.matched,
+                        "rules": [{"rule": rule.line, "kept": rule.kept} for rule in part.rules],
                         "at": part.difference.at,
                         "pinned": part.difference.pinned,
                         "asked": part.difference.asked,
@@ -123,6 +124,8 @@ def why(turn: str | None, as_json: bool) -> None:
             f"{item.at.astimezone():%Y-%m-%d}  {one_line(item.asked, 44)}  "
             f"[{one_line(' '.join(part.matched), 40)}]"
         )
+        for rule in part.rules:
+            echo(f"    {'✓' if rule.kept else '✗'} {rule.line}")
     if answer.note:
         echo(full_sentence(answer.note))
     if answer.recalled:

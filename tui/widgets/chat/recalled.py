@@ -13,16 +13,21 @@ from textual.widgets import Static
 from memory.difference import CONTRAST_LABELS, SCOPE_LABELS, STANDING, Difference
 from memory.i18n.interface_language import decimal, tr, trn
 from memory.kinds import in_words
+from memory.reply_rules import CheckedRule
 from tui.terminal.sanitize import clean, one_line, padded
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """A recalled difference; its score and matched words are only known in the session of the reply."""
+    """A recalled difference; its score and matched words are only known in the session of the reply.
+
+    `rules` are those that its note states, checked on the reply.
+    """
 
     difference: Difference
     score: float | None = None
     matched: tuple[str, ...] = ()
+    rules: tuple[CheckedRule, ...] = ()
 
 
 class RecalledLine(Static):

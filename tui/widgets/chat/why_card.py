@@ -137,7 +137,12 @@ class WhyCard(Static, can_focus=True):
 
 
 def fit_of(used: Used) -> str:
-    """Return how well a difference matched, and by which words."""
+    """Return how well a difference matched, by which words, and what the reply made of its rules."""
+    rules = "".join(f" · {'✓' if rule.kept else '✗'} {rule.line}" for rule in used.rules)
+    return _fit(used) + rules
+
+
+def _fit(used: Used) -> str:
     if used.difference.scope in STANDING:
         return tr("for {scope}", scope=tr(SCOPE_LABELS[used.difference.scope]))
     if used.score is None:

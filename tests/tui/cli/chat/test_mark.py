@@ -14,6 +14,7 @@ import pytest
 
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
+from memory.reply_rules import parse_rule
 from memory.settings.paths import Home
 from tests.support.command_line import call
 
@@ -199,6 +200,9 @@ def test_an_answer_too_long_for_a_lesson_is_reported_at_once(
     assert "It will not be trained on: the answer has" in out
 
 
+RULED = "No lists; end with a question."
+
+
 def test_a_mark_for_every_reply_is_in_the_context_of_the_next_question(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -206,14 +210,23 @@ def test_a_mark_for_every_reply_is_in_the_context_of_the_next_question(
     configured.settings_file.write_text(settings.replace("[model]", "[model]\ncontext = 2048"))
     call(capsys, "ask", OURS, "--no-recall")
     code, out, _err = call(
-        capsys, "mark", "--moment", "surprise", "--note", "Be brief.", "--scope", "everywhere"
+        capsys, "mark", "--moment", "surprise", "--note", RULED, "--scope", "everywhere"
     )
     assert code == 0
     assert "for every reply. It is in the context of these replies from now on" in out
+    assert "`discern memory why` shows whether a reply kept: no lists; ends with a question." in out
     code, out, _err = call(capsys, "ask", THEIRS, "--json")
-    identity = json.loads(out)["recalled"][0]["id"]
+    answer = json.loads(out)
+    identity = answer["recalled"][0]["id"]
+    [traced] = json.loads(call(capsys, "memory", "why", "--json")[1])["recalled"]
+    kept = [parse_rule(rule["rule"]).holds(answer["reply"]) for rule in traced["rules"]]
+    assert [rule["kept"] for rule in traced["rules"]] == kept
+    shown = call(capsys, "memory", "why")[1]
+    for rule in traced["rules"]:
+        assert f"{'✓' if rule['kept'] else '✗'} {rule['rule']}" in shown
+    assert len(traced["rules"]) == 2
     assert "for every reply" in call(capsys, "memory", "show", identity)[1]
-    assert "(for every reply) Be brief." in call(capsys, "memory", "list")[1]
+    assert "(for every reply) No lists; end" in call(capsys, "memory", "list")[1]
     assert "more than its question" in call(capsys, "lessons")[1]
     for words, message in (
         (("--scope", "when"), "the scope needs a condition"),
