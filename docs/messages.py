@@ -81,7 +81,8 @@ def registry_messages() -> set[str]:
     }
     found |= {*TEXTUAL_COMMANDS, *TEXTUAL_COMMANDS.values(), "recall"}
     found |= {UNLOADED, help.LEGEND, entry.PLACEHOLDER, *EARLIER}
-    for lines in (contrast_card.LINES, [contrast_card.NOTE], mark_picker.WORDS):
+    picker = (mark_picker.WORDS, mark_picker.WIDE_WORDS)
+    for lines in (contrast_card.LINES, [contrast_card.NOTE], *picker):
         found |= {text for name, hint in lines for text in (contrast_card.label_of(name), hint)}
     found |= {text for pair in welcome.LINES for text in pair if not text.startswith("/")}
     found |= {key.help for key in KEYS} | {status.meaning for status in MARK_STATUSES}

@@ -318,13 +318,31 @@ class Memory:
         block, kept = render(about_it, budget=most, count=count, nonce=nonce)
         preferences, in_force = render_standing(
             [item.difference for item in items if item.difference.scope in STANDING],
-            budget=min(self.settings.standing_budget, most // 3),
+            budget=self._standing_budget(most),
             count=count,
             nonce=nonce_of(nonce),
         )
         known = {item.difference.id: item for item in items}
         first = (known[difference.id] for difference in in_force)
         return "\n\n".join(filter(None, (preferences, block))), (*first, *kept)
+
+    def standing_left_out(
+        self, *, count: Callable[[str], int], budget: int | None = None
+    ) -> tuple[Difference, ...]:
+        """Return the marks about every reply for which their part of the context has no room.
+
+        The arguments are as in `recall`.
+        """
+        most = self.settings.token_budget if budget is None else budget
+        items = self.journal.differences.standing()
+        _block, in_force = render_standing(
+            items, budget=self._standing_budget(most), count=count, nonce=nonce_of(b"")
+        )
+        kept = {item.id for item in in_force}
+        return tuple(item for item in items if item.id not in kept)
+
+    def _standing_budget(self, budget: int) -> int:
+        return min(self.settings.standing_budget, budget // 3)
 
     def _floor_of(self, difference: Difference) -> float:
         """Return the least relevance at which a difference is recalled."""

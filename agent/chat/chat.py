@@ -23,9 +23,10 @@ from agent.chat.contrast import Draft, draft
 from agent.chat.graph import ChatEvent, Dependencies, Finished, build
 from agent.chat.history import history_up_to
 from agent.chat.marking.forget import forget
-from agent.chat.marking.receipt import Receipt, receipt
+from agent.chat.marking.receipt import Receipt, no_room, receipt
 from agent.chat.marking.target_reply import last_turn
 from agent.chat.open_thread import OpenThread
+from agent.chat.recall_context import Recaller
 from agent.chat.surprise import LOOKED_AT, Suggestion, hint_for, suggest
 from agent.forget.residual_copies import ResidualCopies, find_residual_copies
 from agent.langchain.chat_model import DiscernChatModel
@@ -33,7 +34,7 @@ from agent.llama.engine import Engine
 from agent.llama.generation import Generation
 from agent.models.current_adapter import CurrentAdapter
 from agent.models.served_model import embedder, sampling, served_model
-from memory.difference import Difference, State, Turn
+from memory.difference import STANDING, Difference, State, Turn
 from memory.errors import ModelError
 from memory.journal.journal import Journal
 from memory.journal.tables.threads import LAST_THREAD
@@ -301,9 +302,10 @@ class Marks:
         journal = self._memory.journal
         marked = last_turn(journal, self._thread.name, turn or self._thread.position)
         difference = self._memory.mark(marked, replace(request, system=self._settings.chat.system))
-        return Receipt(
-            difference, receipt(journal, difference, self._settings, engine=self._engine)
-        )
+        text = receipt(journal, difference, self._settings, engine=self._engine)
+        if difference.scope in STANDING:
+            text += no_room(difference, Recaller.for_engine(self._memory, self._engine))
+        return Receipt(difference, text)
 
     def undo(self, difference: str) -> Difference:
         """Remove a mark and keep its turn; return the mark as it was."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from agent.chat.chat import Chat
 from agent.chat.history import history_up_to
+from agent.chat.recall_context import Recaller
 from agent.langchain.chat_model import reply_room
 from agent.prompt.prompt import compose, content_tokens
 from memory.difference import Message
@@ -22,7 +23,7 @@ class ContextUsage:
 
     `template` counts the tokens between the parts, `room` those reserved for the reply, `size` the
     whole context. `dropped` early messages no longer fit. `text` is the prompt with control tokens
-    spelled out.
+    spelled out. `left_out` are the ids of marks about every reply for which there is no room.
     """
 
     system: int
@@ -36,6 +37,7 @@ class ContextUsage:
     messages: int
     dropped: int
     text: str
+    left_out: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -58,6 +60,8 @@ def measure_context(chat: Chat, draft: str = "") -> ContextUsage:
     earlier = history_up_to(chat.journal, chat.thread.next_parent, engine)
     talk = earlier.messages
     block, items = dependencies.recall(draft, earlier=bool(talk)) if draft.strip() else ("", ())
+    recaller = Recaller.for_engine(dependencies.memory, engine)
+    left_out = recaller.standing_left_out() if dependencies.recalling else ()
     system = [Message("system", dependencies.system)] if dependencies.system else []
     room = reply_room(engine, dependencies.model.sampling)
     prompt = compose(
@@ -87,4 +91,5 @@ def measure_context(chat: Chat, draft: str = "") -> ContextUsage:
         messages=len(kept),
         dropped=prompt.dropped + earlier.omitted,
         text=prompt.text,
+        left_out=tuple(item.id for item in left_out),
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from agent.llama.engine import Engine
 from agent.models.served_model import embedder
 from agent.prompt.prompt import TOKENS_PER_DIFFERENCE
+from memory.difference import Difference
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.recall.embedder import NgramEmbedder
@@ -72,14 +73,27 @@ class Recaller:
 
         `learned` is the adapter's `Manifest.learned`.
         """
-        budget, limit = self.memory.settings.token_budget, self.memory.settings.limit
+        limit = self.memory.settings.limit
         if self.window is not None:
-            budget = min(budget, self.window // 2)
             # In a small window, and for the small model behind it, the closest match works best.
             limit = min(limit, max(1, self.window // TOKENS_PER_DIFFERENCE))
         nonce = b""
         if self.reproducible:
             nonce = hashlib.sha256(message.encode("utf-8", "replace")).digest()
         return self.memory.recall(
-            message, count=self.count, budget=budget, limit=limit, learned=learned, nonce=nonce
+            message,
+            count=self.count,
+            budget=self._budget,
+            limit=limit,
+            learned=learned,
+            nonce=nonce,
         )
+
+    def standing_left_out(self) -> tuple[Difference, ...]:
+        """Return the marks about every reply for which the context has no room."""
+        return self.memory.standing_left_out(count=self.count, budget=self._budget)
+
+    @property
+    def _budget(self) -> int:
+        most = self.memory.settings.token_budget
+        return most if self.window is None else min(most, self.window // 2)

@@ -69,6 +69,11 @@ def lines(usage: ContextUsage) -> list[str]:
             "{n} earlier messages no longer fit",
             usage.dropped,
         )
+    if usage.left_out:
+        differences += "; " + tr(
+            "no room for {ids} (recall.standing_budget)",
+            ids=", ".join(identity[:8] for identity in usage.left_out),
+        )
     of = tr("of {size}, including {room} reserved for the reply", size=usage.size, room=usage.room)
     rows = (
         (tr("system"), usage.system, "" if usage.system else tr("none")),

@@ -17,6 +17,7 @@ from memory.reply_rules import stated_rules
 from memory.settings.settings import Settings
 
 if TYPE_CHECKING:
+    from agent.chat.recall_context import Recaller
     from agent.llama.engine import Engine
 
 
@@ -83,6 +84,17 @@ def receipt(
     else:
         said.append(tr("It is recalled from now on; run /train to train on it."))
     return " ".join(said)
+
+
+def no_room(difference: Difference, recaller: Recaller) -> str:
+    """Return the sentence that the context has no room for a mark about every reply, or ""."""
+    with suppress(ModelError):  # the model may be unloaded during training
+        if any(item.id == difference.id for item in recaller.standing_left_out()):
+            return " " + tr(
+                "There is no room for it beside the other marks about every reply; shorten it, or "
+                "raise recall.standing_budget in config.toml."
+            )
+    return ""
 
 
 def _saved(difference: Difference, what: str) -> str:

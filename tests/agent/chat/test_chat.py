@@ -241,3 +241,20 @@ def test_the_context_usage_counts_dropped_messages(chat: Chat) -> None:
     assert seen.dropped > 0
     assert seen.messages + seen.dropped == 8
     assert seen.total + seen.room <= seen.size
+
+
+def test_a_mark_for_every_reply_without_room_is_named_at_once_and_in_the_context_usage(
+    home: Home, tiny_settings: Settings
+) -> None:
+    """Such marks have 200 tokens of the context (`recall.standing_budget`)."""
+    model = tiny_settings.model.model_copy(update={"context": 2048})
+    with Chat.open(home, tiny_settings.model_copy(update={"model": model})) as chat:
+        list(chat.say(QUESTION))
+        fits = chat.marks.add(MarkRequest("surprise", note="Brief.", scope="everywhere"))
+        assert "no room" not in fits.text
+        list(chat.say(QUESTION))
+        long = chat.marks.add(MarkRequest("surprise", note="Brief! " * 40, scope="everywhere"))
+        assert "There is no room for it beside the other marks about every reply" in long.text
+        assert measure_context(chat, QUESTION).left_out == (long.difference.id,)
+        chat.recalling = False
+        assert measure_context(chat, QUESTION).left_out == ()

@@ -147,3 +147,17 @@ def test_scope_and_condition_survive_the_journal_being_opened_again(
         again = journal.differences.get(item.id)
         assert again == item
         assert (again.scope, again.condition) == (MarkScope.WHEN, "я прошу код")
+
+
+def test_of_fifty_marks_for_every_reply_those_without_room_are_named(memory: Memory) -> None:
+    items = [mark(memory, scope="everywhere", note=f"Rule number {n}.") for n in range(50)]
+    budget = 3 * 400
+    left = {item.id for item in memory.standing_left_out(count=len, budget=budget)}
+    block, ids = context(memory, UNRELATED, budget=budget)
+    assert 0 < len(ids) < 50
+    assert left == {item.id for item in items} - set(ids)
+    assert items[-1].id in ids  # the newest first
+    assert len(block) <= 400 + 40  # without the nonces
+    memory.pin(items[0].id)
+    assert items[0].id not in {x.id for x in memory.standing_left_out(count=len, budget=budget)}
+    assert not memory.standing_left_out(count=lambda text: 1)

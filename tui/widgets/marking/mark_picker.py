@@ -18,7 +18,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.difference import SCOPE_LABELS
+from memory.difference import SCOPE_LABELS, MarkScope
 from memory.i18n.interface_language import tr
 from memory.kinds import Kind, in_words
 from memory.mark_validation import MarkRequest
@@ -28,6 +28,8 @@ from tui.widgets.marking.contrast_card import CardLine, label_of
 from tui.widgets.marking.mark_gesture import MOMENTS, SCOPE_KEY, MarkGesture
 
 WORDS = (("sounds", "the better answer, used for training"), ("note", "a short note"))
+WIDE_WORDS = (("sounds", "a better answer, as an example"), ("note", "how replies should be"))
+"""The same lines of a mark about more than its question, which is not trained on."""
 
 
 class MarkPicker(Vertical, can_focus=True):
@@ -142,6 +144,8 @@ class MarkPicker(Vertical, can_focus=True):
         self.gesture = gesture
         for row in self._rows:
             row.display = gesture.step == 2
+        for name, hint in WORDS if gesture.scope is MarkScope.HERE else WIDE_WORDS:
+            self._lines[name].placeholder = tr(hint)
         self._draw()
         # Not `focus`, which is deferred: the next key may already be queued.
         if gesture.step == 2 and not writing:
