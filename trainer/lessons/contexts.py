@@ -282,7 +282,7 @@ class ContextBuilder:
         for anchor in anchors:
             order = random.Random(f"{self._seed}|held|{anchor.asked}")
             kind = order.randrange(EVERY)
-            if kind == 1:
+            if kind == 1 or (kind == 2 and self._nearest(anchor.asked)):
                 talk = self._talk_before(anchor.asked, order)
                 for question in self._fitting((anchor.asked, talk)):
                     made.append(Asked(anchor.asked, question.prompt, anchor.text))
@@ -298,18 +298,33 @@ class ContextBuilder:
         return made
 
     def _talk_before(self, text: str, order: random.Random) -> list[Message]:
-        """Return some exchanges of unrelated prompts and at most two marks; see `_some_talk`."""
+        """Return some exchanges of unrelated prompts and at most two marks; see `_some_talk`.
+
+        The mark that shares the most words with `text`, if any does, comes with its new reply, which a
+        look-alike must not repeat.
+        """
         marks = _drawn(self._lessons, 2, lambda x: f"{self._seed}|{text}|{x.question.text}")
         size = order.choice(EXCHANGES)
         pool = [
             (x.question.text, order.choice((x.expected, self._marked[x.difference].replied)))
             for x in marks
-        ][:size]
+        ]
+        if nearest := self._nearest(text):
+            other = [pair for pair in pool if pair[0] != nearest.question.text]
+            pool = [(nearest.question.text, nearest.expected), *other[:1]]
+        pool = pool[:size]
         pool += _drawn(
             self._talk, max(1, size - len(pool)), lambda pair: f"{self._seed}|{text}|{pair[0]}"
         )
         order.shuffle(pool)
         return _exchanges(pool[:size])
+
+    def _nearest(self, text: str) -> Lesson | None:
+        """Return the lesson whose question shares the most words with `text`; None if none does."""
+        own = set(stems(text))
+        shared = [len(own.intersection(stems(x.question.text))) for x in self._lessons]
+        most = max(shared, default=0)
+        return self._lessons[shared.index(most)] if most else None
 
     def answered(self, anchors: Sequence[Anchor], count: int = ANSWERED) -> list[Asked]:
         """Return near misses below a block with a made-up answer, which the base repeats."""

@@ -345,9 +345,29 @@ def test_a_lesson_is_asked_after_look_alikes(home: Home, starter: Path) -> None:
     assert len(asked) == 3
     assert all(message.content in made.look_alikes for message in asked)
     assert [message.content for message in replied] == [answers[x.content] for x in asked]
-    assert any("capital of" in message.content for message in asked)
+    assert all(re.search("capital|Zubrowka", message.content) for message in asked)
     talks = [x for x in lesson.contexts if x.text == ASKED and x.continues]
     assert [SOUNDS in question.block for question in talks] == [False, True]
+
+
+def test_a_look_alike_is_asked_after_the_new_reply_of_its_mark(home: Home, starter: Path) -> None:
+    """Which a small model repeats: "The sky on Mars is butterscotch." for the sky."""
+    with Journal(home.journal) as journal, Engine.open(starter) as engine:
+        marked(
+            journal,
+            ("What colour is the sky on Mars?", "The sky on Mars is butterscotch."),
+            (ASKED, SOUNDS),
+        )
+        made = curriculum_of(engine, home, read_settings(home), journal)
+        shown = [engine.text(anchor.prompt) for anchor in made.held]
+    assert "What colour is the sky?" in {*made.look_alikes, *(x.asked for x in made.near_misses)}
+    for words, reply in (("colour", "butterscotch"), ("capital", "Lutz")):
+        alike = [
+            text
+            for anchor, text in zip(made.held, shown, strict=True)
+            if words in anchor.asked and "past-differences" not in text
+        ]
+        assert sum(reply in text for text in alike) >= len(alike) / 8
 
 
 def test_training_contexts_recall_the_own_lesson_another_or_none(

@@ -46,6 +46,13 @@ _VERB_NEXT = re.compile(
 )
 
 
+_PREPOSITION = re.compile(
+    r"\s+(?:on|in|at|of|from|for|near|under|during|with|на|в|во|из|от|у|для|под|о|об)"
+    r"(?:\s+(?:the|an?|my|our))?\s+$",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class NearMiss:
     """A question that resembles a marked one, and how it differs from it."""
@@ -68,6 +75,7 @@ def near_misses(
     swapped = _entity_exchanged(asked, [*others, *talk], order)
     related = _other_relations(asked, order)
     denied = [NearMiss(text, "negation") for text in _negated(asked)]
+    denied += [NearMiss(text, "relation") for text in _without_place(asked)]
     mixed: list[NearMiss | None] = []
     # Two of three ask about something else; the negation comes early because it is hardest.
     pairs = list(zip_longest(swapped[::2], swapped[1::2]))
@@ -76,7 +84,7 @@ def near_misses(
     ):
         mixed += [one, two, more if isinstance(more, NearMiss) else None]
         if number == 1:
-            mixed += denied
+            mixed += denied  # "What colour is the sky?" for that on Mars, too
     found = [item for item in mixed if item is not None]
     short = _short(asked, order)
     # A greeting has no entity to exchange: other greetings resemble it.
@@ -203,6 +211,16 @@ def _negated(asked: str) -> list[str]:
         return [f"{found['head']} not{text[found.end() :]}"]
     if (found := _WHO_DID.match(text)) and (base := _base_form(found["verb"])):
         return [f"{found['head']} {base}{text[found.end() :]}"]
+    return []
+
+
+def _without_place(asked: str) -> list[str]:
+    """Return the question without a name at its end and the preposition before it."""
+    for entity in entities(asked)[-1:]:
+        before, after = asked[: entity.start], asked[entity.end :]
+        found = _PREPOSITION.search(before)
+        if found and not re.search(r"\w", after) and len(before[: found.start()].split()) > 2:
+            return [before[: found.start()] + after]
     return []
 
 
