@@ -100,7 +100,7 @@ class MarkingController:
         shown = WordPicker(passage)
         if not await view.replace_reply(shown):
             return
-        self._context.screen.set_focus(shown)
+        self._context.screen.set_focus(shown, scroll_visible=False)  # it is not laid out yet
         begins, leaves = tr("start selecting"), tr("cancel")
         words = (("grow", begins), ("mark_passage", tr("mark it")), ("back", leaves))
         status.change(keys=f"← → ↑ ↓ {tr('words')} · " + hints(self._keyboard, words))
@@ -151,7 +151,7 @@ class MarkingController:
         self._context.transcript.choose(view)
         picker = MarkPicker(known, part, view.reply.text[slice(*part)] if part else "")
         await view.open(picker)
-        screen.set_focus(picker)
+        screen.set_focus(picker, scroll_visible=False)  # it is not laid out yet
         screen.call_after_refresh(picker.scroll_visible, animate=False)
 
     async def words_chosen(self, words: WordPicker, span: TextRange) -> None:

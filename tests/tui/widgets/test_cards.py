@@ -221,3 +221,19 @@ async def test_a_second_chat_says_that_it_uses_keyword_search(home: Home, quick:
         assert owner.index is not None
         async with sitting(home, dense) as seat:
             await seat.sees("using keyword search only")
+
+
+async def test_a_card_below_a_long_talk_is_shown_each_time(home: Home, quick: Settings) -> None:
+    """Focusing a card that is not laid out yet scrolled to the top of the talk."""
+    async with sitting(home, quick) as seat:
+        await marked(seat, f"/diff error => {SOUNDS}")
+        for _ in range(6):
+            await seat.asks(QUESTION)
+        for command, shown in (("/why", "Esc close"), ("/contrast", "Esc cancel")) * 3:
+            await seat.types(command)
+            await seat.sees(shown)
+            await seat.pilot.pause(0.2)
+            assert shown in seat.shown, command
+            assert seat.screen.transcript.following
+            await seat.hits("escape")
+            await seat.until(lambda: not seat.screen.query("WhyCard, ContrastCard"))

@@ -62,7 +62,8 @@ class WhyCard(Static, can_focus=True):
     def on_mount(self) -> None:
         """Draw the card and focus it."""
         self._draw()
-        self.focus()
+        # Not yet laid out, scrolling it into view would scroll to the top of the talk.
+        self.focus(scroll_visible=False)
 
     def on_resize(self) -> None:
         """Fit the lines to the new width."""

@@ -135,7 +135,8 @@ class ContrastCard(Vertical):
         """Focus the first empty line."""
         self._draw()
         empty = [line for line in self._lines.values() if not line.text]
-        (empty or list(self._lines.values()))[0].focus()
+        # Not yet laid out, scrolling it into view would scroll to the top of the talk.
+        (empty or list(self._lines.values()))[0].focus(scroll_visible=False)
 
     def on_resize(self) -> None:
         """Fit the lines to the new width."""
