@@ -100,10 +100,10 @@ class Companion:
 
     # --- before the reply --------------------------------------------------------------------
 
-    def recall(self, text: str, *, earlier: bool = False) -> tuple[str, ...]:
+    def recall(self, text: str, *, earlier: bool = True) -> tuple[str, ...]:
         """Return the ids of the differences relevant to a message, the most relevant first.
 
-        `earlier`: the conversation has exchanges before the message.
+        Without `earlier` exchanges, learned questions are left to the adapter (`Learned.continued`).
         """
         if not self.settings.recall.enabled:
             return ()

@@ -171,7 +171,7 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
             query: what to look for, in the user's words.
             tool_call_id: given by the agent.
         """
-        ids = companion.recall(query, earlier=True)
+        ids = companion.recall(query)
         found = f"{len(ids)} past differences were added to the context." if ids else "None."
         # Their text goes into the next request only; the messages keep the ids.
         said = ToolMessage(found, tool_call_id=tool_call_id)

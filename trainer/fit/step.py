@@ -179,7 +179,8 @@ class Stepper:
     def use_precision(self, reduced: bool) -> None:
         """Choose the precision: with `reduced`, matrix products and frozen matrices are in bfloat16."""
         self.reduced = reduced
-        self.lower.multiple, self.lower.reduced = MULTIPLE if reduced else 1, reduced
+        self.lower.reduced = reduced
+        self.lower.multiple = MULTIPLE if reduced else 1
         if reduced:
             freeze_in_bfloat16(self.model)
 

@@ -129,17 +129,23 @@ def adapter_that_holds(
     return publish.publish(home, request).id
 
 
+def learned_mark(chat: Chat, home: Home, tmp_path: Path) -> Difference:
+    """Mark a reply, which is recalled then, and publish an adapter that has learned it."""
+    list(chat.say(ASKED))
+    item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
+    assert recalled_at_first(chat, ASKED) == [item.id]
+    adapter_that_holds(chat, home, tmp_path, [item])
+    chat.update_adapter()
+    return item
+
+
 def test_learned_differences_are_not_recalled_unless_pinned_or_edited(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
-    list(chat.say(ASKED))
-    item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
-    assert recalled(chat.say(ASKED)) == [item.id]
-    adapter_that_holds(chat, home, tmp_path, [item])
-    chat.update_adapter()
+    item = learned_mark(chat, home, tmp_path)
     assert recalled_at_first(chat, ASKED) == []
     chat.memory.pin(item.id)
-    assert recalled(chat.say(ASKED)) == [item.id]
+    assert recalled_at_first(chat, ASKED) == [item.id]
     chat.memory.pin(item.id, on=False)
     assert recalled_at_first(chat, ASKED) == []
     answer = trace_recall(
@@ -150,7 +156,7 @@ def test_learned_differences_are_not_recalled_unless_pinned_or_edited(
     assert not answer.recalled
     assert item.id[:8] in answer.note
     chat.memory.edit(item.id, sounds="Lutz, on the river.")
-    assert recalled(chat.say(ASKED)) == [item.id]
+    assert recalled_at_first(chat, ASKED) == [item.id]
 
 
 def test_a_message_outside_the_scope_is_answered_by_the_base_and_why_says_what_was_left_out(
@@ -175,13 +181,10 @@ def test_a_message_outside_the_scope_is_answered_by_the_base_and_why_says_what_w
 def test_learned_differences_are_recalled_for_another_wording(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
-    list(chat.say(ASKED))
-    item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
-    adapter_that_holds(chat, home, tmp_path, [item])
-    chat.update_adapter()
+    item = learned_mark(chat, home, tmp_path)
     assert recalled_at_first(chat, f"  {ASKED.upper()}") == []  # the same words
-    assert recalled(chat.say("Tell me the capital of Zubrowka")) == [item.id]
-    assert recalled(chat.say("What is the capital?")) == []  # its name is missing
+    assert recalled_at_first(chat, "Tell me the capital of Zubrowka") == [item.id]
+    assert recalled_at_first(chat, "What is the capital?") == []  # its name is missing
 
 
 def test_nothing_learned_is_recalled_for_a_learned_question_as_it_was_asked(
@@ -204,14 +207,11 @@ def test_without_an_adapter_learned_differences_are_recalled_again(
 ) -> None:
     from trainer.adapters import publish
 
-    list(chat.say(ASKED))
-    item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
-    adapter_that_holds(chat, home, tmp_path, [item])
-    chat.update_adapter()
+    item = learned_mark(chat, home, tmp_path)
     assert recalled_at_first(chat, ASKED) == []
     publish.select(home, None)
     chat.update_adapter()
-    assert recalled(chat.say(ASKED)) == [item.id]
+    assert recalled_at_first(chat, ASKED) == [item.id]
 
 
 def test_an_older_answer_is_not_recalled_instead_of_the_learned_one(
@@ -224,17 +224,14 @@ def test_an_older_answer_is_not_recalled_instead_of_the_learned_one(
     adapter_that_holds(chat, home, tmp_path, [old, new], old.id)
     chat.update_adapter()
     assert recalled_at_first(chat, "Tell me the capital of Zubrowka") == []
-    assert recalled(chat.say(ASKED)) == [new.id]  # it was marked for another wording
+    assert recalled_at_first(chat, ASKED) == [new.id]  # it was marked for another wording
 
 
 def test_a_learned_question_is_recalled_after_other_exchanges(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
     """A conversation may hold anything, such as the wrong reply; an evaluation tries only some."""
-    list(chat.say(ASKED))
-    item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
-    adapter_that_holds(chat, home, tmp_path, [item])
-    chat.update_adapter()
+    item = learned_mark(chat, home, tmp_path)
     assert recalled(chat.say(ASKED)) == [item.id]
     turn = chat.thread.turns()[-1]
     assert not trace_recall(chat.memory, turn, learned_at(home.adapters, turn)).note

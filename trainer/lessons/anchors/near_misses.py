@@ -75,16 +75,17 @@ def near_misses(
     swapped = _entity_exchanged(asked, [*others, *talk], order)
     related = _other_relations(asked, order)
     denied = [NearMiss(text, "negation") for text in _negated(asked)]
-    denied += [NearMiss(text, "relation") for text in _without_place(asked)]
+    shorter = [NearMiss(text, "relation") for text in _without_place(asked)]
     mixed: list[NearMiss | None] = []
-    # Two of three ask about something else; the negation comes early because it is hardest.
+    # Two of three ask about something else; the hardest come early: the negation, and the question
+    # without its name ("What colour is the sky?" for that on Mars).
     pairs = list(zip_longest(swapped[::2], swapped[1::2]))
     for number, ((one, two), more) in enumerate(
         zip_longest(pairs, related, fillvalue=(None, None))
     ):
         mixed += [one, two, more if isinstance(more, NearMiss) else None]
         if number == 1:
-            mixed += denied  # "What colour is the sky?" for that on Mars, too
+            mixed += [*denied, *shorter]
     found = [item for item in mixed if item is not None]
     short = _short(asked, order)
     # A greeting has no entity to exchange: other greetings resemble it.
