@@ -23,7 +23,7 @@ from agent.chat.contrast import Draft, draft
 from agent.chat.graph import ChatEvent, Dependencies, Finished, build
 from agent.chat.history import history_up_to
 from agent.chat.marking.forget import forget
-from agent.chat.marking.receipt import Receipt, no_room, receipt
+from agent.chat.marking.receipt import Receipt, has_room, receipt
 from agent.chat.marking.target_reply import last_turn
 from agent.chat.open_thread import OpenThread
 from agent.chat.recall_context import Recaller
@@ -302,10 +302,12 @@ class Marks:
         journal = self._memory.journal
         marked = last_turn(journal, self._thread.name, turn or self._thread.position)
         difference = self._memory.mark(marked, replace(request, system=self._settings.chat.system))
-        text = receipt(journal, difference, self._settings, engine=self._engine)
+        engine, room = self._engine, True
         if difference.scope in STANDING:
-            text += no_room(difference, Recaller.for_engine(self._memory, self._engine))
-        return Receipt(difference, text)
+            room = has_room(difference, Recaller.for_engine(self._memory, engine))
+        return Receipt(
+            difference, receipt(journal, difference, self._settings, engine=engine, room=room)
+        )
 
     def undo(self, difference: str) -> Difference:
         """Remove a mark and keep its turn; return the mark as it was."""

@@ -36,11 +36,12 @@ def receipt(
     *,
     typed: bool = True,
     engine: Engine | None = None,
+    room: bool = True,
 ) -> str:
     """Return the sentences that confirm a mark: what it replaced, when it is trained or why not.
 
     `typed` is true in the chat and false on the command line, where hints name other commands. With
-    the `engine` it also says if the better answer is too long for a lesson.
+    the `engine` it also says if the better answer is too long for a lesson. `room` is that of `has_room`.
     """
     what = tr(difference.moment)
     if difference.kind:
@@ -59,15 +60,7 @@ def receipt(
             )
     untaught = difference.untaught
     if untaught is Untaught.SCOPE:
-        said.append(tr("It is in the context of these replies from now on; it is not trained on."))
-        if rules := "; ".join(map(str, stated_rules(difference.note or ""))):
-            said.append(
-                tr(
-                    "{how} shows whether a reply kept: {rules}.",
-                    how="/why" if typed else "`discern memory why`",
-                    rules=rules,
-                )
-            )
+        said += _in_the_context(difference, typed=typed, room=room)
     elif untaught is Untaught.BARE:
         said.append(
             tr(
@@ -86,15 +79,25 @@ def receipt(
     return " ".join(said)
 
 
-def no_room(difference: Difference, recaller: Recaller) -> str:
-    """Return the sentence that the context has no room for a mark about every reply, or ""."""
-    with suppress(ModelError):  # the model may be unloaded during training
-        if any(item.id == difference.id for item in recaller.standing_left_out()):
-            return " " + tr(
-                "There is no room for it beside the other marks about every reply; shorten it, or "
-                "raise recall.standing_budget in config.toml."
-            )
-    return ""
+def has_room(difference: Difference, recaller: Recaller) -> bool:
+    """Whether the context has room for a mark about every reply; True while the model is unloaded."""
+    with suppress(ModelError):
+        return all(item.id != difference.id for item in recaller.standing_left_out())
+    return True
+
+
+def _in_the_context(difference: Difference, *, typed: bool, room: bool) -> Iterator[str]:
+    """Yield what is said of a mark that is not trained on."""
+    if not room:
+        yield tr(
+            "The context has no room for it beside the other marks about every reply; shorten it, or "
+            "raise recall.standing_budget in config.toml."
+        )
+        return
+    yield tr("It is in the context of these replies from now on; it is not trained on.")
+    if rules := "; ".join(map(str, stated_rules(difference.note or ""))):
+        how = "/why" if typed else "`discern memory why`"
+        yield tr("{how} shows whether a reply kept: {rules}.", how=how, rules=rules)
 
 
 def _saved(difference: Difference, what: str) -> str:

@@ -254,7 +254,8 @@ def test_a_mark_for_every_reply_without_room_is_named_at_once_and_in_the_context
         assert "no room" not in fits.text
         list(chat.say(QUESTION))
         long = chat.marks.add(MarkRequest("surprise", note="Brief! " * 40, scope="everywhere"))
-        assert "There is no room for it beside the other marks about every reply" in long.text
+        assert "The context has no room for it beside the other marks" in long.text
+        assert "It is in the context" not in long.text
         assert measure_context(chat, QUESTION).left_out == (long.difference.id,)
         chat.recalling = False
         assert measure_context(chat, QUESTION).left_out == ()
