@@ -41,7 +41,8 @@ def receipt(
     """Return the sentences that confirm a mark: what it replaced, when it is trained or why not.
 
     `typed` is true in the chat and false on the command line, where hints name other commands. With
-    the `engine` it also says if the better answer is too long for a lesson. `room` is that of `has_room`.
+    the `engine` it also says if the better answer is too long for a lesson. `room` is whether the
+    context has room for it (`has_room`).
     """
     what = tr(difference.moment)
     if difference.kind:
