@@ -295,13 +295,15 @@ class Memory:
         block of their own (`memory/recall/standing.py`).
         """
         most_items = self.settings.limit if limit is None else limit
+        standing = [Recalled(item, 1.0, ()) for item in self.journal.differences.standing()]
+        # Below their block, a learned question is no longer the prompt that was evaluated.
+        learned = learned.continued(bool(standing))
         above = [
             item
             for item in self.search(text, limit=CANDIDATES, learned=learned)
             if item.score >= self._floor_of(item.difference)
             and item.difference.scope not in STANDING
         ][:most_items]
-        standing = [Recalled(item, 1.0, ()) for item in self.journal.differences.standing()]
         return self.render([*standing, *above], count=count, budget=budget, nonce=nonce)
 
     def render(

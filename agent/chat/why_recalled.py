@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memory.difference import Difference, MarkScope, Turn
+from memory.difference import STANDING, Difference, MarkScope, Turn
 from memory.i18n.interface_language import tr, trn
 from memory.memory import Memory
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
@@ -64,6 +64,8 @@ def trace_recall(memory: Memory, turn: Turn, learned: Learned = NOTHING_LEARNED)
                 "{n} more has been forgotten since", "{n} more have been forgotten since", forgotten
             )
         )
+    below = any(item.scope in STANDING for item in found)
+    learned = learned.continued(below or bool(memory.journal.turns.parent(turn.id)))
     if left := _left_to_the_adapter(memory, turn, learned):
         notes.append(
             tr(
@@ -78,7 +80,6 @@ def _left_to_the_adapter(memory: Memory, turn: Turn, learned: Learned) -> list[s
     if not learned:
         return []
     found = [item for item in memory.search(turn.asked) if item.score >= memory.settings.floor]
-    learned = learned.continued(bool(memory.journal.turns.parent(turn.id)))
     left_out = learned.left_out([item.difference for item in found], turn.asked)
     left_out -= set(turn.recalled)
     return [item.difference.id[:8] for item in found if item.difference.id in left_out]

@@ -5,7 +5,7 @@ nothing that it has learned is recalled then: the block would cost tokens, and w
 questions can spoil the answer. It also leaves look-alikes as they were, which a block would undo. Two
 kinds of messages most adapters answer and some do not, so it is still recalled for them: those with the
 very words of a learned question in another frame or order, and the learned question after other
-exchanges, of which an evaluation can try only a few (*measured*, see `continued`).
+exchanges or below marks about every reply, of which an evaluation can try only a few (see `continued`).
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ class Learned:
         return bool(self.answered or self.replaced)
 
     def continued(self, earlier: bool) -> Learned:
-        """Return this for a message with `earlier` exchanges before it, or without.
+        """Return this for a message with something `earlier` in its prompt, or without.
 
-        After earlier ones, learned questions are recalled too. *Measured* on the starter with three
-        marks of one evening, after 1 to 20 exchanges, sampled: see `benchmarks/long_thread.py`.
+        After exchanges or other blocks, learned questions are recalled too. *Measured* on the starter
+        with three marks of one evening, after 1 to 20 exchanges: see `benchmarks/long_thread.py`. Below
+        a mark about every reply, one of four answered right with one nonce of the block of eight.
         """
         return replace(self, questions=frozenset()) if earlier and self.questions else self
 

@@ -178,6 +178,20 @@ def test_a_message_outside_the_scope_is_answered_by_the_base_and_why_says_what_w
     assert not learned_at(home.adapters, before)
 
 
+def test_a_learned_question_is_recalled_below_a_mark_about_every_reply(
+    chat: Chat, home: Home, tmp_path: Path
+) -> None:
+    """Its prompt is another one than the gate's then; below such a block an answer was lost."""
+    item = learned_mark(chat, home, tmp_path)
+    assert recalled_at_first(chat, ASKED) == []
+    brief = chat.marks.add(MarkRequest("surprise", note="Brief.", scope="everywhere")).difference
+    assert set(recalled_at_first(chat, ASKED)) >= {item.id}
+    turn = chat.thread.turns()[-1]
+    assert item.id[:8] not in trace_recall(chat.memory, turn, learned_at(home.adapters, turn)).note
+    chat.memory.forget(brief.id)
+    assert recalled_at_first(chat, ASKED) == []
+
+
 def test_learned_differences_are_recalled_for_another_wording(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
