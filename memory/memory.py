@@ -18,7 +18,7 @@ from memory.recall.embedder import Embedder, NgramEmbedder
 from memory.recall.hybrid_search import CANDIDATES, Recalled, nonce_of, render, search
 from memory.recall.index import Index, OnProgress, open_index
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
-from memory.recall.standing import render_standing
+from memory.recall.standing import render_standing, standing_budget
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import RecallSettings, Settings
@@ -320,7 +320,7 @@ class Memory:
         block, kept = render(about_it, budget=most, count=count, nonce=nonce)
         preferences, in_force = render_standing(
             [item.difference for item in items if item.difference.scope in STANDING],
-            budget=self._standing_budget(most),
+            budget=standing_budget(self.settings, most),
             count=count,
             nonce=nonce_of(nonce),
         )
@@ -338,13 +338,10 @@ class Memory:
         most = self.settings.token_budget if budget is None else budget
         items = self.journal.differences.standing()
         _block, in_force = render_standing(
-            items, budget=self._standing_budget(most), count=count, nonce=nonce_of(b"")
+            items, budget=standing_budget(self.settings, most), count=count, nonce=nonce_of(b"")
         )
         kept = {item.id for item in in_force}
         return tuple(item for item in items if item.id not in kept)
-
-    def _standing_budget(self, budget: int) -> int:
-        return min(self.settings.standing_budget, budget // 3)
 
     def _floor_of(self, difference: Difference) -> float:
         """Return the least relevance at which a difference is recalled."""

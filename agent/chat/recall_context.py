@@ -9,7 +9,7 @@ differences and those that were edited since.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class Recaller:
     window: int | None = None
     """The model's context in tokens; None when it is not known."""
     reproducible: bool = False
-    """Derive the block's nonce from the message, so that equal messages get equal blocks. A chat does
+    """Derive the block's nonce from the prompt, so that equal prompts get equal blocks. A chat does
     not: a text that knows the nonce could close the block."""
 
     @classmethod
@@ -67,11 +67,12 @@ class Recaller:
                 index.close()
 
     def recall(
-        self, message: str, learned: Learned = NOTHING_LEARNED
+        self, message: str, learned: Learned = NOTHING_LEARNED, prompt: Sequence[int] = ()
     ) -> tuple[str, tuple[Recalled, ...]]:
         """Return the block for `message`, "" for none, and the differences in it.
 
-        `learned` is the adapter's `Manifest.learned`.
+        `learned` is the adapter's `Manifest.learned`. With `reproducible`, the nonce also depends on
+        `prompt`, the tokens of the prompt without a block.
         """
         limit = self.memory.settings.limit
         if self.window is not None:
@@ -79,7 +80,8 @@ class Recaller:
             limit = min(limit, max(1, self.window // TOKENS_PER_DIFFERENCE))
         nonce = b""
         if self.reproducible:
-            nonce = hashlib.sha256(message.encode("utf-8", "replace")).digest()
+            prompted = f"{message}|{','.join(map(str, prompt))}"
+            nonce = hashlib.sha256(prompted.encode("utf-8", "replace")).digest()
         return self.memory.recall(
             message,
             count=self.count,

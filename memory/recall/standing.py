@@ -9,12 +9,21 @@ general ones and takes precedence.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
 from memory.difference import Difference, MarkScope
 from memory.text.quoting import quoted
 
+if TYPE_CHECKING:
+    from memory.settings.settings import RecallSettings
+
 EXAMPLE = 160
 """Most characters of a quoted question, reply or better answer: an example, not a text to repeat."""
+
+
+def standing_budget(settings: RecallSettings, budget: int) -> int:
+    """Return the tokens for standing preferences, of `budget` for all that is recalled."""
+    return min(settings.standing_budget, budget // 3)
 
 
 def render_standing(

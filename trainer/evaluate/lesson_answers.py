@@ -98,14 +98,10 @@ def answer_lessons_with_recall(
     known: KnownAnswers | None = None,
 ) -> LessonAnswers:
     """Return the answers with recall; where nothing is recalled, those of `alone`."""
-    blocks: dict[tuple[str, bool], str] = {}
 
     def prompt_for(question: Question, lesson: Lesson) -> tuple[int, ...] | None:
-        key = question.text, question.continues
-        if key not in blocks:
-            blocks[key] = recall.served(question, holds)
-        block, reply = blocks[key], len(lesson.chosen)
-        return below(engine, recall.settings, question, block, reply)
+        block = recall.served(question, holds)
+        return below(engine, recall.settings, question, block, len(lesson.chosen))
 
     return _replace_answers(engine, lessons, alone, prompt_for, known)
 

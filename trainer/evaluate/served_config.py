@@ -54,9 +54,14 @@ class ServedRecall:
     floor: float = 0.0
 
     def block(self, question: Question, holds: Collection[str] = ()) -> str:
-        """Return the block for `question`, "" for none; `holds` are ids that the adapter holds."""
+        """Return the block for `question`, "" for none; `holds` are ids that the adapter holds.
+
+        The same message in another conversation gets a block with another nonce: a small model's reply
+        depends on it.
+        """
         learned = learned_from(self.lessons, holds, self.differences, self.superseded, self.floor)
-        return self.recaller.recall(question.text, learned.continued(question.continues))[0]
+        learned = learned.continued(question.continues)
+        return self.recaller.recall(question.text, learned, question.prompt)[0]
 
     def served(self, question: Question, holds: Collection[str] = ()) -> str:
         """Return the block, "" if recall is disabled in the settings."""

@@ -3,9 +3,10 @@
 An adapter that is right in a new thread can fail where users ask next: again in the thread of the mark,
 after the wrong reply and later turns; after other marked questions or look-alikes in one thread; below
 a block of recalled differences, its own or others. Training therefore covers all of these contexts, for
-lessons and for anchors, and the gate asks in them. The reply to an anchor in a context is the base's
-own, used only if the base says the same in a new thread: otherwise the context changed the answer. Pure
-and deterministic.
+lessons and for anchors, and the gate asks in them. The block of marks about every reply, if there are
+any, is above all other blocks, as in the chat, and makes contexts of its own. The reply to an anchor in
+a context is the base's own, used only if the base says the same in a new thread: otherwise the context
+changed the answer. Only marks about every reply are meant to. Pure and deterministic.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from memory.difference import Contrast, Difference, Message, Moment
+from memory.difference import STANDING, Contrast, Difference, Message, Moment
 from memory.errors import ModelError
-from memory.recall.hybrid_search import Recalled, render
+from memory.recall.hybrid_search import Recalled, nonce_of, render
+from memory.recall.standing import render_standing, standing_budget
 from memory.text.stemming import stems
 from trainer.lessons.lesson import Asker, Lesson, Question
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from memory.journal.journal import Journal
+    from memory.settings.settings import Settings
     from trainer.lessons.anchors.base_answers import Anchor
 
 _Item = TypeVar("_Item")
@@ -39,7 +42,8 @@ EXCHANGES = (1, 1, 2, 3, 8)
 """Numbers of exchanges before a question, of which one is drawn."""
 EVERY = 4
 """One of this many wordings of a lesson, and of anchors, is asked in a conversation, and another one
-below a recalled block. With one of twelve, a marked question was answered wrongly in its own thread."""
+below a recalled block. With one of twelve, a marked question was answered wrongly in its own thread.
+Anchors that share a word with a marked question are asked in a conversation twice as often."""
 ASKED_AGAIN = 4
 """Most conversations in which a lesson's own question is asked for training only, half of them with its
 own block, as in the chat: two for each other lesson. A single lesson is learned in few steps, of which
@@ -57,12 +61,12 @@ class Asked:
     """A prompt in a context, whose answer must stay the same.
 
     It has the question, the tokens, and the base's answer without the context, which the base must
-    repeat for the prompt to be used.
+    repeat for the prompt to be used; None if it need not.
     """
 
     text: str
     prompt: tuple[int, ...]
-    same_as: str
+    same_as: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def _exchanges(pairs: Iterable[tuple[str, str]]) -> list[Message]:
 
 
 class ContextBuilder:
-    """Puts lessons and prompts into their contexts; all draws come from `seed`."""
+    """Puts lessons and prompts into their contexts; all draws come from `training.seed`."""
 
     def __init__(
         self,
@@ -114,11 +118,13 @@ class ContextBuilder:
         differences: Sequence[Difference],
         threads: Mapping[str, tuple[Message, ...]],
         exchanges: BaseExchanges,
-        seed: int,
+        settings: Settings,
     ) -> None:
         """Take the lessons, all marks with their threads, and other exchanges before a question."""
-        self._engine, self._ask, self._seed = ask.engine, ask, seed
+        self._engine, self._ask, self._seed = ask.engine, ask, settings.training.seed
+        self._recall = settings.recall
         self._marked = {item.id: item for item in differences}
+        self._standing = [item for item in differences if item.scope in STANDING]
         self._threads = threads
         self._lessons = [x for x in lessons if x.kind != "naming" and not x.in_talk]
         self._talk, self._look_alikes = (
@@ -139,20 +145,26 @@ class ContextBuilder:
         order = random.Random(f"{self._seed}|{lesson.question.text}")
         text = lesson.question.text
         places = self._in_its_thread(lesson) + self._fitting(
-            (text, self._row(lesson, order)), (text, self._alike(lesson, order, AMONG))
+            (text, self._row(lesson, order)),
+            (text, _exchanges(self._similar(lesson, order, AMONG))),
         )
         wordings = [text, *(question.text for question in lesson.rephrasings)]
         contexts = [
             self._below(text, [lesson.difference], order),
             self._below(text, self._others(lesson, order, 1), order),
         ]
+        if self._standing:
+            contexts.append(self._below(text, [], order))
         again = min(ASKED_AGAIN, 2 * (len(self._lessons) - 1))
         for number in range(again):
-            block = self._block(text, [lesson.difference], order) if number % 2 else ""
+            block = self._block(text, [lesson.difference] if number % 2 else [], order)
             contexts += self._fitting((text, self._some_talk(lesson, order)), block=block)
         for number, wording in enumerate(wordings[1:]):
+            if number % EVERY == 0 and self._standing:
+                contexts.append(self._below(wording, [], order))
             if number % EVERY == 1:
-                contexts += self._fitting((wording, self._some_talk(lesson, order)))
+                block = self._block(wording, [], order)
+                contexts += self._fitting((wording, self._some_talk(lesson, order)), block=block)
             if number % EVERY == 3:
                 mine = [lesson.difference] if number % (2 * EVERY) == 3 else []
                 contexts.append(
@@ -226,12 +238,11 @@ class ContextBuilder:
         order.shuffle(pool)
         return _exchanges(pool[:size])
 
-    def _alike(self, lesson: Lesson, order: random.Random, count: int) -> list[Message]:
-        """Return a new thread in which look-alikes of the lesson's question get the base's answers."""
-        return _exchanges(self._similar(lesson, order, count))
-
     def _similar(self, lesson: Lesson, order: random.Random, count: int) -> list[tuple[str, str]]:
-        """Draw from the look-alikes that share the most words with the lesson's question."""
+        """Draw from the look-alikes that share the most words with the lesson's question.
+
+        They have the base's answers.
+        """
         own = set(stems(lesson.question.text))
         ranked = sorted(
             self._look_alikes, key=lambda pair: len(own.intersection(stems(pair[0]))), reverse=True
@@ -253,13 +264,26 @@ class ContextBuilder:
         return self._block_of(text, items)
 
     def _block_of(self, text: str, items: Sequence[Difference]) -> str:
+        """Return the block of `items` below that of the marks about every reply; "" if both are."""
+        names = ",".join(item.id for item in items)
+        nonce = hashlib.sha256(f"{self._seed}|{text}|{names}".encode()).digest()
         block, _ = render(
             [Recalled(item, 1.0, ()) for item in items],
             budget=min(BLOCK_TOKENS, self._engine.info.context // 2),
-            count=lambda part: len(self._engine.tokenize(part)),
-            nonce=hashlib.sha256(f"{self._seed}|{text}".encode()).digest(),
+            count=self._count,
+            nonce=nonce,
         )
-        return block
+        most = min(self._recall.token_budget, self._engine.info.context // 2)
+        preferences, _ = render_standing(
+            self._standing,
+            budget=standing_budget(self._recall, most),
+            count=self._count,
+            nonce=nonce_of(nonce),
+        )
+        return "\n\n".join(filter(None, (preferences, block)))
+
+    def _count(self, text: str) -> int:
+        return len(self._engine.tokenize(text))
 
     def _under(self, text: str, block: str) -> Question | None:
         """Return `text` asked below `block`; None without a block or if it does not fit."""
@@ -282,7 +306,11 @@ class ContextBuilder:
         for anchor in anchors:
             order = random.Random(f"{self._seed}|held|{anchor.asked}")
             kind = order.randrange(EVERY)
-            if kind == 1 or (kind == 2 and self._nearest(anchor.asked)):
+            if kind == 0 and self._standing:
+                below = self._below(anchor.asked, [], order)
+                if below is not None:
+                    made.append(Asked(anchor.asked, below.prompt, None))
+            elif kind == 1 or (kind == 2 and self._nearest(anchor.asked)):
                 talk = self._talk_before(anchor.asked, order)
                 for question in self._fitting((anchor.asked, talk)):
                     made.append(Asked(anchor.asked, question.prompt, anchor.text))

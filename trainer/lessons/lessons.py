@@ -309,7 +309,7 @@ def answer_plan(
         plan.differences,
         plan.around.threads,
         BaseExchanges(small_talk=trained, look_alikes=near_trained),
-        settings.training.seed,
+        settings,
     )
     elsewhere = [
         [*places.held([*near_trained, *trained]), *places.answered(near_trained)],
@@ -340,7 +340,7 @@ def answer_plan(
 def _unchanged(asked: Sequence[Asked], said: Sequence[Anchor]) -> list[Anchor]:
     """Return the answers that are as expected; `said` may lack the last ones."""
     wanted = {(one.text, one.prompt): one.same_as for one in asked}
-    return [anchor for anchor in said if anchor.text == wanted[anchor.asked, anchor.prompt]]
+    return [x for x in said if wanted[x.asked, x.prompt] in (None, x.text)]
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from agent.chat.recall_context import Recaller
 from agent.chat.why_recalled import trace_recall
 from agent.llama.engine import Engine
 from agent.models.served_model import STARTER
-from memory.difference import Difference, Message, Moment, Turn
+from memory.difference import Difference, MarkScope, Message, Moment, Turn
 from memory.journal.journal import Journal
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
@@ -301,6 +301,19 @@ def test_the_gate_uses_the_exact_prompts_of_the_chat(chat: Chat) -> None:
     assert asked == {(): alone, again.before: in_its_thread}
 
 
+def test_the_gate_asks_below_another_nonce_in_each_conversation(engine: Engine, home: Home) -> None:
+    """A small model's reply depends on it: one of four was right below the only one of the gate."""
+    with Journal(home.journal) as journal:
+        marked(journal, (ASKED, SOUNDS))
+        with serving(engine, journal, read_settings(home)) as recall:
+            ask = Asker(engine, recall.settings)
+            talks = [(), *((Message("user", "?"), Message("assistant", x)) for x in "ab")]
+            blocks = [recall.served(ask(ASKED, talk)) for talk in (*talks, talks[1])]
+    assert blocks[1] == blocks[3]
+    assert len(set(blocks)) == 3
+    assert len({plain_nonce(block) for block in blocks}) == 1
+
+
 def test_the_gate_recalls_by_vectors_what_the_chat_recalls(home: Home, tiny: Path) -> None:
     """Without a stem in common, only vectors find a difference."""
     settings = read_settings(home, {"model": {"path": str(tiny)}})
@@ -395,6 +408,32 @@ def test_training_contexts_recall_the_own_lesson_another_or_none(
         assert any(lesson.expected in block for block in blocks)
         assert any(lesson.expected not in block for block in blocks)
         assert not any(question.block for question in lesson.rephrasings)
+
+
+def test_training_has_the_block_of_marks_about_every_reply_where_the_chat_has_it(
+    home: Home, starter: Path
+) -> None:
+    """In all of its prompts, also without anything recalled."""
+    with Journal(home.journal) as journal, Engine.open(starter) as engine:
+        marked(journal, (ASKED, SOUNDS), ("Who wrote The Lake of Glass?", "Mirra Polen wrote it."))
+        brief = replace(
+            difference("Hello", "Hi!"), note="Short replies.", scope=MarkScope.EVERYWHERE
+        )
+        journal.differences.add(brief)
+        made = curriculum_of(engine, home, read_settings(home), journal)
+        below = [
+            engine.text(x.prompt) for x in made.held if "Short replies." in engine.text(x.prompt)
+        ]
+    for lesson in made.lessons:
+        blocks = [question.block for question in lesson.contexts if question.block]
+        if lesson.in_talk:
+            assert not blocks
+            continue
+        assert all("Short replies." in block for block in blocks)
+        assert any("past-differences" in block for block in blocks)
+        assert any("past-differences" not in block for block in blocks)
+    assert any("past-differences" in text for text in below)
+    assert any("past-differences" not in text for text in below)
 
 
 def test_an_anchor_in_a_context_has_the_bases_answer_in_that_context(

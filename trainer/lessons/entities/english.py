@@ -11,6 +11,8 @@ from trainer.lessons.rephrase import count_content_words
 
 PEOPLE = 24
 """Number of first and of last names that are combined."""
+ALIKE = 12
+"""Number of words that are put in the place of one word of a name."""
 _QUOTED = re.compile(r"[«“\"]([^«»“”\"]{2,80})[»”\"]")
 _PROPER = r"[A-ZА-ЯЁ][\w’'.-]*\w"
 _JOINING = r"(?:(?:of|the|de|da|di|von|van|der|la|le|del)\s+){0,2}"
@@ -199,6 +201,26 @@ def candidates(entity: Entity, order: random.Random) -> list[str]:
         *order.sample(words["cities"], 8), *order.sample(words["works"], 6),
         *order.sample(words["organisations"], 8), *words["last"][:8],
     ]  # fmt: skip
+
+
+def alike(entity: Entity, order: random.Random) -> list[str]:
+    """Return names that share all words but one with `entity`; none for a single word.
+
+    A name with a head ("Charity Creek") shares it with all its `candidates`.
+    """
+    words, parts = table("english"), entity.text.split()
+    named = [place for place, part in enumerate(parts) if part[:1].isupper() and part != "The"]
+    if entity.head or entity.kind in ("thing", "modifier", "event") or len(named) < 2:
+        return []
+    if entity.kind == "person":
+        first, last = words["first"], words["last"]
+    else:
+        first = last = [text.capitalize() for text in (*words["elements"], *words["objects"])]
+    made = []
+    for pair in zip(order.sample(last, ALIKE), order.sample(first, ALIKE), strict=True):
+        for place, text in zip((named[-1], named[0]), pair, strict=True):
+            made.append(" ".join([*parts[:place], text, *parts[place + 1 :]]))
+    return made
 
 
 def _people(entity: Entity, order: random.Random) -> list[str]:

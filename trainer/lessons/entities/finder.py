@@ -18,6 +18,8 @@ from trainer.lessons.rephrase import invent_word, is_russian
 
 INVENTED = 3
 """One of this many names of the same kind does not exist."""
+ALIKE = 2
+"""One name with a single other word comes with this many names of the same kind."""
 MIN_NAMES_PER_KIND = 16
 """Least number of names of the same kind; missing ones are invented."""
 
@@ -32,8 +34,8 @@ def others_like(
 ) -> list[str]:
     """Return other names or things of the kind of `entity`, to put in its place.
 
-    `known` are names that other questions are about, which come first. Names that do not exist are
-    mixed in.
+    `known` are names that other questions are about, which come first. Names that do not exist and
+    names that differ from it in a single word, with which an adapter confuses it first, are mixed in.
     """
     of_language = russian if is_russian(asked) else english
     listed = of_language.candidates(entity, order)
@@ -41,10 +43,13 @@ def others_like(
     found = [text for text in known if is_russian(text) == is_russian(asked)]
     order.shuffle(found)
     made: list[str] = []
+    alike = of_language.alike(entity, order)
     for number, text in enumerate((*found, *listed)):
         if number % INVENTED == INVENTED - 1:
             made.append(_invented(entity, order))
         made.append(text)
+        if number % ALIKE == 0 and alike:
+            made.append(alike.pop(0))
     made += [_invented(entity, order) for _ in range(max(0, MIN_NAMES_PER_KIND - len(made)))]
     return [text for text in dict.fromkeys(made) if plain(text) != plain(entity.text)]
 

@@ -11,17 +11,26 @@ from typing import get_args
 from memory.text.stemming import plain, stems
 from trainer.lessons.entities.entity import Entity, table
 from trainer.lessons.entities.russian_cases import GrammaticalCase, decline, gender_in, gender_of
-from trainer.lessons.rephrase import count_content_words
+from trainer.lessons.rephrase import count_content_words, invent_word
 
+ALIKE = 12
+"""Number of words that are put in the place of one word of a name."""
 _NAME = re.compile(r"[А-ЯЁ][\w-]*\w(?:\s+[А-ЯЁ][\w-]*\w)*")
+_TITLE = re.compile(r"[«“\"]([^«»“”\"\s]+(?:\s+[^«»“”\"\s]+){1,7})[»”\"]")
 _CYRILLIC_WORD = re.compile(r"[А-Яа-яЁё]+(?:-[А-Яа-яЁё]+)*")
 
 
 def find(asked: str) -> list[Entity]:
     """Return the names, or else the last noun, that a question is about, the most telling first."""
     found: list[Entity] = []
+    titles = [match for match in _TITLE.finditer(asked) if match.start() > 0]
+    for match in titles:
+        before = plain(asked[: match.start()]).split()
+        case = _case_of(before, plain(match[1]).split()[0])
+        found.append(Entity(match[1], match.start(1), match.end(1), "work", case=case))
     for match in _NAME.finditer(asked):
-        if match.start() > 0:
+        inside = any(title.start() < match.start() < title.end() for title in titles)
+        if match.start() > 0 and not inside:
             found.append(_entity(asked, match[0], match.start()))
     if found:
         return found[::-1]
@@ -107,6 +116,27 @@ def candidates(entity: Entity, order: random.Random) -> list[str]:
     }  # fmt: skip
     anything = (*words["first"], *words["cities"], *words["countries"])
     return _agreeing(entity, pools.get(entity.kind, anything))
+
+
+def alike(entity: Entity, order: random.Random) -> list[str]:
+    """Return names that share all words but one with `entity`; none for a single word.
+
+    The word in its place has the same case, or is invented with the same ending.
+    """
+    parts = entity.text.split()
+    if len(parts) < 2:
+        return []
+    made = []
+    case = _case_of([plain(part) for part in parts[:-1]], plain(parts[-1]))
+    gender = gender_in(parts[-1], case) if case else None
+    things = [
+        text for text in table("russian")["things"] if gender is None or gender_of(text) == gender
+    ]
+    for text in order.sample(things, min(ALIKE, len(things))):
+        other = decline(text, case) if case else invent_word(parts[-1], order)
+        made.append(" ".join([*parts[:-1], other]))
+        made.append(" ".join([invent_word(parts[0], order), *parts[1:]]))
+    return made
 
 
 def _agreeing(entity: Entity, pool: Sequence[str]) -> list[str]:

@@ -165,3 +165,30 @@ def test_a_name_at_the_end_is_left_out(asked: str, without: str) -> None:
         assert without in made
     else:
         assert not any(asked.startswith(text.rstrip("?")) for text in made)
+
+
+@pytest.mark.parametrize(
+    ("asked", "patterns"),
+    [
+        (
+            "Who wrote The Lake of Glass?",
+            [r"The Lake of (?!Glass)[A-Z]\w+", r"The (?!Lake)[A-Z]\w+ of Glass"],
+        ),
+        ("When was Mirra Odell born?", [r"Mirra (?!Odell)[A-Z]\w+", r"(?!Mirra)[A-Z]\w+ Odell"]),
+        (
+            "Кто написал «Озеро из стекла»?",
+            [r"Озеро из (?!стекла)\w+", r"(?!Озеро)[А-Я]\w+ из стекла"],
+        ),
+        ("Кто такая Мирра Полен?", [r"Мирра (?!Полен)[А-Я]\w+", r"(?!Мирра)[А-Я]\w+ Полен"]),
+    ],
+)
+def test_names_that_differ_in_one_word_are_near_misses(asked: str, patterns: list[str]) -> None:
+    near = texts(asked, count=36, sort="entity")
+    for name in patterns:
+        assert sum(re.search(name, text) is not None for text in near) >= 2
+
+
+@pytest.mark.parametrize("asked", ["Who wrote Zenith?", "What is the capital of Zubrowka?"])
+def test_a_name_of_one_word_shares_none_with_its_near_misses(asked: str) -> None:
+    name = asked.rstrip("?").split()[-1]
+    assert not any(name in text for text in texts(asked, count=36, sort="entity"))
