@@ -1,16 +1,19 @@
 """Ask marked questions late in a thread: by the adapter alone, below the recalled block, and as served.
 
     python -m benchmarks.long_thread
+    python -m benchmarks.long_thread --wrong         the wrong replies as well
 
 Trains the starter with the default settings on three marks made in one thread. Then each marked
 question is asked at the end of many threads: after the marks themselves (with their old replies) and
 after look-alikes of them (with the base's answers) in random order, at temperature 0 and 0.7. The row
-`known` has questions that the base answered before, in the same threads.
+`known` has questions that the base answered before, in the same threads; `spread` counts those
+look-alikes, as served, whose reply has a lesson's words.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import random
 import tempfile
@@ -24,7 +27,7 @@ from agent.models.served_model import STARTER
 from agent.prompt.prompt import compose
 from benchmarks.one_thread import one_thread, quiet_settings
 from benchmarks.served import EVENING, write_evening
-from memory.difference import Contrast, Difference, Message, Moment, new_id, now
+from memory.difference import Contrast, Difference, Message, Moment, now
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from trainer.lessons.lesson import Question
@@ -47,6 +50,17 @@ OTHERS = (
     "What colour is the sky?",
     "What colour is snow?",
 )
+LOOK_ALIKES = (
+    "What colour is the sky?",
+    "What colour is the sky on Kenya?",
+    "What colour is the sky on Venus?",
+    "Who wrote The Lake of Fire?",
+    "Who wrote The House of Glass?",
+    "Who painted The Lake of Glass?",
+    "What is the capital of Freedonia?",
+    "What is the currency of Zubrowka?",
+)
+TAUGHT = ("Lutz", "Mara Venn", "butterscotch")
 EXCHANGES = (0, 1, 2, 4, 6, 8, 10, 14, 20)
 TEMPERATURES = (0.0, 0.7, 0.7)
 ROOM = 100
@@ -55,9 +69,10 @@ LONGEST = 32
 
 def mark(asked: str, sounds: str) -> Difference:
     """Return a mark of the starter's reply to a question that it does not know."""
+    identity = hashlib.sha256(asked.encode()).hexdigest()
     return Difference(
-        id=new_id(),
-        turn=new_id(),
+        id=identity[:16],
+        turn=identity[16:32],
         thread=EVENING,
         at=now(),
         moment=Moment.ERROR,
@@ -111,7 +126,7 @@ def threads(
     return made
 
 
-def measure(count: int) -> None:
+def measure(count: int, *, wrong: bool) -> None:
     """Train, ask, and print a row for each number of exchanges."""
     from trainer import loop
     from trainer.pipeline import served_recall
@@ -134,19 +149,28 @@ def measure(count: int) -> None:
             asked = [f"What is the capital of {name}?" for name in COUNTRIES.split()]
             known = [(text, ask((), text)) for text in (*asked, *OTHERS)]
             engine.set_adapter(candidate.gguf)
-            print("| exchanges | known | alone | served |\n|---:|---:|---:|---:|")
+            print("| exchanges | known | alone | served | spread |\n|---:|---:|---:|---:|---:|")
             for exchanges in EXCHANGES:
                 right = dict.fromkeys(("known", "alone", "served"), 0)
+                spread = 0
                 for number, talk in threads(known, exchanges, count):
                     heat = TEMPERATURES[number % len(TEMPERATURES)]
                     some = random.Random(number).sample(known, len(MARKS))
                     right["known"] += sum(ask(talk, q, heat, number) == a for q, a in some)
                     for name, served in (("alone", False), ("served", True)):
-                        right[name] += sum(
-                            ask(talk, q, heat, number, served=served) == a for q, a in MARKS
-                        )
+                        for question, answer in MARKS:
+                            said = ask(talk, question, heat, number, served=served)
+                            right[name] += said == answer
+                            if wrong and served and said != answer:
+                                print(f"{question} {said}")
+                    for question in LOOK_ALIKES:
+                        said = ask(talk, question, heat, number, served=True)
+                        spread += (found := any(words in said for words in TAUGHT))
+                        if wrong and found:
+                            print(f"{question} {said}")
                 total = count * len(MARKS)
                 cells = " | ".join(f"{value} of {total}" for value in right.values())
+                cells += f" | {spread} of {count * len(LOOK_ALIKES)}"
                 print(f"| {exchanges} | {cells} |", flush=True)
 
 
@@ -154,8 +178,10 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=24, help="threads of each length")
+    parser.add_argument("--wrong", action="store_true", help="print the wrong replies as well")
+    wanted = parser.parse_args()
     os.environ["DISCERN_NICE"] = "0"
-    measure(parser.parse_args().threads)
+    measure(wanted.threads, wrong=wanted.wrong)
 
 
 if __name__ == "__main__":

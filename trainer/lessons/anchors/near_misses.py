@@ -28,6 +28,8 @@ from trainer.lessons.rephrase import (
     word_lists,
 )
 
+OTHER_VERBS = 2
+"""Number of other verbs in questions about who did something."""
 Sort = Literal["entity", "relation", "negation", "other"]
 
 _IS = re.compile(r"(?P<head>(?:what|who|which [\w ]+?) (?:is|are|was|were))(?= )", re.IGNORECASE)
@@ -73,12 +75,13 @@ def near_misses(
     order = random.Random(f"{seed}|{asked}")
     forbidden = {plain(text) for text in (asked, *others)}
     swapped = _entity_exchanged(asked, [*others, *talk], order)
-    related = _other_relations(asked, order)
+    verbs = [NearMiss(text, "relation") for text in _with_other_verbs(asked, order)]
+    related = [*verbs, *_other_relations(asked, order)]
     denied = [NearMiss(text, "negation") for text in _negated(asked)]
     shorter = [NearMiss(text, "relation") for text in _without_place(asked)]
     mixed: list[NearMiss | None] = []
-    # Two of three ask about something else; the hardest come early: the negation, and the question
-    # without its name ("What colour is the sky?" for that on Mars).
+    # Two of three ask about something else; the hardest come early: the question with another verb,
+    # its negation, and that without its name ("What colour is the sky?" for that on Mars).
     pairs = list(zip_longest(swapped[::2], swapped[1::2]))
     for number, ((one, two), more) in enumerate(
         zip_longest(pairs, related, fillvalue=(None, None))
@@ -223,6 +226,23 @@ def _without_place(asked: str) -> list[str]:
         if found and not re.search(r"\w", after) and len(before[: found.start()].split()) > 2:
             return [before[: found.start()] + after]
     return []
+
+
+def _with_other_verbs(asked: str, order: random.Random) -> list[str]:
+    """Return what somebody else did with it: "Who painted Hamlet?" for its writer."""
+    found = _WHO_DID.match(asked.strip()) or _VERB_NEXT.match(asked.strip())
+    if found is None or not entities(asked):
+        return []
+    head, rest = found["head"], asked.strip()[found.end() :]
+    if is_russian(asked):
+        verb = re.match(r" [а-яё]+(?:ал|ил|ел)(?= )", rest)
+        if verb is None or plain(head) != "кто":
+            return []
+        rest = rest[verb.end() :]
+    elif plain(head) != "who" or not _base_form(found["verb"]).startswith("did"):
+        return []
+    verbs: tuple[str, ...] = table("russian" if is_russian(asked) else "english")["done"]
+    return [f"{head} {verb}{rest}" for verb in order.sample(verbs, OTHER_VERBS)]
 
 
 def _base_form(verb: str) -> str:

@@ -192,3 +192,18 @@ def test_names_that_differ_in_one_word_are_near_misses(asked: str, patterns: lis
 def test_a_name_of_one_word_shares_none_with_its_near_misses(asked: str) -> None:
     name = asked.rstrip("?").split()[-1]
     assert not any(name in text for text in texts(asked, count=36, sort="entity"))
+
+
+def test_what_else_was_done_with_a_thing_is_a_near_miss_of_who_made_it() -> None:
+    assert any(
+        re.match(r"Who (?!wrote)\w+ The Lake of Glass\?", x)
+        for x in texts("Who wrote The Lake of Glass?")
+    )
+    assert any(
+        re.match(r"Кто (?!написал)\w+ «Фауста»\?", x) for x in texts("Кто написал «Фауста»?")
+    )
+
+
+@pytest.mark.parametrize("asked", ["Who is in Paris?", "Who keeps the gate?", "What made you sad?"])
+def test_other_questions_have_none_with_another_verb(asked: str) -> None:
+    assert not any(re.search("painted|sold|praised", text) for text in texts(asked, count=36))
