@@ -158,6 +158,21 @@ async def test_repeated_enter_in_the_palette_leaves_the_chat_open(
         assert seat.app.screen is seat.screen
 
 
+async def test_a_click_on_a_place_that_the_terminal_lost_keeps_the_palette(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        seat.app.action_command_palette()
+        await seat.pilot.pause()
+        palette = seat.app.screen
+        palette.post_message(events.Click(palette, 8, 900, 0, 0, 1, False, False, False, 8, 900))
+        await seat.heard()
+        await seat.pilot.pause()
+        assert seat.app.screen is palette
+        palette.post_message(events.Click(palette, 0, 0, 0, 0, 1, False, False, False, 0, 0))
+        await seat.until(lambda: seat.app.screen is not palette)
+
+
 async def test_a_page_key_in_a_list_that_was_just_filled_works() -> None:
     listing = SafeOptionList()
     for move in (listing.action_page_down, listing.action_page_up):

@@ -8,6 +8,8 @@ from textual.command import Command, CommandList, CommandPalette
 from textual.css.query import NoMatches
 from textual.document._document import EditResult, Location
 from textual.document._edit import Edit
+from textual.errors import NoWidget
+from textual.events import Click
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -71,6 +73,13 @@ class PatchedPalette(CommandPalette):
     def select(self) -> None:
         """Run the highlighted command, or highlight the first one."""
         self._select_or_command()
+
+    def _on_click(self, event: Click) -> None:  # type: ignore[override]
+        """Ignore a click on a place that the terminal has lost since, by shrinking."""
+        try:
+            self.get_widget_at(event.screen_x, event.screen_y)
+        except NoWidget:
+            event.prevent_default()  # Textual calls the handlers of all base classes
 
     def _refresh_command_list(
         self, command_list: CommandList, commands: list[Command], clear_current: bool
