@@ -191,6 +191,9 @@ class Difference:
     scope: MarkScope = MarkScope.HERE
     condition: str | None = None
     """When it applies, in the user's words, if its scope is WHEN."""
+    rules: tuple[str, ...] | None = None
+    """Lines of the rules that replies must keep, as the user set them; None for those that the note
+    states (`memory.reply_rules.rules_of`)."""
 
     @property
     def teaches(self) -> bool:

@@ -28,6 +28,8 @@ from memory.sentence import Sentence
 
 MAX_CONDITION = 200
 """Longest condition of a scope, in characters."""
+MOST_RULES = 20
+"""Most rules of a mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class MarkRequest:
     scope: MarkScope | str | None = None
     """By default WHEN with a `condition`, else HERE."""
     condition: str | None = None
+    rules: str | None = None
+    """Lines of rules that replies must keep (`memory/reply_rules.py`), "" for none; by default those
+    that the note states."""
 
 
 def make_mark(
@@ -91,6 +96,7 @@ def make_mark(
         next_surprisal=next_surprisal,
         scope=scope,
         condition=condition,
+        rules=checked_rules(request.rules),
     )
     _refuse_useless(difference)
     return replace(difference, state=_fresh(difference))
@@ -107,6 +113,7 @@ def change_mark(  # noqa: PLR0913 - any field of a mark can be changed alone
     sounds: str | None,
     scope: MarkScope | str | None,
     condition: str | None,
+    rules: str | None,
 ) -> Difference:
     """Return the next version of `old` with the given values; `old` itself if nothing changes.
 
@@ -129,6 +136,7 @@ def change_mark(  # noqa: PLR0913 - any field of a mark can be changed alone
         old,
         scope=new_scope,
         condition=new_condition,
+        rules=old.rules if rules is None else checked_rules(rules),
         moment=old.moment if moment is None else require_moment(moment),
         kind=old.kind if kind is None else require_kind(kind).name if kind else None,
         note=line(Sentence("note"), note, old.note),
@@ -210,6 +218,26 @@ def checked_scope(
     return wanted, said
 
 
+def checked_rules(lines: str | None) -> tuple[str, ...] | None:
+    """Return lines of rules in their usual form, each once; None if none are given.
+
+    Raises:
+        MarkError: a line is no rule, or there are too many.
+    """
+    if lines is None:
+        return None
+    from memory.reply_rules import parse_rule  # its patterns take a while to compile
+
+    found = dict.fromkeys(str(parse_rule(line)) for line in lines.splitlines() if line.strip())
+    if len(found) > MOST_RULES:
+        raise MarkError(
+            "a mark has {count} rules and may have at most {most}; leave some out",
+            count=len(found),
+            most=MOST_RULES,
+        )
+    return tuple(found)
+
+
 def require_usable_scope(scope: MarkScope, moment: Moment, says_how: bool) -> None:
     """Refuse a scope that a mark of this moment cannot have, or that says nothing about replies.
 
@@ -222,13 +250,13 @@ def require_usable_scope(scope: MarkScope, moment: Moment, says_how: bool) -> No
         raise MarkError("a hold keeps one reply, so its scope is always here; leave the scope out")
     if not says_how:
         raise MarkError(
-            "a mark for more than one question must say how to reply; add a note, missed:, lost: or "
-            "=> with a better answer"
+            "a mark for more than one question must say how to reply; add a note, rule:, missed:, "
+            "lost: or => with a better answer"
         )
 
 
 def _refuse_useless(difference: Difference) -> None:
-    says_how = bool(difference.contrast or difference.note)
+    says_how = bool(difference.contrast or difference.note or difference.rules)
     require_usable_scope(difference.scope, difference.moment, says_how)
     sounds, span = difference.contrast.sounds, difference.span
     the_same = bool(sounds) and (sounds or "").strip() == difference.replied.strip()

@@ -148,6 +148,7 @@ class Memory:
         sounds: str | None = None,
         scope: str | None = None,
         condition: str | None = None,
+        rules: str | None = None,
     ) -> Difference:
         """Change the given values ("" removes a text) and return the new version; the old one is kept.
 
@@ -167,6 +168,7 @@ class Memory:
                 sounds=sounds,
                 scope=scope,
                 condition=condition,
+                rules=rules,
             )
             if new != old:
                 self.journal.differences.replace(new)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from memory.difference import Difference, MarkScope
 from memory.errors import MarkError
 
 LONGEST_RULE = 200
@@ -132,9 +133,21 @@ class CheckedRule:
     kept: bool
 
 
-def check_rules(note: str | None, reply: str) -> tuple[CheckedRule, ...]:
-    """Return the rules that `note` states, checked on `reply`."""
-    return tuple(CheckedRule(str(rule), rule.holds(reply)) for rule in stated_rules(note or ""))
+def rules_of(difference: Difference) -> tuple[ReplyRule, ...]:
+    """Return the rules that replies within the scope of a mark must keep.
+
+    They are those that the user set, else those that the note states, for a mark about more than its
+    own question.
+    """
+    if difference.rules is not None:
+        return tuple(parse_rule(line) for line in difference.rules)
+    wide = difference.scope is not MarkScope.HERE
+    return stated_rules(difference.note or "") if wide else ()
+
+
+def check_rules(difference: Difference, reply: str) -> tuple[CheckedRule, ...]:
+    """Return the rules of a mark, checked on `reply`."""
+    return tuple(CheckedRule(str(rule), rule.holds(reply)) for rule in rules_of(difference))
 
 
 # --- counting ----------------------------------------------------------------------------------

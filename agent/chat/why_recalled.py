@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memory.difference import STANDING, Difference, MarkScope, Turn
+from memory.difference import STANDING, Difference, Turn
 from memory.i18n.interface_language import tr, trn
 from memory.memory import Memory
 from memory.recall.learned_differences import NOTHING_LEARNED, Learned
@@ -23,7 +23,7 @@ class TracedDifference:
     """A recalled difference as it is now; `score` (0 to 1) is None when it is not known.
 
     `matched` are the words it has in common with the message, as written in the message. `rules` are
-    those that its note states, checked on the reply, if its scope is more than its own question.
+    its rules, checked on the reply.
     """
 
     difference: Difference
@@ -95,10 +95,9 @@ def _part(
         for stem in stems(word):
             if stem in wanted:
                 written.setdefault(stem, word)
-    wide = item.scope is not MarkScope.HERE
     return TracedDifference(
         item,
         score,
         tuple(written.get(stem, stem) for stem in wanted),
-        check_rules(item.note, turn.replied) if wide else (),
+        check_rules(item, turn.replied),
     )

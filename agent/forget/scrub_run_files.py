@@ -147,6 +147,7 @@ def _texts(versions: Sequence[Difference]) -> Iterator[str]:
             contrast.sounds,
             item.note,
             item.condition,
+            *(item.rules or ()),
         )
         for text in parts:
             if text and len(text.strip()) >= MIN_SCRUBBED_CHARACTERS:

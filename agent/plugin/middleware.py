@@ -133,6 +133,7 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
         sounds: str = "",
         scope: str = "here",
         condition: str = "",
+        rules: str = "",
     ) -> str:
         """Mark your reply before this message as wrong or unexpected, when the user says so.
 
@@ -147,10 +148,12 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
             scope: which replies it is about: "here" (to this question), "topic", "everywhere", or
                 "when" with a condition.
             condition: when it applies, in the user's words.
+            rules: what replies must keep, only if the user said it, a line each, such as "at most 40
+                words" or "no lists".
         """
         given = {
             "note": note, "missed": missed, "lost": lost, "sounds": sounds, "scope": scope,
-            "condition": condition,
+            "condition": condition, "rules": rules,
         }  # fmt: skip
         values = {name: text for name, text in given.items() if text.strip()}
         try:

@@ -39,7 +39,7 @@ from memory.mark_validation import MarkRequest
 
 NAMESPACE = ("differences",)
 _KEY = re.compile(r"[0-9A-Za-z-]{8,64}\Z")
-_FIELDS = ("kind", "note", "missed", "lost", "sounds", "scope", "condition")
+_FIELDS = ("kind", "note", "missed", "lost", "sounds", "scope", "condition", "rules")
 _SAID = ("asked", "replied", "thread", "model", "quote")
 _KNOWN = {*_FIELDS, *_SAID, "moment", "state", "version"}
 _ORDER = {
@@ -165,6 +165,7 @@ class DifferenceStore(BaseStore):
                 )
         given = {name: value.get(name) or "" for name in _FIELDS}
         given["scope"] = value.get("scope") or MarkScope.HERE
+        given["rules"] = value.get("rules")  # None leaves them as they are
         self.companion.memory.edit(known.id, moment=value.get("moment"), **given)
 
 
@@ -187,6 +188,7 @@ def value_of(difference: Difference) -> dict[str, Any]:
         "version": difference.version,
         "scope": difference.scope.value,
         "condition": difference.condition,
+        "rules": None if difference.rules is None else "\n".join(difference.rules),
     }
 
 

@@ -126,6 +126,11 @@ def _sixth(connection: sqlite3.Connection) -> None:
     )
 
 
+def _seventh(connection: sqlite3.Connection) -> None:
+    """Add the rules of a mark, a line each; null for those that its note states."""
+    connection.execute("alter table differences add column rules text")
+
+
 MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
     ("turns, differences, nights", _first),
     ("versions, pins, use, surprise, quarantine", _second),
@@ -133,6 +138,7 @@ MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
     ("where a turn was spoken", _fourth),
     ("what came of a night, as data", _fifth),
     ("scopes", _sixth),
+    ("rules", _seventh),
 )
 
 

@@ -29,7 +29,7 @@ from memory.difference import (
 )
 from memory.errors import ExchangeError, MarkError
 from memory.kinds import require_kind
-from memory.mark_validation import checked_scope, require_usable_scope
+from memory.mark_validation import MOST_RULES, checked_rules, checked_scope, require_usable_scope
 from memory.sentence import Sentence
 
 VERSION = 1
@@ -104,6 +104,7 @@ class Record(_Line):
     recalled: Annotated[int, Field(ge=0)] = 0
     scope: Literal["here", "topic", "when", "everywhere"] = "here"
     condition: str | None = None
+    rules: Annotated[list[str], Field(max_length=MOST_RULES)] | None = None
 
 
 def header(count: int) -> str:
@@ -142,9 +143,10 @@ def to_line(difference: Difference) -> str:
         "recalled": difference.recalled,
         "scope": "" if difference.scope is MarkScope.HERE else difference.scope.value,
         "condition": difference.condition,
+        "rules": difference.rules,
     }
     always = ("id", "at", "moment", "asked", "replied")
-    said = {key: value for key, value in whole.items() if value or key in always}
+    said = {key: value for key, value in whole.items() if value or value == () or key in always}
     return escape_unseen(json.dumps(said, ensure_ascii=False))
 
 
@@ -222,6 +224,7 @@ def to_difference(record: Record, identity: str, turn: str) -> Difference:
         pinned=record.pinned,
         scope=MarkScope(record.scope),
         condition=record.condition,
+        rules=None if record.rules is None else tuple(record.rules),
     )
 
 
@@ -253,10 +256,12 @@ def _checked(record: Record) -> Record:
         if record.kind is not None:
             changed["kind"] = require_kind(record.kind).name
         scope, changed["condition"] = checked_scope(record.scope, record.condition)
+        if record.rules is not None:
+            changed["rules"] = list(checked_rules("\n".join(record.rules)) or ())
         require_usable_scope(
             scope,
             Moment(record.moment),
-            any(changed[name] for name in ("missed", "lost", "sounds", "note")),
+            any(changed.get(name) for name in ("missed", "lost", "sounds", "note", "rules")),
         )
     except MarkError as error:
         raise ExchangeError("cannot be stored: {error}", error=error) from None

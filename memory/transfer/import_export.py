@@ -293,9 +293,11 @@ def _turn(record: Record, batch: str) -> str:
 def _key(item: Difference) -> str:
     contrast = item.contrast
     lines = (contrast.missed, contrast.lost, contrast.sounds)
-    return sameness(item.asked, item.replied, (*lines, item.scope, item.condition))
+    rules = None if item.rules is None else "\n".join(item.rules)
+    return sameness(item.asked, item.replied, (*lines, item.scope, item.condition, rules))
 
 
 def _record_key(record: Record) -> str:
     lines = (record.missed, record.lost, record.sounds)
-    return sameness(record.asked, record.replied, (*lines, record.scope, record.condition))
+    rules = None if record.rules is None else "\n".join(record.rules)
+    return sameness(record.asked, record.replied, (*lines, record.scope, record.condition, rules))

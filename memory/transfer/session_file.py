@@ -81,6 +81,7 @@ def _mark(item: Difference) -> dict[str, Any]:
         "superseded_by": item.superseded_by,
         "scope": item.scope.value,
         "condition": item.condition,
+        "rules": item.rules,
     }
 
 

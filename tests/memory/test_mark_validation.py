@@ -11,6 +11,7 @@ from memory.difference import Message, Moment, State
 from memory.errors import MarkError, UnknownIdError
 from memory.mark_validation import MarkRequest, make_mark
 from memory.memory import Memory
+from memory.reply_rules import rules_of
 from tests.support.values import make_turn
 
 
@@ -177,3 +178,37 @@ def test_a_scope_that_means_nothing_is_refused(given: dict[str, Any], words: str
     request = MarkRequest(**{"moment": "surprise", "note": "Be brief.", **given})
     with pytest.raises(MarkError, match=words):
         make_mark(make_turn(), request, said=(), next_surprisal=None)
+
+
+def test_rules_are_kept_in_their_usual_form_and_can_be_changed_and_cleared(memory: Memory) -> None:
+    turn = make_turn()
+    memory.journal.turns.add(turn)
+    request = MarkRequest(
+        "surprise", scope="everywhere", rules="At most 40  words\nno lists\nat most 40 words"
+    )
+    item = memory.mark(turn, request)
+    assert item.rules == ("at most 40 words", "no lists")
+    assert memory.journal.differences.get(item.id).rules == item.rules
+    with pytest.raises(MarkError, match="“be nice” is not a rule"):
+        memory.edit(item.id, rules="be nice")
+    assert memory.edit(item.id, rules="metric units").rules == ("metric units",)
+    assert memory.edit(item.id, note="Answer in one sentence.", rules="").rules == ()
+    assert rules_of(memory.journal.differences.get(item.id)) == ()
+
+
+def test_without_rules_of_their_own_marks_have_those_that_the_note_states(memory: Memory) -> None:
+    turn = make_turn()
+    memory.journal.turns.add(turn)
+    item = memory.mark(
+        turn, MarkRequest("surprise", scope="everywhere", note="Answer in one sentence.")
+    )
+    assert item.rules is None
+    assert [str(rule) for rule in rules_of(item)] == ["at most 1 sentence"]
+
+
+def test_too_many_rules_are_refused(memory: Memory) -> None:
+    turn = make_turn()
+    memory.journal.turns.add(turn)
+    lines = "\n".join(f"at most {n} words" for n in range(1, 22))
+    with pytest.raises(MarkError, match="a mark has 21 rules and may have at most 20"):
+        memory.mark(turn, MarkRequest("surprise", note="x", rules=lines))

@@ -47,6 +47,14 @@ scope_option = click.option(
 condition_option = click.option(
     "--when", "condition", metavar="T", help="It is about replies for which this holds."
 )
+rule_option = click.option(
+    "--rule",
+    "rules",
+    metavar="T",
+    multiple=True,
+    callback=lambda _context, _option, lines: "\n".join(lines) if lines else None,
+    help='What replies must keep, such as "at most 40 words"; may be given again.',
+)
 limit_option = click.option(
     "--limit",
     default=10,

@@ -36,7 +36,7 @@ COMMANDS: tuple[Command, ...] = (
         "Marks the last (or selected) reply. Without arguments, it marks a surprise. The text after "
         "=> is the better answer; only marks with one are trained on. With scope:topic or "
         "scope:everywhere, or when: and a condition, it is about more replies than this one, and "
-        "stays in their context.",
+        "stays in their context. rule: sets what replies must keep, such as rule: at most 40 words.",
         "marks.diff",
         "[error|surprise|hold] [kind] [note] [scope:everywhere] [=> better answer]",
         ("mark",),

@@ -282,7 +282,8 @@ def _has(item: Difference, word: str) -> bool:
     texts: Sequence[str | None] = (
         item.moment.value, item.state.value, item.kind, item.id, item.asked, item.replied,
         contrast.missed, contrast.lost, contrast.sounds, item.note,
-        item.condition, tr(SCOPE_LABELS[item.scope]), tr(item.moment), tr(item.state),
+        item.condition, *(item.rules or ()), tr(SCOPE_LABELS[item.scope]), tr(item.moment),
+        tr(item.state),
         item.kind and in_words(item.kind),
     )  # fmt: skip
     return any(word in text.casefold() for text in texts if text)

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from memory.difference import CONTRAST_LABELS, SCOPE_LABELS, MarkScope
 from memory.i18n.interface_language import render, tr
 from memory.kinds import in_words
+from memory.reply_rules import rules_of
 from tui.terminal.sanitize import padded
 from tui.views.mark_status import mark_status
 
@@ -47,6 +48,7 @@ def details(
         *((tr(label), getattr(contrast, name)) for name, label in CONTRAST_LABELS.items()),
         (tr("note"), item.note),
         (tr("when"), item.condition),
+        (tr("rules"), "; ".join(map(str, rules_of(item)))),
         (tr("quote"), item.span.quote if item.span else None),
     )
     if change is not None:

@@ -9,7 +9,7 @@ from memory.kinds import find_kind, nearest_kind
 from memory.mark_validation import MarkRequest
 from memory.moments import default_moment, find_moment, nearest_moment
 
-_LINES = re.compile(r"(?:^|\s)(missed|lost|when):\s*", re.IGNORECASE)
+_LINES = re.compile(r"(?:^|\s)(missed|lost|when|rule):\s*", re.IGNORECASE)
 _SCOPE = re.compile(r"(?:^|\s)scope:(\S+)", re.IGNORECASE)
 _ARROWS = ("->", "-->", "==>", "→", "⇒", "=")
 
@@ -17,7 +17,8 @@ _ARROWS = ("->", "-->", "==>", "→", "⇒", "=")
 def parse_mark(text: str) -> MarkRequest:
     """Parse `[error|surprise|hold] [kind] [note] [missed: …] [lost: …] [=> how it should sound]`.
 
-    `scope:topic` or `scope:everywhere`, or `when: …` with a condition, may be among them.
+    `scope:topic` or `scope:everywhere`, or `when: …` with a condition, may be among them, and
+    `rule: …`, also several times, with what replies must keep.
 
     A kind is a family (`tactical`), `family/type`, or a type without further words. A missing moment is
     chosen by `memory.moments.default_moment`. Text in quotes is always a note.
@@ -62,7 +63,9 @@ def parse_mark(text: str) -> MarkRequest:
     note = note.strip()
     if _is_quoted(note):
         note = note[1:-1].strip()
-    lines = dict(zip((name.lower() for name in labelled[::2]), labelled[1::2], strict=True))
+    said = list(zip((name.lower() for name in labelled[::2]), labelled[1::2], strict=True))
+    lines = dict(said)
+    rules = [text for name, text in said if name == "rule"]
     sounds = (after.removeprefix(" ") if after.strip() else "") if arrow else None
     of_kind = kind.moment if kind else None
     return MarkRequest(
@@ -74,6 +77,7 @@ def parse_mark(text: str) -> MarkRequest:
         sounds=sounds,
         scope=scope[1] if scope else None,
         condition=lines.get("when"),
+        rules="\n".join(rules) if rules else None,
     )
 
 

@@ -13,7 +13,7 @@ from memory.errors import ModelError
 from memory.i18n.interface_language import tr
 from memory.journal.journal import Journal
 from memory.kinds import in_words
-from memory.reply_rules import stated_rules
+from memory.reply_rules import rules_of
 from memory.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _in_the_context(difference: Difference, *, typed: bool, room: bool) -> Itera
         )
         return
     yield tr("It is in the context of these replies from now on; it is not trained on.")
-    if rules := "; ".join(map(str, stated_rules(difference.note or ""))):
+    if rules := "; ".join(map(str, rules_of(difference))):
         how = "/why" if typed else "`discern memory why`"
         yield tr("{how} shows whether a reply kept: {rules}.", how=how, rules=rules)
 

@@ -31,8 +31,10 @@ _COLUMNS = (
     "id", "turn", "thread", "at", "moment", "kind", "asked", "replied", "missed", "lost", "sounds",
     "note", "span", "model", "adapter", "state", "before", "surprisal", "next_surprisal", "version",
     "edited", "pinned", "superseded_by", "recalled", "scope", "condition",
+    "rules",
 )  # fmt: skip
 """The columns of `differences` except its sequence number, in the order of `_values_of`."""
+_LATER = ("scope", "condition", "rules")
 
 
 class Differences:
@@ -224,12 +226,15 @@ def _values_of(item: Difference) -> tuple[Any, ...]:
         item.recalled,
         item.scope.value,
         item.condition,
+        None if item.rules is None else "\n".join(item.rules),
     )
 
 
 def difference_of(row: sqlite3.Row | Mapping[str, Any]) -> Difference:
     """Return the difference that a row (or a kept version of one) describes."""
     span = json.loads(row["span"]) if row["span"] else None
+    # Versions that were kept before scopes or rules existed lack them.
+    later = {name: row[name] if name in row.keys() else None for name in _LATER}  # noqa: SIM118
     return Difference(
         id=row["id"],
         turn=row["turn"],
@@ -253,7 +258,7 @@ def difference_of(row: sqlite3.Row | Mapping[str, Any]) -> Difference:
         pinned=bool(row["pinned"]),
         superseded_by=row["superseded_by"],
         recalled=row["recalled"],
-        # Versions kept before scopes existed lack both.
-        scope=MarkScope(row["scope"] if "scope" in row.keys() else MarkScope.HERE),  # noqa: SIM118
-        condition=row["condition"] if "condition" in row.keys() else None,  # noqa: SIM118
+        scope=MarkScope(later["scope"] or MarkScope.HERE),
+        condition=later["condition"],
+        rules=None if later["rules"] is None else tuple(later["rules"].splitlines()),
     )

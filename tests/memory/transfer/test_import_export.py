@@ -68,6 +68,8 @@ def some_differences() -> list[Difference]:
             state=State.BARE,
         ),
         replace(make_difference(), asked="Any?", scope=MarkScope.EVERYWHERE, state=State.BARE),
+        replace(make_difference(), asked="Rule?", rules=("at most 4 words", "says: a; b")),
+        replace(make_difference(), asked="No rule?", rules=()),
         replace(make_difference(), asked="Old?", state=State.TRAINED, superseded_by=plain.id),
     ]
 
@@ -89,10 +91,10 @@ def test_an_export_is_imported_unchanged_except_ids_and_states(
     path = tmp_path / "marks.jsonl"
     assert export_file(memory, path) == len(wanted)
     batch = read_batch(elsewhere, path)
-    assert (batch.count, batch.duplicates, batch.announced) == (7, 0, 7)
+    assert (batch.count, batch.duplicates, batch.announced) == (9, 0, 9)
     assert [item.asked for item in batch.items] == [item.asked for item in wanted[:5]]
     assert elsewhere.journal.differences.all() == []
-    assert confirm(elsewhere, batch.id) == 7
+    assert confirm(elsewhere, batch.id) == 9
     came = elsewhere.journal.differences.all()
     assert [essence(item) for item in came] == [essence(item) for item in wanted]
     assert not {item.id for item in came} & {item.id for item in wanted}
@@ -157,6 +159,7 @@ def test_a_failed_export_leaves_the_existing_file(memory: Memory, tmp_path: Path
         ({"scope": "sometimes"}, "scope = 'sometimes' is invalid: it should be 'here', 'topic'"),
         ({"scope": "when"}, "the scope needs a condition"),
         ({"condition": "I ask"}, "a condition does not go with the scope here"),
+        ({"rules": ["be nice"]}, "“be nice” is not a rule"),
         ({"scope": "everywhere", "moment": "hold", "sounds": ...}, "a hold keeps one reply"),
         ({"span": {"start": 0, "end": 3, "quote": "Lutz"}}, "span.quote is not in replied"),
         ({"span": {"start": -1, "end": 3, "quote": "P"}}, "span.start = -1 is invalid"),

@@ -81,7 +81,7 @@ def _recalled_text(item: Difference) -> list[object]:
     """Return everything of a difference that decides when and how it is recalled."""
     return [
         item.fingerprint, item.kind, item.note, item.scope, item.condition, item.pinned,
-        item.superseded_by,
+        item.superseded_by, item.rules,
     ]  # fmt: skip
 
 

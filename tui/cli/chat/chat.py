@@ -18,6 +18,7 @@ from tui.cli.shared_options import (
     open_home,
     print_json,
     refuse_contradiction,
+    rule_option,
     scope_option,
     thread_option,
 )
@@ -72,6 +73,7 @@ def setup() -> int:
 Examples:
   discern mark --moment error --expected "The capital of Australia is Canberra."
   discern mark --moment surprise --kind tactical/length --note "too long" --turn 3fa9
+  discern mark --moment surprise --scope everywhere --rule "at most 40 words"
 """
 )
 @click.option(
@@ -92,6 +94,7 @@ Examples:
 @click.option("--expected", metavar="T", help="The better answer.")
 @scope_option
 @condition_option
+@rule_option
 @click.option("--quote", metavar="T", help="The part of the reply you mean, word for word.")
 @click.option(
     "--turn",
@@ -110,6 +113,7 @@ def mark(
     expected: str | None,
     scope: str | None,
     condition: str | None,
+    rules: str | None,
     quote: str | None,
     turn: str | None,
     last: bool,
@@ -139,6 +143,7 @@ def mark(
             quote=quote,
             scope=scope,
             condition=condition,
+            rules=rules,
             system=settings.chat.system,
         )
         difference = memory.mark(marked, request)

@@ -16,6 +16,7 @@ from tui.cli.shared_options import (
     model_option,
     open_home,
     print_json,
+    rule_option,
     scope_option,
     step,
     yes_option,
@@ -44,6 +45,7 @@ Examples:
 @click.option("--sounds", metavar="T", help="The better answer.")
 @scope_option
 @condition_option
+@rule_option
 @as_json
 def edit(identity: str, as_json: bool, **given: str | None) -> None:
     """Edit a mark.

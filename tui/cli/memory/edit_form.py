@@ -11,10 +11,11 @@ from memory.difference import Difference
 from memory.errors import MarkError
 from memory.files.atomic_write import scratch, write_whole
 from memory.files.bounded_read import parse_toml, read_bytes
+from memory.reply_rules import rules_of
 from memory.settings.paths import Home
 from tui.terminal.sanitize import one_line
 
-FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds", "scope", "condition")
+FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds", "scope", "condition", "rules")
 
 
 def edited(item: Difference, home: Home) -> dict[str, str]:
@@ -51,7 +52,7 @@ def values(item: Difference) -> dict[str, str]:
     contrast = item.contrast
     raw = (
         item.moment.value, item.kind, item.note, contrast.missed, contrast.lost, contrast.sounds,
-        item.scope.value, item.condition,
+        item.scope.value, item.condition, "\n".join(map(str, rules_of(item))),
     )  # fmt: skip
     return {name: text or "" for name, text in zip(FIELDS, raw, strict=True)}
 

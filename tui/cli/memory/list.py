@@ -103,6 +103,8 @@ def state_names(item: Difference) -> set[str]:
 
 def words(item: Difference) -> dict[str, str]:
     """Return the non-empty texts of a difference by name."""
+    from memory.reply_rules import rules_of
+
     named = {
         "asked": item.asked,
         "answered": item.replied,
@@ -112,6 +114,7 @@ def words(item: Difference) -> dict[str, str]:
         "sounds": item.contrast.sounds,
         "note": item.note,
         "when": item.condition,
+        "rules": "; ".join(map(str, rules_of(item))),
     }
     return {name: text for name, text in named.items() if text}
 

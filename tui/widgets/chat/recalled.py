@@ -21,7 +21,7 @@ from tui.terminal.sanitize import clean, one_line, padded
 class Used:
     """A recalled difference; its score and matched words are only known in the session of the reply.
 
-    `rules` are those that its note states, checked on the reply.
+    `rules` are its rules, checked on the reply.
     """
 
     difference: Difference

@@ -96,6 +96,13 @@ def test_a_scope_or_a_condition_says_which_replies_are_meant(
     assert (request.note, request.sounds) == rest
 
 
+def test_rules_can_be_typed_several_times() -> None:
+    request = parse_mark("scope:everywhere Brief rule: at most 40 words rule: no lists => Yes.")
+    assert (request.note, request.rules) == ("Brief", "at most 40 words\nno lists")
+    assert request.sounds == "Yes."
+    assert parse_mark("scope:everywhere Brief").rules is None
+
+
 def test_a_scope_does_not_hide_a_kind() -> None:
     request = parse_mark("length scope:everywhere => Short.")
     assert request.kind is not None

@@ -25,6 +25,7 @@ CHANGES: dict[str, Callable[[Difference], Difference]] = {
     "note": lambda item: replace(item, note="Be brief."),
     "scope": lambda item: replace(item, scope=MarkScope.EVERYWHERE),
     "condition": lambda item: replace(item, scope=MarkScope.WHEN, condition="I ask"),
+    "rules": lambda item: replace(item, rules=("no lists",)),
     "pin": lambda item: replace(item, pinned=True),
     "replaced": lambda item: replace(item, superseded_by=LESSON.id),
 }
