@@ -65,6 +65,7 @@ def _wanted(item: Difference, brief: bool) -> list[tuple[str, str]]:
     contrast = item.contrast
     said = [
         ("wanted", item.note or ""),
+        ("rules", "; ".join(item.rules or ())),
         ("avoid", contrast.missed or ""),
         ("keep", contrast.lost or ""),
     ]

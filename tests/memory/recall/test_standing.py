@@ -67,6 +67,11 @@ def test_a_condition_follows_the_general_preferences_and_is_named(memory: Memory
     assert "#2 when: I ask for code\n#2 wanted: Add no comments." in block
 
 
+def test_rules_that_the_user_set_are_in_the_context(memory: Memory) -> None:
+    mark(memory, scope="everywhere", rules="no lists\nat most 9 words")
+    assert "#1 rules: no lists; at most 9 words" in context(memory, UNRELATED)[0]
+
+
 def test_a_mark_about_a_subject_is_recalled_for_other_questions_on_it(memory: Memory) -> None:
     haiku, letter = "Write a haiku about rain", "Write a letter about rain"
     item = mark(memory, "Write a haiku about autumn", sounds="Red leaves.")
