@@ -196,6 +196,13 @@ class Difference:
     states (`memory.reply_rules.rules_of`)."""
 
     @property
+    def wanted(self) -> str:
+        """What it says of how to reply: its most telling line; "" if it says nothing."""
+        contrast, rules = self.contrast, "; ".join(self.rules or ())
+        said = (contrast.sounds, contrast.missed, contrast.lost, self.note, rules)
+        return next(filter(None, said), "")
+
+    @property
     def teaches(self) -> bool:
         """Whether it can become a lesson: a hold, or a mark with a contrast; not superseded."""
         return self.untaught is None

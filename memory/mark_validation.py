@@ -6,6 +6,7 @@ quote that is not part of the reply, and an expected reply that equals the given
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from memory.difference import (
@@ -222,10 +223,11 @@ def checked_rules(lines: str | None) -> tuple[str, ...] | None:
     """Return lines of rules in their usual form, each once; None if none are given.
 
     Raises:
-        MarkError: a line is no rule, or there are too many.
+        MarkError: a line is no rule or cannot be encoded, or there are too many.
     """
     if lines is None:
         return None
+    clean_field(Sentence("rule"), lines)
     from memory.reply_rules import parse_rule  # its patterns take a while to compile
 
     found = dict.fromkeys(str(parse_rule(line)) for line in lines.splitlines() if line.strip())
@@ -255,9 +257,22 @@ def require_usable_scope(scope: MarkScope, moment: Moment, says_how: bool) -> No
         )
 
 
+def refuse_rules_for_one(scope: MarkScope, rules: Sequence[str] | None) -> None:
+    """Refuse rules of a mark on one question: they are about replies that are still to come.
+
+    Raises:
+        MarkError: see above.
+    """
+    if rules and scope is MarkScope.HERE:
+        raise MarkError(
+            "a rule is about more than one question; add scope:topic, scope:everywhere, or when: and a "
+            "condition, or leave the rule out"
+        )
+
+
 def _refuse_useless(difference: Difference) -> None:
-    says_how = bool(difference.contrast or difference.note or difference.rules)
-    require_usable_scope(difference.scope, difference.moment, says_how)
+    require_usable_scope(difference.scope, difference.moment, bool(difference.wanted))
+    refuse_rules_for_one(difference.scope, difference.rules)
     sounds, span = difference.contrast.sounds, difference.span
     the_same = bool(sounds) and (sounds or "").strip() == difference.replied.strip()
     if difference.moment is Moment.HOLD:

@@ -274,6 +274,8 @@ class Memory:
 
         `learned` is as in `recall`.
         """
+        if not text.strip():
+            return []
         wanted = self.settings.limit if limit is None else limit
         found = search(text, self.journal, self.index, self.embedder, limit=wanted, learned=learned)
         self.refresh()  # marks of another process are found by keywords now, by vectors next time

@@ -136,13 +136,13 @@ class CheckedRule:
 def rules_of(difference: Difference) -> tuple[ReplyRule, ...]:
     """Return the rules that replies within the scope of a mark must keep.
 
-    They are those that the user set, else those that the note states, for a mark about more than its
-    own question.
+    They are those that the user set, else those that the note states; a mark on one question has none.
     """
+    if difference.scope is MarkScope.HERE:
+        return ()
     if difference.rules is not None:
         return tuple(parse_rule(line) for line in difference.rules)
-    wide = difference.scope is not MarkScope.HERE
-    return stated_rules(difference.note or "") if wide else ()
+    return stated_rules(difference.note or "")
 
 
 def check_rules(difference: Difference, reply: str) -> tuple[CheckedRule, ...]:

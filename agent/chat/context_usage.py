@@ -59,7 +59,7 @@ def measure_context(chat: Chat, draft: str = "") -> ContextUsage:
         )
     earlier = history_up_to(chat.journal, chat.thread.next_parent, engine)
     talk = earlier.messages
-    block, items = dependencies.recall(draft, earlier=bool(talk)) if draft.strip() else ("", ())
+    block, items = dependencies.recall(draft, earlier=bool(talk))
     recaller = Recaller.for_engine(dependencies.memory, engine)
     left_out = recaller.standing_left_out() if dependencies.recalling else ()
     system = [Message("system", dependencies.system)] if dependencies.system else []

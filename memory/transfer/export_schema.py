@@ -29,7 +29,13 @@ from memory.difference import (
 )
 from memory.errors import ExchangeError, MarkError
 from memory.kinds import require_kind
-from memory.mark_validation import MOST_RULES, checked_rules, checked_scope, require_usable_scope
+from memory.mark_validation import (
+    MOST_RULES,
+    checked_rules,
+    checked_scope,
+    refuse_rules_for_one,
+    require_usable_scope,
+)
 from memory.sentence import Sentence
 
 VERSION = 1
@@ -258,6 +264,7 @@ def _checked(record: Record) -> Record:
         scope, changed["condition"] = checked_scope(record.scope, record.condition)
         if record.rules is not None:
             changed["rules"] = list(checked_rules("\n".join(record.rules)) or ())
+        refuse_rules_for_one(scope, changed.get("rules"))
         require_usable_scope(
             scope,
             Moment(record.moment),

@@ -212,3 +212,27 @@ def test_too_many_rules_are_refused(memory: Memory) -> None:
     lines = "\n".join(f"at most {n} words" for n in range(1, 22))
     with pytest.raises(MarkError, match="a mark has 21 rules and may have at most 20"):
         memory.mark(turn, MarkRequest("surprise", note="x", rules=lines))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"rules": "no lists", "note": "x"}, "a rule is about more than one question"),
+        (
+            {"rules": "says: \udcff", "scope": "everywhere"},
+            "the rule contains an invalid character",
+        ),
+        ({"rules": " ", "scope": "everywhere"}, "must say how to reply; add a note, rule:"),
+    ],
+)
+def test_rules_that_cannot_be_used_are_refused(
+    memory: Memory, given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(MarkError, match=words):
+        memory.mark(make_turn(), MarkRequest("surprise", **given))
+    assert memory.journal.differences.all() == []
+
+
+def test_a_mark_shows_what_it_wants_even_if_that_is_only_a_rule(memory: Memory) -> None:
+    request = MarkRequest("surprise", scope="everywhere", rules="no lists\nno emoji")
+    assert memory.mark(make_turn(), request).wanted == "no lists; no emoji"

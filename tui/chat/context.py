@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from textual.app import App
 from textual.screen import Screen
 
-from memory.errors import NothingToTrainError
+from memory.errors import MarkError, NothingToTrainError
 from memory.i18n.interface_language import tr
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tui.views.error_text import error_text
+from tui.widgets.chat.notice import Notice, Refusal
 from tui.widgets.chat.transcript import Transcript
 from tui.widgets.chat.turn import TurnView
 from tui.widgets.composer.composer import Composer
@@ -73,12 +74,18 @@ class ChatContext:
 
     async def say(self, text: str, kind: str = "info") -> None:
         """Add a notice at the end of the conversation and scroll to it."""
-        await self.transcript.say(text, kind)
+        await self._add(Notice(text, kind))
+
+    async def _add(self, notice: Notice) -> None:
+        await self.transcript.add(notice)
         if not self.reply.streaming:
             self.transcript.follow()
 
     async def say_error(self, error: Exception) -> None:
         """Add a notice about an error."""
+        if isinstance(error, MarkError):
+            await self._add(Refusal(error_text(error)))
+            return
         quiet = isinstance(error, NothingToTrainError)
         await self.say(error_text(error), "info" if quiet else "error")
 

@@ -237,8 +237,8 @@ def evening(home: Home, model: Path, more: Callable[[int], bool]) -> Acknowledge
     ]
     assert refused == []
     # A night whose marks are removed meanwhile ends and says so.
-    ended = [said for said in acknowledged.nights if "forgotten during the training" not in said]
-    assert ended == []
+    unlike = [said for said in acknowledged.nights if "forgotten during the training" not in said]
+    assert unlike == []
     return acknowledged
 
 

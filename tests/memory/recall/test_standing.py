@@ -67,9 +67,13 @@ def test_a_condition_follows_the_general_preferences_and_is_named(memory: Memory
     assert "#2 when: I ask for code\n#2 wanted: Add no comments." in block
 
 
-def test_rules_that_the_user_set_are_in_the_context(memory: Memory) -> None:
-    mark(memory, scope="everywhere", rules="no lists\nat most 9 words")
-    assert "#1 rules: no lists; at most 9 words" in context(memory, UNRELATED)[0]
+@pytest.mark.parametrize("message", [UNRELATED, ""])
+def test_rules_that_the_user_set_are_in_the_context(memory: Memory, message: str) -> None:
+    mark(memory, "", sounds="Lutz.")
+    item = mark(memory, scope="everywhere", rules="no lists\nat most 9 words")
+    block, ids = context(memory, message)
+    assert "#1 rules: no lists; at most 9 words" in block
+    assert ids == [item.id]
 
 
 def test_a_mark_about_a_subject_is_recalled_for_other_questions_on_it(memory: Memory) -> None:

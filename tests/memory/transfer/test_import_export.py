@@ -68,7 +68,13 @@ def some_differences() -> list[Difference]:
             state=State.BARE,
         ),
         replace(make_difference(), asked="Any?", scope=MarkScope.EVERYWHERE, state=State.BARE),
-        replace(make_difference(), asked="Rule?", rules=("at most 4 words", "says: a; b")),
+        replace(
+            make_difference(),
+            asked="Rule?",
+            scope=MarkScope.EVERYWHERE,
+            state=State.BARE,
+            rules=("at most 4 words", "says: a; b"),
+        ),
         replace(make_difference(), asked="No rule?", rules=()),
         replace(make_difference(), asked="Old?", state=State.TRAINED, superseded_by=plain.id),
     ]
@@ -160,6 +166,7 @@ def test_a_failed_export_leaves_the_existing_file(memory: Memory, tmp_path: Path
         ({"scope": "when"}, "the scope needs a condition"),
         ({"condition": "I ask"}, "a condition does not go with the scope here"),
         ({"rules": ["be nice"]}, "“be nice” is not a rule"),
+        ({"rules": ["no lists"]}, "a rule is about more than one question"),
         ({"scope": "everywhere", "moment": "hold", "sounds": ...}, "a hold keeps one reply"),
         ({"span": {"start": 0, "end": 3, "quote": "Lutz"}}, "span.quote is not in replied"),
         ({"span": {"start": -1, "end": 3, "quote": "P"}}, "span.start = -1 is invalid"),

@@ -120,6 +120,17 @@ async def test_a_refused_mark_keeps_the_picker_open_with_its_text(
         assert seat.screen.query(MarkPicker)
 
 
+async def test_a_refusal_disappears_when_the_mark_is_accepted(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        await seat.types("/diff scope:everywhere rule: be nice")
+        await seat.sees("is not a rule")
+        seat.screen.composer.write("")
+        await seat.types("/diff scope:everywhere rule: no lists")
+        await seat.sees("Saved as surprise", "kept: no lists")
+        assert "is not a rule" not in seat.shown
+
+
 async def test_a_streaming_reply_is_marked_when_it_has_ended(home: Home, tiny: Path) -> None:
     endless = read_settings(
         home,

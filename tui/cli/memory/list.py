@@ -80,7 +80,7 @@ def list_differences(
         print_json(found)
         return
     for item in found:
-        sounds = item.contrast.sounds or item.note or "(no better answer yet)"
+        sounds = item.wanted or "(no better answer yet)"
         if item.scope is not MarkScope.HERE:
             sounds = f"(for {SCOPE_LABELS[item.scope]}) {sounds}"
         state_shown = "superseded" if item.superseded_by else item.state

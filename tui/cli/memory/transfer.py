@@ -130,8 +130,7 @@ def _show(batch: ImportBatch) -> None:
 
 def preview(item: Any) -> str:
     """Return a quarantined difference as one line."""
-    sounds = item.contrast.sounds or item.note or "(no better answer)"
-    return f"{item.moment:8} {item.asked} => {sounds}"
+    return f"{item.moment:8} {item.asked} => {item.wanted or '(no better answer)'}"
 
 
 def _decide(identity: str, accept: bool, as_json: bool) -> None:

@@ -29,6 +29,13 @@ class Notice(Static):
         self.kind = kind
 
 
+class Refusal(Notice):
+    """Why a mark was refused; its text is in the input again. The next mark or message removes it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, "error")
+
+
 class Hint(Notice):
     """A suggestion to mark the reply whose turn has the id `turn`; the next message removes it."""
 

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from memory.difference import CONTRAST_LABELS, SCOPE_LABELS, STANDING, Difference
 from memory.i18n.interface_language import decimal, tr, trn
 from memory.kinds import in_words
-from memory.reply_rules import CheckedRule
+from memory.reply_rules import CheckedRule, rules_of
 from tui.terminal.sanitize import clean, one_line, padded
 
 
@@ -92,8 +92,7 @@ class RecalledLine(Static):
 
 def summary(difference: Difference, width: int) -> str:
     """Return `asked … → sounds …` on one line of `width` columns."""
-    contrast = difference.contrast
-    right = contrast.sounds or contrast.missed or contrast.lost or difference.note or tr("(marked)")
+    right = difference.wanted or tr("(marked)")
     half = max(8, (width - 3) * 2 // 5)
     return one_line(f"{one_line(difference.asked, half)} → {one_line(right, width)}", width)
 
@@ -117,6 +116,7 @@ def details(used: Used, width: int) -> list[str]:
         (CONTRAST_LABELS["lost"], item.contrast.lost),
         ("note", item.note),
         ("when", item.condition),
+        ("rules", "; ".join(map(str, rules_of(item)))),
         (CONTRAST_LABELS["sounds"], item.contrast.sounds),
     )
     room = max(7, *(cell_len(tr(name)) + 1 for name, _ in named))

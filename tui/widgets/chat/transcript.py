@@ -112,10 +112,6 @@ class Transcript(VerticalScroll):
             await self.query(Welcome).remove()
         await self.mount(widget)
 
-    async def say(self, text: str, kind: str = "info") -> None:
-        """Add a notice at the end."""
-        await self.add(Notice(text, kind))
-
     async def remove_from(self, view: TurnView) -> None:
         """Remove a turn and everything below it."""
         children = list(self.children)
@@ -163,9 +159,9 @@ class Transcript(VerticalScroll):
             self.post_message(self.NearTop())
 
     async def remove_hints(self) -> bool:
-        """Remove hints; return whether there were any."""
-        hints = self.query_children(Hint)
-        found = bool(hints)
+        """Remove hints and refusals; return whether there were any hints."""
+        found = bool(self.query_children(Hint))
+        hints = self.query_children("Hint, Refusal")
         await hints.remove()
         return found
 
